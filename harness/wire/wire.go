@@ -1,0 +1,121 @@
+// Package wire says what an instrument of a rig is: a line, a port, a power
+// switch, a link. It is the vocabulary that drivers speak and that everything
+// above them uses; it holds no instrument of its own.
+//
+// An instrument reports trouble of its own as a *Fault, which names the part.
+// What the DUT does or does not do is never a Fault.
+package wire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+)
+
+// Part names an instrument of the rig as results name it: "power",
+// "line.reset", "console.main", "link".
+type Part string
+
+// Fault is trouble in a part of the rig: a busy port, a missing pin, a switch
+// that does not answer. It is never the DUT's failure and never its excuse.
+type Fault struct {
+	Part Part
+	Op   string // what was attempted, such as "open /dev/ttyUSB0"
+	Err  error
+}
+
+// Error names the part, the operation and the cause.
+func (f *Fault) Error() string { return fmt.Sprintf("%s: %s: %v", f.Part, f.Op, f.Err) }
+
+// Unwrap gives the cause.
+func (f *Fault) Unwrap() error { return f.Err }
+
+// AsFault gives the first Fault in err's chain.
+func AsFault(err error) (*Fault, bool) {
+	var f *Fault
+	ok := errors.As(err, &f)
+	return f, ok
+}
+
+// ErrUnsupported says that an instrument cannot do what was asked: a break on
+// a network console, a state from a switch that does not tell it.
+var ErrUnsupported = errors.New("not supported by this instrument")
+
+// Line is one wire with a polarity, driven and read in terms of asserted and
+// released, not of high and low. A released line is an input of ours: its
+// level is what the wiring makes of it.
+type Line interface {
+	// Assert drives the line to its asserted level.
+	Assert(ctx context.Context) error
+	// Release lets the line go to its idle.
+	Release(ctx context.Context) error
+	// Asserted reads the level that is on the wire now. On a line that cannot
+	// be read while driven it answers with what is driven.
+	Asserted(ctx context.Context) (bool, error)
+	// Wait blocks until the line is asserted (or released, with want false) or
+	// ctx ends. The time is when the change was noticed, on the monotonic clock.
+	Wait(ctx context.Context, want bool) (time.Time, error)
+	io.Closer
+}
+
+// Port is a serial byte stream to the DUT. One owner reads it.
+type Port interface {
+	// Read blocks until at least one byte is there or the port is closed or
+	// broken. It never returns 0 bytes without an error. After Close it ends
+	// with io.EOF; a broken port ends with a *Fault. A port that can come back
+	// (a USB adapter) re-attaches inside and does not end the Read.
+	Read(p []byte) (int, error)
+	// Write sends all of p or says why not.
+	Write(ctx context.Context, p []byte) error
+	// Break holds the line low for d, at least one frame. It gives
+	// ErrUnsupported where the instrument cannot.
+	Break(ctx context.Context, d time.Duration) error
+	// SetRate changes the baud rate, for a DUT whose phases differ.
+	SetRate(ctx context.Context, baud int) error
+	io.Closer
+}
+
+// PowerState is what a power switch says of itself.
+type PowerState int
+
+// What a switch can say. A switch that has no way to tell says PowerUnknown,
+// never a guess.
+const (
+	PowerUnknown PowerState = iota
+	PowerOff
+	PowerOn
+)
+
+// String gives "unknown", "off" or "on".
+func (s PowerState) String() string {
+	return [...]string{"unknown", "off", "on"}[s]
+}
+
+// Power is the switch of the DUT's supply. That it was told to switch proves
+// nothing about the rail: proofs are made above this interface.
+type Power interface {
+	On(ctx context.Context) error
+	Off(ctx context.Context) error
+	State(ctx context.Context) (PowerState, error)
+	io.Closer
+}
+
+// Dialer opens connections to the DUT.
+type Dialer interface {
+	// DialContext is as net.Dialer's: network is "tcp" or "udp", address is
+	// host:port. An error that is the rig's own is a *Fault; one that the DUT
+	// gave (refused, reset) is not.
+	DialContext(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// Link is the network between rig and DUT.
+type Link interface {
+	Dialer
+	// Check says whether our end of the link works: interface up, carrier
+	// there, an address on it. It says nothing about the DUT.
+	Check(ctx context.Context) error
+	io.Closer
+}
