@@ -1,0 +1,95 @@
+package journal
+
+import (
+	"time"
+
+	"rigor/harness/verdict"
+)
+
+// Result is what a journal amounts to: everything that a report shows.
+type Result struct {
+	Start   Start
+	At      time.Time     // when the run began, UTC
+	Took    time.Duration // up to the last line
+	End     *End          // nil: the run was cut short
+	Signal  string        // the signal that interrupted it, if any
+	Hash    string        // of the journal's last good line
+	Damage  string        // what is wrong with the journal itself
+	Torn    bool
+	Cases   []Case // as planned, in the order of the plan, unselected ones left out
+	Left    []Case // planned and not selected
+	Doctor  []Doctor
+	Units   []Unit
+	States  []Timed[State]
+	Faults  []Timed[Fault]
+	Losses  []Timed[Lost]
+	Observe []Observe
+	Broken  []string // parts found broken, in order, each once
+	Open    []Intent // intents that nothing closed
+	Files   []Evidence
+	// Trouble is judgements about the run as a whole: a damaged journal, an
+	// expired waiver, a doctor that found the rig broken.
+	Trouble []verdict.Judgement
+	Counts  map[verdict.Verdict]int
+	Planned int // cases planned, selected or not
+	Worst   verdict.Verdict
+	Exit    int
+}
+
+// Timed is an event's payload with the time since the start and the case
+// during which it happened.
+type Timed[T any] struct {
+	Off  time.Duration
+	Case string
+	What T
+}
+
+// Case is one case with its verdict and all that backs it.
+type Case struct {
+	ID string
+	Plan
+	Judgement verdict.Judgement
+	// Raw is the verdict before a waiver; equal to Judgement otherwise.
+	Raw      verdict.Judgement
+	Waiver   *Waiver
+	Ran      bool
+	Finished bool
+	State    string // in which the DUT was
+	At       time.Duration
+	Took     time.Duration
+	Claims   []ClaimResult
+	Timeline []Moment
+	Excerpts []Excerpt
+	Faults   []Fault
+	Tries    int
+	End      *CaseEnd
+}
+
+// ClaimResult is a claim with its controls and probes and what the fold makes
+// of it.
+type ClaimResult struct {
+	Claim
+	Controls  []Control
+	Probes    *Probes
+	Judgement verdict.Judgement
+	Try       int
+}
+
+// Moment is one line of a case's timeline.
+type Moment struct {
+	Off  time.Duration // since the case began
+	Text string
+}
+
+// Verdict gives the case's verdict.
+func (c *Case) Verdict() verdict.Verdict { return c.Judgement.Verdict }
+
+// Case gives the case with this id, or nil.
+func (r *Result) Case(id string) *Case {
+	for i := range r.Cases {
+		if r.Cases[i].ID == id {
+			return &r.Cases[i]
+		}
+	}
+	return nil
+}

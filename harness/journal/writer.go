@@ -1,0 +1,196 @@
+package journal
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+)
+
+// SyncEvery is how long a line may stay unsynced when nothing asks for it.
+const SyncEvery = 500 * time.Millisecond
+
+// Sink is where lines go: an *os.File in a run.
+type Sink interface {
+	io.Writer
+	Sync() error
+}
+
+// Redactor takes secrets out of a text. It is applied to every string value
+// of an event before the line is hashed and written.
+type Redactor interface {
+	String(s string) string
+}
+
+// Writer appends events. It is safe for concurrent use. After the first
+// failed write it is broken: each later call gives that error, since a journal
+// with a hole is worse than none.
+type Writer struct {
+	mu      sync.Mutex
+	sink    Sink
+	redact  Redactor
+	start   time.Time
+	now     func() time.Time
+	seq     int64
+	prev    string
+	err     error
+	dirty   bool
+	timer   *time.Timer
+	closed  bool
+	observe func(*Event)
+}
+
+// NewWriter writes to sink. The redactor may be nil. Observe, which may be
+// nil, sees each event after it was written, in order, for a live display.
+func NewWriter(sink Sink, redact Redactor, observe func(*Event)) *Writer {
+	w := &Writer{sink: sink, redact: redact, now: time.Now, observe: observe}
+	w.start = w.now()
+	return w
+}
+
+// Append stamps e, links it to the line before and writes it. The event must
+// not be changed afterwards.
+func (w *Writer) Append(e *Event) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err != nil {
+		return w.err
+	}
+	if w.closed {
+		return fmt.Errorf("journal: append %s after close", e.Kind)
+	}
+	now := w.now()
+	w.seq++
+	e.Seq, e.At, e.Off, e.Prev = w.seq, now.UTC().Truncate(time.Millisecond), now.Sub(w.start).Microseconds(), w.prev
+	line, err := json.Marshal(e)
+	if err != nil {
+		w.err = fmt.Errorf("journal: encode %s: %w", e.Kind, err)
+		return w.err
+	}
+	if w.redact != nil {
+		clean, err := redactValues(line, w.redact)
+		if err != nil {
+			w.err = err
+			return w.err
+		}
+		if string(clean) != string(line) {
+			line = clean
+			// The display must not see more than the file has.
+			var shown Event
+			if err := json.Unmarshal(line, &shown); err != nil {
+				w.err = fmt.Errorf("journal: redacted %s does not decode: %w", e.Kind, err)
+				return w.err
+			}
+			*e = shown
+		}
+	}
+	sum := sha256.Sum256(line)
+	w.prev = hex.EncodeToString(sum[:])
+	if _, err := w.sink.Write(append(line, '\n')); err != nil {
+		w.err = fmt.Errorf("journal: write line %d: %w", w.seq, err)
+		return w.err
+	}
+	w.dirty = true
+	if w.timer == nil {
+		w.timer = time.AfterFunc(SyncEvery, func() { _ = w.Sync() })
+	}
+	if w.observe != nil {
+		w.observe(e)
+	}
+	return nil
+}
+
+// Sync makes what was appended durable. It is called before each altering act
+// and at each case's end; else it happens within SyncEvery.
+func (w *Writer) Sync() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.sync()
+}
+
+func (w *Writer) sync() error {
+	if w.timer != nil {
+		w.timer.Stop()
+		w.timer = nil
+	}
+	if w.err != nil || !w.dirty {
+		return w.err
+	}
+	if err := w.sink.Sync(); err != nil {
+		w.err = fmt.Errorf("journal: sync: %w", err)
+		return w.err
+	}
+	w.dirty = false
+	return nil
+}
+
+// Err gives the error that broke the writer, if any.
+func (w *Writer) Err() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err
+}
+
+// Hash gives the hash of the last line: the one that JUnit and run.json carry.
+func (w *Writer) Hash() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.prev
+}
+
+// Close syncs; later appends are errors. The sink stays open.
+func (w *Writer) Close() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	err := w.sync()
+	w.closed = true
+	return err
+}
+
+// redactValues applies r to each string value of a JSON line, never to keys,
+// so that a secret that is spelled like a field cannot damage the line.
+func redactValues(line []byte, r Redactor) ([]byte, error) {
+	out := make([]byte, 0, len(line))
+	for i := 0; i < len(line); {
+		if line[i] != '"' {
+			out = append(out, line[i])
+			i++
+			continue
+		}
+		end := i + 1
+		for end < len(line) && line[end] != '"' {
+			if line[end] == '\\' {
+				end++
+			}
+			end++
+		}
+		if end >= len(line) {
+			return nil, fmt.Errorf("journal: unterminated string in an encoded line")
+		}
+		end++
+		raw := line[i:end]
+		i = end
+		if i < len(line) && line[i] == ':' { // a key
+			out = append(out, raw...)
+			continue
+		}
+		var s string
+		if err := json.Unmarshal(raw, &s); err != nil {
+			return nil, fmt.Errorf("journal: decode own string: %w", err)
+		}
+		clean := r.String(s)
+		if clean == s {
+			out = append(out, raw...)
+			continue
+		}
+		enc, err := json.Marshal(clean)
+		if err != nil {
+			return nil, fmt.Errorf("journal: encode redacted string: %w", err)
+		}
+		out = append(out, enc...)
+	}
+	return out, nil
+}
