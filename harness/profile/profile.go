@@ -1,0 +1,305 @@
+// Package profile is the device profile: what its maker declares of a model.
+// It is read from strict YAML, linted, and never holds anything of a bench.
+//
+// Each section can say "none" with a reason where the model has no such thing
+// (its cases are then not applicable), and can be left out where nothing is
+// known (its cases are then inconclusive: profile-missing).
+package profile
+
+import (
+	"regexp"
+	"time"
+
+	"rigor/harness/verdict"
+)
+
+// Profile is one model as declared.
+type Profile struct {
+	Name     string `yaml:"profile"`
+	Maker    string `yaml:"maker"`
+	Model    string `yaml:"model"`
+	Hardware string `yaml:"hardware"`
+
+	Firmware  Firmware          `yaml:"firmware"`
+	Identity  Identity          `yaml:"identity"`
+	Consoles  Section[*Console] `yaml:"consoles"`
+	Logins    Section[*Login]   `yaml:"logins"`
+	States    Section[*State]   `yaml:"states"`
+	Ways      []Way             `yaml:"ways"`
+	Password  Password          `yaml:"password"`
+	Setup     Setup             `yaml:"setup"`
+	Routes    Routes            `yaml:"routes"`
+	Stores    Section[*Store]   `yaml:"stores"`
+	Discloses Discloses         `yaml:"discloses"`
+	Log       Log               `yaml:"log"`
+	Recovery  Recovery          `yaml:"recovery"`
+
+	// Digest is the sha256 of the file as read, in hex.
+	Digest string `yaml:"-"`
+	// File is the path under which it was read.
+	File string `yaml:"-"`
+}
+
+// None is a declared absence with its reason. It is part of every section.
+type None struct {
+	None string `yaml:"none"`
+}
+
+// Declared says whether the absence is declared.
+func (n None) Declared() bool { return n.None != "" }
+
+// Section is a mapping of named things, or {none: "reason"}. Given is false
+// when the section does not stand in the file at all.
+type Section[T any] struct {
+	None
+	Given bool
+	Items map[string]T
+	Order []string // names as they stand in the file
+}
+
+// Pattern matches bytes of the DUT. In YAML it is a plain string (literal) or
+// {match: literal} or {regexp: expression}, with quiet for prompts: how long
+// nothing may follow.
+type Pattern struct {
+	Literal string
+	Regexp  *regexp.Regexp
+	Quiet   time.Duration
+}
+
+// Zero says that nothing was declared.
+func (p Pattern) Zero() bool { return p.Literal == "" && p.Regexp == nil }
+
+// Firmware says which version the unit is declared to run and how to read it.
+type Firmware struct {
+	None    `yaml:",inline"`
+	Version string `yaml:"version"`
+	Read    []Step `yaml:"read"` // extracts "version", and "model" where it can be read
+}
+
+// Identity says how the unit's own identifier is read, and to which value of
+// the rig's unit it must be equal.
+type Identity struct {
+	None   `yaml:",inline"`
+	Steps  []Step `yaml:"steps"`  // extracts "serial"
+	Equals string `yaml:"equals"` // "unit.serial" or "unit.mac"
+}
+
+// Console is one UART of the DUT.
+type Console struct {
+	None `yaml:",inline"`
+	// Silent declares that it emits nothing in any phase.
+	Silent bool `yaml:"silent"`
+
+	Newline   string    `yaml:"newline"` // cr, lf, crlf: what the DUT takes for Enter
+	Boot      Boot      `yaml:"boot"`
+	Login     Pattern   `yaml:"login"`    // prompt for the user name
+	Password  Pattern   `yaml:"password"` // prompt for the password
+	Shell     Pattern   `yaml:"shell"`    // prompt after a login
+	Incorrect Pattern   `yaml:"incorrect"`
+	Locked    Pattern   `yaml:"locked"`
+	Logout    string    `yaml:"logout"` // command that ends a session
+	Proof     Proof     `yaml:"proof"`  // what shows that one is in
+	Answer    Answer    `yaml:"answer"` // a reaction that needs no login, where there is no login at all
+	Magic     []string  `yaml:"magic"`  // words that makers are known to hide, tried too
+	SysRq     SysRq     `yaml:"sysrq"`
+	Injection Injection `yaml:"injection"`
+}
+
+// Answer is a declared reaction to bytes sent, which shows that our
+// transmitter reaches the DUT.
+type Answer struct {
+	Send   string  `yaml:"send"`
+	Expect Pattern `yaml:"expect"`
+}
+
+// Boot is what a console shows while the DUT starts.
+type Boot struct {
+	None   `yaml:",inline"`
+	Banner Pattern       `yaml:"banner"` // first sign of a cold boot
+	Loader Pattern       `yaml:"loader"` // the boot loader's own sign
+	Prompt Pattern       `yaml:"prompt"` // of the boot loader; must never be reachable unless declared open
+	Window time.Duration `yaml:"window"` // how long the loader listens, if it does
+	Done   Pattern       `yaml:"done"`   // the declared end of a boot
+	Within time.Duration `yaml:"within"` // from power-on to done, at most
+	// Fail is how to make one boot fail, what is then seen, and how the DUT
+	// is brought back.
+	Fail BootFail `yaml:"fail"`
+}
+
+// BootFail provokes a failed boot.
+type BootFail struct {
+	None    `yaml:",inline"`
+	Provoke []Step  `yaml:"provoke"`
+	Sign    Pattern `yaml:"sign"`    // shows that the boot failed
+	Restore []Step  `yaml:"restore"` // afterwards
+}
+
+// SysRq says how a BREAK on the console is answered when it is not locked.
+type SysRq struct {
+	None `yaml:",inline"`
+	Help Pattern `yaml:"help"` // what an open SysRq answers to "h"; has a default
+}
+
+// Injection names commands of a restricted CLI that take an argument.
+type Injection struct {
+	None     `yaml:",inline"`
+	Commands []string `yaml:"commands"` // with %s where the argument goes
+}
+
+// Login is one way to log in: one channel.
+type Login struct {
+	None     `yaml:",inline"`
+	Protocol string  `yaml:"protocol"` // ssh, telnet, http-basic, http-digest, http-form, http-json, console, exec
+	Port     int     `yaml:"port"`
+	TLS      bool    `yaml:"tls"`
+	Console  string  `yaml:"console"`
+	Owner    Account `yaml:"owner"`
+	Proof    Proof   `yaml:"proof"`
+
+	// For http-form and http-json.
+	Page   string            `yaml:"page"` // form: the page with the form; json: the path that takes the login
+	Fields Fields            `yaml:"fields"`
+	Extra  map[string]string `yaml:"extra"` // further fields to send
+	Token  string            `yaml:"token"` // json: path of the token in the answer, as $.token
+	Logout string            `yaml:"logout"`
+
+	Locked     Pattern `yaml:"locked"`     // text that says locked out
+	Restricted Pattern `yaml:"restricted"` // text that says: set a password first
+	Refused    Pattern `yaml:"refused"`    // text of a refusal, where the protocol has none
+
+	Lockout   Lockout   `yaml:"lockout"`
+	Transport Transport `yaml:"transport"`
+	Exec      []string  `yaml:"exec"`   // protocol exec: argv
+	Vendor    string    `yaml:"vendor"` // whose defaults to try first; the maker otherwise
+}
+
+// Fields names the fields of a form or of a JSON object.
+type Fields struct {
+	User     string `yaml:"user"`
+	Password string `yaml:"password"`
+}
+
+// Account is a user and a reference to its secret.
+type Account struct {
+	User     string `yaml:"user"`
+	Password string `yaml:"password"` // "secret:NAME" of the rig
+}
+
+// Proof is the protected resource whose being reached means that a login
+// opened: a page with its status and text, or a command with its output.
+type Proof struct {
+	Get     string  `yaml:"get"`
+	Status  int     `yaml:"status"`
+	Command string  `yaml:"command"`
+	Match   Pattern `yaml:"match"`
+}
+
+// Lockout is the declared answer to wrong tries.
+type Lockout struct {
+	None          `yaml:",inline"`
+	After         int           `yaml:"after"` // wrong tries within Window
+	Window        time.Duration `yaml:"window"`
+	Lasts         time.Duration `yaml:"lasts"`
+	Scope         string        `yaml:"scope"`  // account, source
+	Answer        verdict.Kind  `yaml:"answer"` // how a locked account answers
+	SuccessClears bool          `yaml:"success-clears"`
+	Survives      bool          `yaml:"survives-reboot"`
+}
+
+// Transport says how credentials are protected on the wire.
+type Transport struct {
+	None  `yaml:",inline"`
+	Clear []int `yaml:"clear"` // further ports on which the same login must not be taken in clear
+}
+
+// State is what the DUT is in, with what it offers there.
+type State struct {
+	None     `yaml:",inline"`
+	Logins   []string `yaml:"logins"`
+	Services []string `yaml:"services"` // "tcp/22"
+	Address  Address  `yaml:"address"`
+	Holds    []Step   `yaml:"holds"` // a cheap proof that the DUT is in it
+}
+
+// Address is where the DUT is in a state: found by the rig's unit.mac, or a
+// fixed host; empty: the rig's own network section says it.
+type Address struct {
+	Find string `yaml:"find"`
+	Host string `yaml:"host"`
+}
+
+// Way leads from one state to another.
+type Way struct {
+	From   string        `yaml:"from"`
+	To     string        `yaml:"to"`
+	ID     string        `yaml:"id"`
+	Needs  []string      `yaml:"needs"` // what the rig must allow: config, reset …
+	Steps  []Step        `yaml:"steps"`
+	Done   []Step        `yaml:"done"`
+	Within time.Duration `yaml:"within"`
+}
+
+// Password says how the owner's password is changed and what is demanded.
+type Password struct {
+	None      `yaml:",inline"`
+	Change    []Step `yaml:"change"` // with ${old} and ${new}, as the owner
+	MinLength int    `yaml:"min-length"`
+	// Generation says how the factory secret of a unit is made; the checks do
+	// not trust it.
+	Generation  string   `yaml:"generation"`
+	Identifiers []string `yaml:"identifiers"` // further public identifiers of the unit: SSID …
+}
+
+// Setup is the first onboarding and the ways around it that must not work.
+type Setup struct {
+	None  `yaml:",inline"`
+	Login string      `yaml:"login"` // whose protected resource must stay shut
+	Skips []SetupSkip `yaml:"skips"`
+}
+
+// SetupSkip is one way to get past the setting of a password.
+type SetupSkip struct {
+	ID    string `yaml:"id"`
+	Steps []Step `yaml:"steps"`
+}
+
+// Routes lists the requests that the DUT answers, and to whom.
+type Routes struct {
+	None      `yaml:",inline"`
+	Login     string   `yaml:"login"`     // the channel whose port and session they use
+	Open      []string `yaml:"open"`      // "GET /api/info": without login
+	Setup     []string `yaml:"setup"`     // without login, in the factory state only
+	Protected []string `yaml:"protected"` // only with a login
+}
+
+// Store is a place that keeps something secret of the owner.
+type Store struct {
+	None     `yaml:",inline"`
+	Alphabet string `yaml:"alphabet"` // ascii, hex, digits
+	Length   int    `yaml:"length"`
+	Plant    []Step `yaml:"plant"` // with ${marker}
+	Read     []Step `yaml:"read"`  // shows ${marker}, where the store can be read
+}
+
+// Discloses lists what the DUT may tell a stranger, as regular expressions.
+type Discloses struct {
+	None  `yaml:",inline"`
+	Given bool
+	Allow []*regexp.Regexp `yaml:"allow"`
+}
+
+// Log says how the DUT's log is read and what its entries look like.
+type Log struct {
+	None    `yaml:",inline"`
+	Read    []Step            `yaml:"read"`   // extracts "log"
+	Failed  string            `yaml:"failed"` // regular expression with ${user} and ${channel}, and a group named source where it is logged
+	OK      string            `yaml:"ok"`
+	Sources map[string]string `yaml:"sources"` // channel → what the source must match
+}
+
+// Recovery is the declared way back of a DUT that does not answer.
+type Recovery struct {
+	None   `yaml:",inline"`
+	Steps  []Step        `yaml:"steps"` // default: a power cycle
+	Within time.Duration `yaml:"within"`
+}

@@ -1,0 +1,114 @@
+// Package rig is one bench: its file, the binding of its instruments, their
+// lease, the doctor that says whether the rig itself is well, and its safe
+// state.
+package rig
+
+import (
+	"time"
+
+	"rigor/harness/strictyaml"
+)
+
+// File is a rig file as read: which wires there are and what is allowed.
+type File struct {
+	Name    string `yaml:"rig"`
+	Profile string `yaml:"profile"` // path, relative to the rig file
+	Unit    Unit   `yaml:"unit"`
+	// Units are further units of the same model, by their labels, for what
+	// only two units can show.
+	Units []Unit `yaml:"units"`
+	// Allow lists what may be done to this unit beyond reading.
+	Allow    []string          `yaml:"allow"` // login-tries, config, reset, update, power-cut, power, debug-attach, halt, rom-loader
+	Limits   Limits            `yaml:"limits"`
+	Power    *Power            `yaml:"power"`
+	Lines    map[string]*Line  `yaml:"lines"`
+	Consoles map[string]*Port  `yaml:"consoles"`
+	Network  *Network          `yaml:"network"`
+	Secrets  map[string]string `yaml:"secrets"` // NAME: env:VAR, file:PATH, or virtual:NAME
+	Lacks    map[string]string `yaml:"lacks"`   // check id: reason
+	Loopback []Loopback        `yaml:"loopback"`
+	// Expect is what a golden unit's run must give: case id → verdict or
+	// verdict.reason. For validate.
+	Expect map[string]string `yaml:"expect"`
+	// Virtual configures the built-in device, for rigs that drive it.
+	Virtual *Virtual `yaml:"virtual"`
+
+	Path   string             `yaml:"-"`
+	Digest string             `yaml:"-"`
+	Source *strictyaml.Source `yaml:"-"` // positions, for errors that are found later
+}
+
+// Unit is one device with what is printed on its label.
+type Unit struct {
+	Serial        string            `yaml:"serial"`
+	MAC           string            `yaml:"mac"`
+	LabelPassword string            `yaml:"label-password"` // secret:NAME
+	Values        map[string]string `yaml:"values"`         // further ${unit.NAME}
+}
+
+// Limits bounds what wears. Zero means no limit is declared.
+type Limits struct {
+	PowerCycles int `yaml:"power-cycles"`
+	FlashWrites int `yaml:"flash-writes"`
+}
+
+// Power is the switch of the DUT's supply.
+type Power struct {
+	Driver    string        `yaml:"driver"` // gpio, exec, http, virtual
+	Line      string        `yaml:"line"`
+	Chip      string        `yaml:"chip"`
+	Active    string        `yaml:"active"` // high, low
+	URL       string        `yaml:"url"`
+	Style     string        `yaml:"style"` // tasmota, shelly1, shelly2
+	Auth      string        `yaml:"auth"`  // none, basic, digest
+	User      string        `yaml:"user"`
+	Password  string        `yaml:"password"` // secret:NAME
+	Exec      []string      `yaml:"exec"`
+	OffSettle time.Duration `yaml:"off-settle"`
+	Rest      string        `yaml:"rest"`  // off, on: how the rig is left
+	Proof     string        `yaml:"proof"` // cold-boot, switch, none: how off is proven
+}
+
+// Line is one GPIO wire.
+type Line struct {
+	Driver string   `yaml:"driver"` // gpio, exec, virtual
+	Line   string   `yaml:"line"`   // its name, or its offset with chip
+	Chip   string   `yaml:"chip"`
+	Active string   `yaml:"active"` // high, low
+	Drive  string   `yaml:"drive"`  // push-pull, open-drain, open-source, input
+	Pull   string   `yaml:"pull"`   // none, up, down
+	Exec   []string `yaml:"exec"`
+}
+
+// Port is one console's port.
+type Port struct {
+	Driver  string        `yaml:"driver"` // serial, tcp, exec, virtual
+	Port    string        `yaml:"port"`   // device path, by a stable name; virtual: main, aux
+	Address string        `yaml:"address"`
+	RFC2217 bool          `yaml:"rfc2217"`
+	Baud    int           `yaml:"baud"`
+	Frame   string        `yaml:"frame"`
+	Newline string        `yaml:"newline"`
+	Pace    time.Duration `yaml:"pace"` // between bytes
+}
+
+// Network is the link to the DUT.
+type Network struct {
+	Driver    string      `yaml:"driver"` // link (default), virtual
+	Interface string      `yaml:"interface"`
+	Address   string      `yaml:"address"` // of the DUT, where the profile's states give none
+	Ports     map[int]int `yaml:"ports"`   // DUT's port → port at address, behind a forwarder
+}
+
+// Loopback is a pair of lines that the wiring joins, to prove both.
+type Loopback struct {
+	Out string `yaml:"out"`
+	In  string `yaml:"in"`
+}
+
+// Virtual configures the built-in device.
+type Virtual struct {
+	Weaknesses []string `yaml:"weaknesses"`
+	Faults     []string `yaml:"faults"`
+	Persist    string   `yaml:"persist"` // folder for its flash; empty: a temporary one
+}
