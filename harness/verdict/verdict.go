@@ -151,10 +151,11 @@ const (
 	Incompatible Kind = "incompatible" // no common version, algorithm or method
 	Garbled      Kind = "garbled"      // an answer that the protocol does not know
 	Silent       Kind = "silent"       // connected, asked, nothing came back in time
+	Unproven     Kind = "unproven"     // the login looks taken, but no protected resource was reached: neither access nor refusal is shown
 )
 
 // Kinds lists every kind of answer.
-var Kinds = []Kind{Accepted, Restricted, Refused, LockedOut, Throttled, Unreachable, Incompatible, Garbled, Silent}
+var Kinds = []Kind{Accepted, Restricted, Refused, LockedOut, Throttled, Unreachable, Incompatible, Garbled, Silent, Unproven}
 
 // Opens says whether the kind means that something opened.
 func (k Kind) Opens() bool { return k == Accepted || k == Restricted }
