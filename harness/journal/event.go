@@ -288,6 +288,9 @@ type Lost struct {
 	Diagnosis string `json:"diagnosis"` // "off", "rebooted", "console silent", "network gone", "hung"
 	Detail    string `json:"detail,omitempty"`
 	Returned  bool   `json:"returned,omitempty"` // it came back by its declared recovery
+	// Disabled says that it did not, on a rig that is well: our own probes of
+	// the case before put it out of service.
+	Disabled bool `json:"disabled,omitempty"`
 }
 
 // Bracket is one control around several cases.
@@ -305,9 +308,16 @@ type Observe struct {
 	Contradicts []string `json:"contradicts,omitempty"` // ids of cases or checks
 }
 
+// How a run ended.
+const (
+	EndFinished    = "finished"
+	EndInterrupted = "interrupted"
+	EndAborted     = "aborted"
+)
+
 // End closes the journal. Without it the run was cut short.
 type End struct {
-	How    string `json:"how"` // "finished", "interrupted", "aborted"
+	How    string `json:"how"` // one of the constants above
 	Detail string `json:"detail,omitempty"`
 	// DriverUS is the time spent inside drivers and declared waits, for the
 	// benchmark of the harness's own share.

@@ -22,8 +22,8 @@ var ErrEmpty = errors.New("journal: empty")
 type Log struct {
 	Events []Event
 	Hash   string // of the last good line
-	// Torn says that the last line was cut, as a crash leaves it. What it
-	// would have said did not happen.
+	// Torn says that the last line was cut or garbled, as a crash leaves it.
+	// What it would have said did not happen.
 	Torn bool
 	// Damage says what is wrong elsewhere; a damaged journal makes the run an
 	// error.
@@ -35,6 +35,7 @@ type Log struct {
 func Read(r io.Reader) (*Log, error) {
 	log := &Log{}
 	br := bufio.NewReaderSize(r, 1<<16)
+	bad := error(nil) // of the line before, which does damage if it is not the last
 	for n := 1; ; n++ {
 		line, err := readLine(br)
 		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, errLong) {
@@ -42,17 +43,19 @@ func Read(r io.Reader) (*Log, error) {
 		}
 		last := errors.Is(err, io.EOF)
 		if last && len(line) == 0 {
+			log.Torn = bad != nil
 			break
+		}
+		if bad != nil {
+			log.damage(n-1, bad)
 		}
 		if last { // no newline at its end
 			log.Torn = true
 			break
 		}
-		if err != nil {
-			log.damage(n, err)
-			continue
+		if bad = err; bad == nil {
+			bad = log.add(n, line)
 		}
-		log.add(n, line)
 	}
 	if len(log.Events) == 0 {
 		return log, ErrEmpty
@@ -72,11 +75,11 @@ func (l *Log) damage(n int, err error) {
 	}
 }
 
-func (l *Log) add(n int, line []byte) {
+// add takes a line in. One that does not decode is not taken, with the error.
+func (l *Log) add(n int, line []byte) error {
 	var e Event
 	if err := json.Unmarshal(line, &e); err != nil {
-		l.damage(n, err)
-		return
+		return err
 	}
 	if e.Prev != l.Hash {
 		l.damage(n, errors.New("does not follow the line before: the chain of hashes is broken"))
@@ -87,6 +90,7 @@ func (l *Log) add(n int, line []byte) {
 	sum := sha256.Sum256(line)
 	l.Hash = hex.EncodeToString(sum[:])
 	l.Events = append(l.Events, e)
+	return nil
 }
 
 var errLong = fmt.Errorf("is longer than %d bytes", maxLine)

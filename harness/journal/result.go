@@ -62,6 +62,7 @@ type Case struct {
 	Excerpts []Excerpt
 	Faults   []Fault
 	Tries    int
+	Disabled string // why the DUT counts as put out of service by this case
 	End      *CaseEnd
 }
 

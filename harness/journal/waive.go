@@ -2,6 +2,7 @@ package journal
 
 import (
 	"fmt"
+	"time"
 
 	"rigor/harness/verdict"
 )
@@ -24,9 +25,10 @@ func (f *folder) waive(c *Case, used []bool) {
 			continue
 		}
 		used[i] = true
+		bad := w.invalid(f.today())
 		switch {
-		case w.Expires < s.WaiversNow:
-			f.trouble(verdict.Error, verdict.ReasonWaiver, fmt.Sprintf("the waiver for %s expired on %s; decide anew", c.ID, w.Expires))
+		case bad != "":
+			f.trouble(verdict.Error, verdict.ReasonWaiver, fmt.Sprintf("the waiver for %s %s", c.ID, bad))
 		case c.Judgement.Verdict == verdict.Fail:
 			c.Waiver = w
 			c.Judgement = verdict.Judgement{Verdict: verdict.NotApplicable, Reason: verdict.ReasonWaived,
@@ -35,6 +37,34 @@ func (f *folder) waive(c *Case, used []bool) {
 			f.trouble(verdict.Error, verdict.ReasonWaiver, fmt.Sprintf("the waiver for %s is no longer needed: it passes; remove it", c.ID))
 		}
 	}
+}
+
+// MaxWaiver is how far ahead a waiver may expire, in days.
+const MaxWaiver = 90
+
+// today gives the day against which waivers are judged.
+func (f *folder) today() string {
+	return firstOf(f.res.Start.WaiversNow, f.res.At.UTC().Format(time.DateOnly))
+}
+
+// invalid says why a waiver does not count on this day; nothing if it does.
+func (w *Waiver) invalid(today string) string {
+	until, err := time.Parse(time.DateOnly, w.Expires)
+	if err != nil {
+		return fmt.Sprintf("has no date of expiry (YYYY-MM-DD), but %q", w.Expires)
+	}
+	now, err := time.Parse(time.DateOnly, today)
+	switch {
+	case err != nil:
+		return fmt.Sprintf("cannot be held against today, %q", today)
+	case until.Before(now):
+		return fmt.Sprintf("expired on %s; decide anew", w.Expires)
+	case until.After(now.AddDate(0, 0, MaxWaiver)):
+		return fmt.Sprintf("expires on %s, more than %d days ahead", w.Expires, MaxWaiver)
+	case w.Reason == "" || w.Owner == "":
+		return "names no reason or no owner"
+	}
+	return ""
 }
 
 // staleWaivers reports waivers that name a case which is not in the plan. One

@@ -135,6 +135,22 @@ const (
 	ReasonWaived       Reason = "waived"
 )
 
+// Reasons lists every reason code.
+var Reasons = []Reason{
+	ReasonAccess, ReasonExpectation, ReasonDUTDisabled, ReasonAbsent,
+	ReasonOpenToAll, ReasonLeak, ReasonUndeclared, ReasonContradicted,
+	ReasonControlFailed, ReasonNoControl, ReasonAntiControl, ReasonNoProbes,
+	ReasonNoClaim, ReasonNoEvidence, ReasonIneffective, ReasonWrongRefusal,
+	ReasonPrecondition, ReasonProfileMissing, ReasonRigLacks, ReasonDUTLost,
+	ReasonDUTChanged, ReasonCoverageGap, ReasonBracketOpen, ReasonState,
+	ReasonNeedsHuman, ReasonTwoUnits, ReasonLockout, ReasonAmbiguous,
+	ReasonFault, ReasonBrokenPart, ReasonUnfinished, ReasonPanic,
+	ReasonBudget, ReasonLeaked, ReasonWrongUnit, ReasonInterrupted,
+	ReasonJournal, ReasonBug, ReasonLeaseLost, ReasonWaiver,
+	ReasonDisk, ReasonDeclaredNone, ReasonLacks, ReasonNotSelected,
+	ReasonWaived,
+}
+
 // Kind is the kind of answer that a probe got. A refusal counts only if it is
 // of a kind that was declared for the channel.
 type Kind string
