@@ -1,0 +1,217 @@
+package serial
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sort"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+
+	bugst "go.bug.st/serial"
+	"golang.org/x/sys/unix"
+)
+
+// ErrBusy says that somebody else has the device.
+var ErrBusy = errors.New("device is busy")
+
+// ErrRefused says that the device does not do the rate or frame that was asked
+// of it, as a Raspberry Pi's mini UART does no parity.
+var ErrRefused = errors.New("the device does not take this setting")
+
+// device is one attachment of a port.
+//
+// go.bug.st/serial opens it, sets rate and frame, and keeps others out. The
+// bytes go over a descriptor of our own under the runtime's poller: the
+// library has no deadline for a write, cannot end one that flow control
+// holds, and its Close frees the descriptor's number while calls are inside.
+type device struct {
+	file *os.File
+
+	mu  sync.Mutex // keeps the library's Close out of its other calls
+	lib bugst.Port
+}
+
+// attach opens path and holds it by flock too, since the library's exclusive
+// access does not keep root out.
+func attach(path string, baud int, frame Frame) (*device, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|syscall.O_NOCTTY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		if errors.Is(err, syscall.EBUSY) {
+			err = busy(path)
+		}
+		return nil, err
+	}
+	d := &device{file: f}
+	if err := d.claim(path, baud, frame); err != nil {
+		_ = d.Close() // the first error tells more
+		return nil, err
+	}
+	return d, nil
+}
+
+func (d *device) claim(path string, baud int, frame Frame) error {
+	info, err := d.file.Stat()
+	if err != nil {
+		return err
+	}
+	if info.Mode()&os.ModeCharDevice == 0 {
+		return fmt.Errorf("%s is no serial device but a %s", path, info.Mode().Type())
+	}
+	err = d.control(func(fd int) error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) })
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return busy(path)
+	}
+	if err != nil {
+		return fmt.Errorf("lock: %w", err)
+	}
+	d.lib, err = bugst.Open(path, frame.mode(baud))
+	var pe *bugst.PortError
+	if errors.As(err, &pe) && pe.Code() == bugst.PortBusy {
+		return busy(path)
+	}
+	if err != nil {
+		return fmt.Errorf("set %d %v: %w", baud, frame, err)
+	}
+	return d.verify(baud, frame)
+}
+
+// set changes rate and frame.
+func (d *device) set(baud int, frame Frame) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.lib.SetMode(frame.mode(baud)); err != nil {
+		return fmt.Errorf("set %d %v: %w", baud, frame, err)
+	}
+	return d.verify(baud, frame)
+}
+
+// verify reads the settings back. Drivers take what they cannot do without an
+// error and store what they do instead.
+func (d *device) verify(baud int, frame Frame) error {
+	return d.control(func(fd int) error {
+		t, err := unix.IoctlGetTermios(fd, unix.TCGETS2)
+		if err != nil {
+			return fmt.Errorf("read the settings back: %w", err)
+		}
+		got := Frame{DataBits: 5, Parity: 'N', StopBits: 1}
+		switch t.Cflag & unix.CSIZE {
+		case unix.CS6:
+			got.DataBits = 6
+		case unix.CS7:
+			got.DataBits = 7
+		case unix.CS8:
+			got.DataBits = 8
+		}
+		if t.Cflag&unix.CSTOPB != 0 {
+			got.StopBits = 2
+		}
+		switch t.Cflag & (unix.PARENB | unix.PARODD | unix.CMSPAR) {
+		case unix.PARENB:
+			got.Parity = 'E'
+		case unix.PARENB | unix.PARODD:
+			got.Parity = 'O'
+		case unix.PARENB | unix.CMSPAR:
+			got.Parity = 'S'
+		case unix.PARENB | unix.PARODD | unix.CMSPAR:
+			got.Parity = 'M'
+		}
+		if got != frame {
+			return fmt.Errorf("%w: asked for %v, got %v", ErrRefused, frame, got)
+		}
+		// Divisors are coarse: a UART works with up to some 3 % off.
+		if off := int(t.Ospeed) - baud; off > baud*3/100 || -off > baud*3/100 {
+			return fmt.Errorf("%w: asked for %d bit/s, got %d", ErrRefused, baud, t.Ospeed)
+		}
+		return nil
+	})
+}
+
+// drain waits until the UART has sent what it was given.
+func (d *device) drain() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.lib.Drain()
+}
+
+// hold starts or ends a break.
+func (d *device) hold(on bool) error {
+	req := uint(unix.TIOCCBRK)
+	if on {
+		req = unix.TIOCSBRK
+	}
+	return d.control(func(fd int) error { return unix.IoctlSetInt(fd, req, 0) })
+}
+
+func (d *device) control(f func(fd int) error) error {
+	raw, err := d.file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var inner error
+	if err := raw.Control(func(fd uintptr) { inner = f(int(fd)) }); err != nil {
+		return err
+	}
+	return inner
+}
+
+// Close ends all calls that are inside.
+func (d *device) Close() error {
+	err := d.file.Close()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.lib != nil {
+		err = errors.Join(err, d.lib.Close())
+	}
+	return err
+}
+
+// busy makes an error that names who has the device open.
+func busy(path string) error {
+	who := Holders(path)
+	if len(who) == 0 {
+		return fmt.Errorf("%w: held by a process that cannot be seen from here", ErrBusy)
+	}
+	return fmt.Errorf("%w: held by %s", ErrBusy, strings.Join(who, ", "))
+}
+
+// Holders names the processes, this one left out, that have the device at path
+// open, as "name (pid N)". Those of other users show for root only. A console
+// that has a holder before a run, a getty for one, will lose bytes to it.
+func Holders(path string) []string {
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return nil
+	}
+	fds, err := filepath.Glob("/proc/[0-9]*/fd/*")
+	if err != nil {
+		return nil
+	}
+	pids := map[int]bool{}
+	for _, fd := range fds {
+		pid, err := strconv.Atoi(strings.Split(fd, "/")[2])
+		if err != nil || pid == os.Getpid() {
+			continue
+		}
+		if to, err := os.Readlink(fd); err == nil && to == real {
+			pids[pid] = true
+		}
+	}
+	var order []int
+	for pid := range pids {
+		order = append(order, pid)
+	}
+	sort.Ints(order)
+	var out []string
+	for _, pid := range order {
+		name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+		if err != nil {
+			continue // gone meanwhile
+		}
+		out = append(out, fmt.Sprintf("%s (pid %d)", strings.TrimSpace(string(name)), pid))
+	}
+	return out
+}
