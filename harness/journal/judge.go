@@ -166,14 +166,14 @@ func (f *folder) judgeClaim(cl *ClaimResult) verdict.Judgement {
 		if r == "" {
 			r = verdict.ReasonExpectation
 		}
-		return verdict.Judgement{Verdict: verdict.Fail, Reason: r, Detail: firstOf(c.Got, c.Text)}
+		return verdict.Judgement{Verdict: verdict.Fail, Reason: r, Detail: firstOf(c.Got, c.Text, claimText(c))}
 	case Yes:
 	case Unknown:
 		r := c.Reason
 		if r == "" {
 			r = verdict.ReasonAmbiguous
 		}
-		return inc(r, "%s", firstOf(c.Got, c.Text))
+		return inc(r, "%s", firstOf(c.Got, c.Text, claimText(c)))
 	default:
 		return inc(verdict.ReasonNoClaim, "claim %d was begun and not decided", c.Claim)
 	}
