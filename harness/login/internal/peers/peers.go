@@ -225,3 +225,13 @@ func (b *safeBuffer) String() string {
 	defer b.mu.Unlock()
 	return b.buf.String()
 }
+
+// Applet says whether the busybox here was built with an applet.
+func Applet(t testing.TB, name string) bool {
+	t.Helper()
+	out, err := exec.Command("busybox", "--list").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bytes.Contains(append([]byte("\n"), out...), []byte("\n"+name+"\n"))
+}
