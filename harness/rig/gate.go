@@ -1,0 +1,293 @@
+package rig
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"rigor/harness/wire"
+)
+
+// gate stands before each instrument: what goes in and out is metered, and an
+// error that a driver did not dress as a fault becomes one.
+type gate struct {
+	part   wire.Part
+	meter  *Meter
+	closed atomic.Bool
+}
+
+func (g *gate) do(op string, f func() error) error {
+	if g.closed.Load() {
+		return &wire.Fault{Part: g.part, Op: op, Err: ErrClosed}
+	}
+	leave := g.meter.Enter(g.part, op)
+	var err error
+	// A driver that panics must not leave a call inside for ever.
+	defer func() { leave(err) }()
+	err = g.dress(op, f())
+	return err
+}
+
+// dress makes what a driver reports a Fault of its part. What the caller
+// caused (its context ended, the instrument cannot do it) is none.
+func (g *gate) dress(op string, err error) error {
+	if err == nil || errors.Is(err, wire.ErrUnsupported) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	if _, ok := wire.AsFault(err); ok {
+		return err
+	}
+	return &wire.Fault{Part: g.part, Op: op, Err: err}
+}
+
+// shut closes the instrument once; a driver whose Close hangs is left behind
+// after closeWithin.
+func (g *gate) shut(f func() error) error {
+	if g.closed.Swap(true) {
+		return nil
+	}
+	leave := g.meter.Enter(g.part, "close")
+	done := make(chan error, 1)
+	go func() {
+		err := f()
+		leave(err)
+		done <- err
+	}()
+	timer := time.NewTimer(closeWithin)
+	defer timer.Stop()
+	select {
+	case err := <-done:
+		return g.dress("close", err)
+	case <-timer.C:
+		return &wire.Fault{Part: g.part, Op: "close", Err: fmt.Errorf("the driver did not come back within %v", closeWithin)}
+	}
+}
+
+const closeWithin = 2 * time.Second
+
+type gatedPower struct {
+	gate
+	raw   wire.Power
+	limit *limiter
+	on    atomic.Bool
+}
+
+// On spends a power cycle unless the supply was told to be on. After an error
+// it may be on or off; it counts as on, since the wear may have happened.
+func (p *gatedPower) On(ctx context.Context) error {
+	if !p.on.Swap(true) {
+		if err := p.limit.spend(LimitPowerCycles); err != nil {
+			p.on.Store(false)
+			return err
+		}
+	}
+	return p.do("on", func() error { return p.raw.On(ctx) })
+}
+
+func (p *gatedPower) Off(ctx context.Context) error {
+	defer p.on.Store(false)
+	return p.do("off", func() error { return p.raw.Off(ctx) })
+}
+
+func (p *gatedPower) State(ctx context.Context) (s wire.PowerState, err error) {
+	err = p.do("state", func() (err error) { s, err = p.raw.State(ctx); return err })
+	if s < wire.PowerUnknown || s > wire.PowerOn {
+		s = wire.PowerUnknown
+	}
+	return s, err
+}
+
+func (p *gatedPower) Close() error { return p.shut(p.raw.Close) }
+
+type gatedLine struct {
+	gate
+	raw wire.Line
+}
+
+func (l *gatedLine) Assert(ctx context.Context) error {
+	return l.do("assert", func() error { return l.raw.Assert(ctx) })
+}
+
+func (l *gatedLine) Release(ctx context.Context) error {
+	return l.do("release", func() error { return l.raw.Release(ctx) })
+}
+
+func (l *gatedLine) Asserted(ctx context.Context) (is bool, err error) {
+	err = l.do("read", func() (err error) { is, err = l.raw.Asserted(ctx); return err })
+	return is, err
+}
+
+func (l *gatedLine) Wait(ctx context.Context, want bool) (at time.Time, err error) {
+	op := "wait for release"
+	if want {
+		op = "wait for assertion"
+	}
+	if l.closed.Load() {
+		return at, &wire.Fault{Part: l.part, Op: op, Err: ErrClosed}
+	}
+	leave := l.meter.Enter(l.part, op)
+	defer func() { leave(err) }()
+	at, err = l.raw.Wait(ctx, want)
+	// A wait that runs out says something about the DUT, not about the line.
+	if end := ctx.Err(); end != nil && errors.Is(err, end) {
+		return at, err
+	}
+	return at, l.dress(op, err)
+}
+
+func (l *gatedLine) Close() error { return l.shut(l.raw.Close) }
+
+type gatedPort struct {
+	gate
+	raw wire.Port
+}
+
+// Read is not metered: the console's owner stands in it for the whole run.
+func (p *gatedPort) Read(b []byte) (int, error) { return p.raw.Read(b) }
+
+func (p *gatedPort) Write(ctx context.Context, b []byte) error {
+	return p.do("write", func() error { return p.raw.Write(ctx, b) })
+}
+
+func (p *gatedPort) Break(ctx context.Context, d time.Duration) error {
+	return p.do("break", func() error { return p.raw.Break(ctx, d) })
+}
+
+func (p *gatedPort) SetRate(ctx context.Context, baud int) error {
+	return p.do("set rate", func() error { return p.raw.SetRate(ctx, baud) })
+}
+
+func (p *gatedPort) Close() error { return p.shut(p.raw.Close) }
+
+type gatedLink struct {
+	gate
+	raw wire.Link
+}
+
+// DialContext meters the dial and gives a connection that meters the DUT's
+// answers. What the DUT did (refused, reset, silent) stays as it is.
+func (l *gatedLink) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	op := "dial " + network + " " + address
+	if l.closed.Load() {
+		return nil, &wire.Fault{Part: l.part, Op: op, Err: ErrClosed}
+	}
+	leave := l.meter.Enter(l.part, op)
+	var err error
+	defer func() { leave(err) }()
+	var c net.Conn
+	if c, err = l.raw.DialContext(ctx, network, address); err != nil {
+		return nil, err
+	}
+	return &gatedConn{Conn: c, meter: l.meter}, nil
+}
+
+func (l *gatedLink) Check(ctx context.Context) error {
+	return l.do("check", func() error { return l.raw.Check(ctx) })
+}
+
+func (l *gatedLink) Close() error { return l.shut(l.raw.Close) }
+
+// gatedConn counts the time from something sent to the next thing received as
+// the DUT's. Counting each Read would be wrong: clients of SSH and HTTP keep
+// one standing in the background.
+type gatedConn struct {
+	net.Conn
+	meter *Meter
+	mu    sync.Mutex
+	due   func()
+}
+
+func (c *gatedConn) Write(b []byte) (int, error) {
+	c.mu.Lock()
+	if c.due == nil {
+		c.due = c.meter.Waiting()
+	}
+	c.mu.Unlock()
+	n, err := c.Conn.Write(b)
+	if err != nil {
+		c.answered()
+	}
+	return n, err
+}
+
+func (c *gatedConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.answered()
+	return n, err
+}
+
+func (c *gatedConn) Close() error {
+	err := c.Conn.Close()
+	c.answered()
+	return err
+}
+
+// CloseWrite ends our half where the connection has halves.
+func (c *gatedConn) CloseWrite() error {
+	half, ok := c.Conn.(interface{ CloseWrite() error })
+	if !ok {
+		return wire.ErrUnsupported
+	}
+	return half.CloseWrite()
+}
+
+func (c *gatedConn) answered() {
+	c.mu.Lock()
+	due := c.due
+	c.due = nil
+	c.mu.Unlock()
+	if due != nil {
+		due()
+	}
+}
+
+// Names of what wears and is limited by the rig file.
+const (
+	LimitPowerCycles = "power-cycles"
+	LimitFlashWrites = "flash-writes"
+)
+
+// LimitError says that the rig file allows no more of something. It is no
+// fault of an instrument: the rig lacks the leave.
+type LimitError struct {
+	What  string // LimitPowerCycles, LimitFlashWrites
+	Limit int
+}
+
+// Error names the limit and its place in the rig file.
+func (e *LimitError) Error() string {
+	return fmt.Sprintf("limits.%s: all %d that the rig file allows in a run are used", e.What, e.Limit)
+}
+
+type limiter struct {
+	mu    sync.Mutex
+	limit map[string]int // absent or zero: not limited
+	used  map[string]int
+}
+
+func newLimiter(l Limits) *limiter {
+	return &limiter{
+		limit: map[string]int{LimitPowerCycles: l.PowerCycles, LimitFlashWrites: l.FlashWrites},
+		used:  map[string]int{},
+	}
+}
+
+func (l *limiter) spend(what string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if max := l.limit[what]; max > 0 && l.used[what] >= max {
+		return &LimitError{What: what, Limit: max}
+	}
+	l.used[what]++
+	return nil
+}
+
+func (l *limiter) spent(what string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.used[what]
+}

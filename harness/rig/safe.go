@@ -1,0 +1,232 @@
+package rig
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"rigor/harness/wire"
+)
+
+const (
+	// safeWithin bounds one try to make a bench safe; it takes milliseconds on
+	// a bench that is well.
+	safeWithin = 900 * time.Millisecond
+	// linesFirst is how long the power switch waits for the lines: a DUT
+	// without supply must not be fed through them, but a line that hangs must
+	// not keep the power on.
+	linesFirst = 300 * time.Millisecond
+)
+
+// SafeAct is one step towards the safe state.
+type SafeAct struct {
+	Part  wire.Part     `json:"part"`
+	Do    string        `json:"do"` // "release", "off", "on"
+	Took  time.Duration `json:"took_ns"`
+	Error string        `json:"error,omitempty"`
+	err   error
+}
+
+// Safe puts the bench into its safe state: every line released, so that its
+// idle is what the wiring makes of it, then the power to its declared rest
+// (off, where none is declared). Each part is tried whatever became of the
+// others, past all limits, also when ctx has ended and after the bench was
+// used wrongly; a driver that does not come back is left behind. It returns
+// within a second, with what it did and all errors joined; each is a
+// *wire.Fault. A part that did not open counts as not safe.
+func Safe(ctx context.Context, b *Bench) ([]SafeAct, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), safeWithin)
+	defer cancel()
+	var acts []SafeAct
+	results := make(chan SafeAct, len(b.Lines)+1)
+	start := func(part wire.Part, do string, f func(context.Context) error) SafeAct {
+		begun := time.Now()
+		go func() {
+			err := f(ctx)
+			if err != nil {
+				if _, ok := wire.AsFault(err); !ok {
+					err = &wire.Fault{Part: part, Op: do, Err: err}
+				}
+			}
+			results <- SafeAct{Part: part, Do: do, Took: time.Since(begun), err: err}
+		}()
+		return SafeAct{Part: part, Do: do}
+	}
+	waiting := map[wire.Part]SafeAct{}
+	collect := func(until <-chan time.Time) {
+		for len(waiting) > 0 {
+			select {
+			case act := <-results:
+				delete(waiting, act.Part)
+				acts = append(acts, act)
+			case <-until:
+				return
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+
+	for _, name := range slices.Sorted(maps.Keys(b.Lines)) {
+		part := LinePart(name)
+		if raw := b.rawLines[name]; raw != nil {
+			waiting[part] = start(part, "release", raw.Release)
+		} else {
+			acts = append(acts, SafeAct{Part: part, Do: "release", err: b.Missing[part]})
+		}
+	}
+	head := time.NewTimer(linesFirst)
+	defer head.Stop()
+	collect(head.C)
+	if b.Power != nil {
+		do, to := restOf(b)
+		if b.rawPower != nil {
+			waiting[PowerPart] = start(PowerPart, do, to)
+		} else {
+			acts = append(acts, SafeAct{Part: PowerPart, Do: do, err: b.Missing[PowerPart]})
+		}
+	}
+	collect(nil)
+	for part, act := range waiting {
+		act.Took = safeWithin
+		act.err = &wire.Fault{Part: part, Op: act.Do, Err: fmt.Errorf("the driver did not come back within %v", safeWithin)}
+		acts = append(acts, act)
+	}
+	slices.SortStableFunc(acts, func(x, y SafeAct) int { return compareParts(x.Part, y.Part) })
+	var errs []error
+	for i := range acts {
+		if acts[i].err != nil {
+			acts[i].Error = acts[i].err.Error()
+			errs = append(errs, acts[i].err)
+		}
+	}
+	return acts, errors.Join(errs...)
+}
+
+func restOf(b *Bench) (string, func(context.Context) error) {
+	if b.File.Power != nil && b.File.Power.Rest == "on" {
+		return "on", func(ctx context.Context) error { return settle(ctx, b.rawPower, b.rawPower.On, wire.PowerOn) }
+	}
+	return "off", func(ctx context.Context) error { return settle(ctx, b.rawPower, b.rawPower.Off, wire.PowerOff) }
+}
+
+// settle switches and believes a switch that can tell only when it says so.
+func settle(ctx context.Context, p wire.Power, to func(context.Context) error, want wire.PowerState) error {
+	if err := to(ctx); err != nil {
+		return err
+	}
+	is, err := p.State(ctx)
+	if err == nil && is != want && is != wire.PowerUnknown {
+		return fmt.Errorf("told to be %v, the switch says %v", want, is)
+	}
+	return nil
+}
+
+// compareParts orders parts by name, the power switch last.
+func compareParts(x, y wire.Part) int {
+	switch {
+	case x == y:
+		return 0
+	case x == PowerPart:
+		return 1
+	case y == PowerPart:
+		return -1
+	case x < y:
+		return -1
+	}
+	return 1
+}
+
+// MakeSafe puts a rig safe that nobody has bound: after a run that was killed,
+// or when a person asks for it. It opens the lines and the power switch, each
+// on its own, so that one in trouble keeps no other from being made safe; a
+// part that fails is tried again until ctx ends, since a process that dies
+// takes a moment to let go of its pins. The context needs a deadline.
+func MakeSafe(ctx context.Context, f *File, d Drivers, env Env) ([]SafeAct, error) {
+	env.salvage = true
+	if env.OpenWithin <= 0 {
+		env.OpenWithin = 2 * time.Second
+	}
+	type result struct {
+		act SafeAct
+		err error
+	}
+	lines := make(chan result, len(f.Lines))
+	for name, cfg := range f.Lines {
+		go func() {
+			one := &File{Name: f.Name, Lines: map[string]*Line{name: cfg}, Virtual: f.Virtual}
+			act, err := persist(ctx, one, d, env)
+			lines <- result{act, err}
+		}()
+	}
+	var got []result
+	take := func(from <-chan result, n int, until <-chan time.Time) {
+		for len(got) < n {
+			select {
+			case r := <-from:
+				got = append(got, r)
+			case <-until:
+				return
+			}
+		}
+	}
+	head := time.NewTimer(linesFirst)
+	defer head.Stop()
+	take(lines, len(f.Lines), head.C)
+	if f.Power != nil {
+		one := &File{Name: f.Name, Power: f.Power, Secrets: f.Secrets, Virtual: f.Virtual}
+		act, err := persist(ctx, one, d, env)
+		take(lines, len(f.Lines), nil)
+		got = append(got, result{act, err})
+	} else {
+		take(lines, len(f.Lines), nil)
+	}
+	acts := make([]SafeAct, len(got))
+	errs := make([]error, len(got))
+	for i, r := range got {
+		acts[i], errs[i] = r.act, r.err
+	}
+	slices.SortFunc(acts, func(x, y SafeAct) int { return compareParts(x.Part, y.Part) })
+	return acts, errors.Join(errs...)
+}
+
+// persist makes a rig of one part safe, again and again until it is or ctx
+// ends.
+func persist(ctx context.Context, one *File, d Drivers, env Env) (SafeAct, error) {
+	begun := time.Now()
+	for {
+		act, err := attempt(ctx, one, d, env)
+		act.Took = time.Since(begun)
+		if err == nil {
+			return act, nil
+		}
+		again := time.NewTimer(25 * time.Millisecond)
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			again.Stop()
+			return act, err
+		}
+	}
+}
+
+func attempt(ctx context.Context, one *File, d Drivers, env Env) (SafeAct, error) {
+	act := SafeAct{Part: PowerPart, Do: "off"}
+	for name := range one.Lines {
+		act = SafeAct{Part: LinePart(name), Do: "release"}
+	}
+	b, err := Bind(ctx, one, nil, d, env)
+	if err != nil {
+		act.Error = err.Error()
+		return act, err
+	}
+	acts, err := Safe(ctx, b)
+	if len(acts) == 1 {
+		act = acts[0]
+	}
+	// A driver may let go of a pin only when it closes.
+	return act, errors.Join(err, b.Close())
+}

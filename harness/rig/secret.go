@@ -1,0 +1,155 @@
+package rig
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Redactor takes values that must not be seen in any output.
+type Redactor interface {
+	Add(name, value string)
+}
+
+// maxSecret bounds a secret's file; it is larger than any password or key
+// phrase that a console or a form takes.
+const maxSecret = 64 << 10
+
+// Secrets holds the values that the rig file refers to. Its errors name a
+// secret and never hold a value.
+type Secrets struct {
+	value map[string]string
+	err   map[string]error
+	hints []string
+}
+
+// resolveSecrets reads every secret of refs (NAME → env:VAR, file:PATH, or
+// SCHEME:NAME for a scheme in env.Given) and hands the values to env.Redact.
+// The error joins what could not be resolved; the rest is usable.
+func resolveSecrets(refs map[string]string, env Env) (*Secrets, error) {
+	s := &Secrets{value: map[string]string{}, err: map[string]error{}}
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(refs)) {
+		v, err := s.resolve(refs[name], env)
+		if err == nil && v == "" {
+			err = fmt.Errorf("%s is empty", refs[name])
+		}
+		if err != nil {
+			err = fmt.Errorf("secrets.%s: %w", name, err)
+			s.err[name] = err
+			errs = append(errs, err)
+			continue
+		}
+		s.value[name] = v
+		if env.Redact != nil {
+			env.Redact.Add(name, v)
+		}
+	}
+	return s, errors.Join(errs...)
+}
+
+func (s *Secrets) resolve(ref string, env Env) (string, error) {
+	scheme, rest, ok := strings.Cut(ref, ":")
+	switch given := env.Given[scheme]; {
+	case !ok || rest == "":
+		// The text may be the secret itself, pasted where its reference belongs.
+		return "", errors.New("want env:VARIABLE or file:PATH, never the secret itself")
+	case scheme == "env":
+		lookup := env.Getenv
+		if lookup == nil {
+			lookup = os.LookupEnv
+		}
+		v, set := lookup(rest)
+		if !set {
+			return "", fmt.Errorf("the environment variable %s is not set", rest)
+		}
+		return v, nil
+	case scheme == "file":
+		return s.readFile(rest, env.Dir)
+	case given != nil:
+		v, err := given(rest)
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", ref, err)
+		}
+		return v, nil
+	}
+	return "", errors.New("want env:VARIABLE or file:PATH: the scheme is not known here")
+}
+
+func (s *Secrets) readFile(path, dir string) (string, error) {
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(dir, path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return "", err
+	}
+	if !info.Mode().IsRegular() {
+		return "", fmt.Errorf("%s is not a regular file", path)
+	}
+	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+		s.hints = append(s.hints, fmt.Sprintf("%s can be read by others (mode %04o): chmod 600 it", path, mode))
+	}
+	b, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
+	if err != nil {
+		return "", err
+	}
+	if len(b) > maxSecret {
+		return "", fmt.Errorf("%s is over %d bytes: not a secret's file", path, maxSecret)
+	}
+	v := strings.TrimSuffix(string(b), "\n")
+	return strings.TrimSuffix(v, "\r"), nil
+}
+
+// Get gives the value of the secret with this name.
+func (s *Secrets) Get(name string) (string, error) {
+	if s == nil {
+		return "", fmt.Errorf("secret %s: the rig file has no secrets", name)
+	}
+	if v, ok := s.value[name]; ok {
+		return v, nil
+	}
+	if err := s.err[name]; err != nil {
+		return "", err
+	}
+	return "", fmt.Errorf("secret %s: not declared under secrets in the rig file", name)
+}
+
+// Value gives what a reference "secret:NAME" of a rig or profile stands for.
+// An empty reference gives an empty value.
+func (s *Secrets) Value(ref string) (string, error) {
+	if ref == "" {
+		return "", nil
+	}
+	name, ok := strings.CutPrefix(ref, "secret:")
+	if !ok {
+		return "", errors.New("want a reference secret:NAME, never the secret itself")
+	}
+	return s.Get(name)
+}
+
+// Names lists the secrets that have a value, in order.
+func (s *Secrets) Names() []string {
+	if s == nil {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(s.value))
+}
+
+// Hints lists what is unwise about where the secrets are kept.
+func (s *Secrets) Hints() []string {
+	if s == nil {
+		return nil
+	}
+	return s.hints
+}
