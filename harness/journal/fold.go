@@ -13,12 +13,21 @@ import (
 // that says it holds passes only if the controls, the probes and the evidence
 // that law 1 asks for are in the journal.
 func Fold(log *Log) *Result {
-	f := &folder{res: &Result{Hash: log.Hash, Damage: log.Damage, Torn: log.Torn, Counts: map[verdict.Verdict]int{}},
-		index: map[string]*Case{}, brackets: map[string]*bracketState{}, contra: map[string]string{},
-		files: map[string]bool{}, tries: map[*Case]*tryState{}}
+	f := newFolder()
 	for i := range log.Events {
 		f.event(&log.Events[i])
 	}
+	return f.result(log)
+}
+
+func newFolder() *folder {
+	return &folder{res: &Result{Counts: map[verdict.Verdict]int{}}, index: map[string]*Case{}, brackets: map[string]*bracketState{},
+		contra: map[string]string{}, files: map[string]bool{}, tries: map[*Case]*tryState{}}
+}
+
+// result ends the fold with what is known of the file as a whole.
+func (f *folder) result(log *Log) *Result {
+	f.res.Hash, f.res.Damage, f.res.Torn = log.Hash, log.Damage, log.Torn
 	f.finish()
 	return f.res
 }

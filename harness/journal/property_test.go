@@ -256,4 +256,7 @@ func TestFoldIsPure(t *testing.T) {
 	one, two := journal.Fold(log), journal.Fold(log)
 	assert.Equal(t, one, two)
 	assert.Equal(t, b.Log(), log, "the log is left as it was")
+	loaded, err := journal.Load(bytes.NewReader(b.Bytes()))
+	require.NoError(t, err)
+	assert.Equal(t, one, loaded, "read and folded in one go, it is the same")
 }

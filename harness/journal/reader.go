@@ -9,6 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
+	"sync"
+	"sync/atomic"
 )
 
 // maxLine bounds a line, in bytes, so that a damaged file cannot take all
@@ -28,45 +31,117 @@ type Log struct {
 	// Damage says what is wrong elsewhere; a damaged journal makes the run an
 	// error.
 	Damage string
+
+	count  int64
+	format int
 }
 
 // Read reads a journal. Only failing to read the file is an error; damage of
 // its content is in the Log, with everything that could still be read.
 func Read(r io.Reader) (*Log, error) {
 	log := &Log{}
+	err := log.scan(r, func(e *Event) { log.Events = append(log.Events, *e) })
+	return log, err
+}
+
+// Load reads a journal and folds it, without keeping its events: what a report
+// of a long run needs. It gives what Fold makes of what Read gives.
+func Load(r io.Reader) (*Result, error) {
+	log, f := &Log{}, newFolder()
+	if err := log.scan(r, f.event); err != nil {
+		return nil, err
+	}
+	return f.result(log), nil
+}
+
+// batch is how many lines, and how many bytes of them, are decoded together.
+const (
+	batchLines = 1024
+	batchBytes = 1 << 20
+)
+
+// scanned is a line with what was made of it.
+type scanned struct {
+	n    int // its number
+	raw  []byte
+	sum  string
+	e    Event
+	err  error // the line is no event
+	torn bool  // no newline at its end
+}
+
+// scan reads line by line and gives each whole event to take, in order.
+// Decoding costs the most by far, so that it is shared among the processors,
+// batch by batch.
+func (l *Log) scan(r io.Reader, take func(*Event)) error {
 	br := bufio.NewReaderSize(r, 1<<16)
-	bad := error(nil) // of the line before, which does damage if it is not the last
-	for n := 1; ; n++ {
-		line, err := readLine(br)
-		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, errLong) {
-			return nil, fmt.Errorf("journal: read line %d: %w", n, err)
+	var bad *scanned // the line before, which does damage if it is not the last
+	batch := make([]scanned, 0, batchLines)
+	for n, done := 1, false; !done; {
+		batch = batch[:0]
+		for size := 0; len(batch) < batchLines && size < batchBytes && !done; n++ {
+			line, err := readLine(br)
+			done = errors.Is(err, io.EOF)
+			switch {
+			case done && len(line) == 0:
+				continue
+			case err != nil && !done && !errors.Is(err, errLong):
+				return fmt.Errorf("journal: read line %d: %w", n, err)
+			case done:
+				err = nil
+			}
+			size += len(line)
+			batch = append(batch, scanned{n: n, raw: line, err: err, torn: done})
 		}
-		last := errors.Is(err, io.EOF)
-		if last && len(line) == 0 {
-			log.Torn = bad != nil
-			break
-		}
-		if bad != nil {
-			log.damage(n-1, bad)
-		}
-		if last { // no newline at its end
-			log.Torn = true
-			break
-		}
-		if bad = err; bad == nil {
-			bad = log.add(n, line)
+		decode(batch)
+		for i := range batch {
+			s := &batch[i]
+			if bad != nil {
+				l.damage(bad.n, bad.err)
+				bad = nil
+			}
+			switch {
+			case s.torn:
+				l.Torn = true
+			case s.err != nil:
+				bad = &scanned{n: s.n, err: s.err}
+			default:
+				l.add(s, take)
+			}
 		}
 	}
-	if len(log.Events) == 0 {
-		return log, ErrEmpty
+	l.Torn = l.Torn || bad != nil
+	switch {
+	case l.count == 0:
+		return ErrEmpty
+	case l.format > Format:
+		return fmt.Errorf("journal: format %d is newer than this program reads (%d); use a newer rigor", l.format, Format)
 	}
-	if log.Damage == "" && (log.Events[0].Kind != KindStart || log.Events[0].Start == nil) {
-		log.Damage = "line 1: is not a start"
+	return nil
+}
+
+// decode fills in what the lines of a batch say.
+func decode(batch []scanned) {
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), 1+len(batch)/64) {
+		wg.Go(func() {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= len(batch) {
+					return
+				}
+				s := &batch[i]
+				if s.err != nil || s.torn {
+					continue
+				}
+				s.err = json.Unmarshal(s.raw, &s.e)
+				sum := sha256.Sum256(s.raw)
+				s.sum = hex.EncodeToString(sum[:])
+			}
+		})
 	}
-	if s := log.Events[0].Start; s != nil && s.Format > Format {
-		return log, fmt.Errorf("journal: format %d is newer than this program reads (%d); use a newer rigor", s.Format, Format)
-	}
-	return log, nil
+	wg.Wait()
 }
 
 func (l *Log) damage(n int, err error) {
@@ -75,22 +150,22 @@ func (l *Log) damage(n int, err error) {
 	}
 }
 
-// add takes a line in. One that does not decode is not taken, with the error.
-func (l *Log) add(n int, line []byte) error {
-	var e Event
-	if err := json.Unmarshal(line, &e); err != nil {
-		return err
+// add takes an event in and holds it against the line before.
+func (l *Log) add(s *scanned, take func(*Event)) {
+	l.count++
+	switch {
+	case s.e.Prev != l.Hash:
+		l.damage(s.n, errors.New("does not follow the line before: the chain of hashes is broken"))
+	case s.e.Seq != l.count:
+		l.damage(s.n, fmt.Errorf("has number %d, want %d", s.e.Seq, l.count))
+	case l.count == 1 && (s.e.Kind != KindStart || s.e.Start == nil):
+		l.damage(s.n, errors.New("is not a start"))
 	}
-	if e.Prev != l.Hash {
-		l.damage(n, errors.New("does not follow the line before: the chain of hashes is broken"))
+	if l.count == 1 && s.e.Start != nil {
+		l.format = s.e.Start.Format
 	}
-	if want := int64(len(l.Events)) + 1; e.Seq != want {
-		l.damage(n, fmt.Errorf("has number %d, want %d", e.Seq, want))
-	}
-	sum := sha256.Sum256(line)
-	l.Hash = hex.EncodeToString(sum[:])
-	l.Events = append(l.Events, e)
-	return nil
+	l.Hash = s.sum
+	take(&s.e)
 }
 
 var errLong = fmt.Errorf("is longer than %d bytes", maxLine)

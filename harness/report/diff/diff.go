@@ -1,0 +1,125 @@
+// Package diff compares a run with the one before: what is new, fixed, still
+// failing and missing.
+package diff
+
+import (
+	"fmt"
+	"strings"
+
+	"rigor/harness/journal"
+	"rigor/harness/verdict"
+)
+
+// Change is one case whose verdict somebody wants to hear of.
+type Change struct {
+	ID  string
+	Was verdict.Judgement // zero: the case was not there
+	Now verdict.Judgement // zero: the case is not there
+}
+
+// Diff is how a run differs from the one before. Bad means fail, error or
+// inconclusive. Within each list the order is that of the plan.
+type Diff struct {
+	Before  string   // the id of the run before
+	New     []Change // bad now, and before not, or less so
+	Fixed   []Change // bad before, and passes now
+	Still   []Change // bad before and now
+	Waived  []Change // bad before, and not applicable or waived now
+	Missing []Change // judged before, and in this plan no more
+	Left    []Change // judged before, and left out by this run's selectors
+	// Caution says why the two can hardly be compared: another device, unit or
+	// firmware.
+	Caution string
+}
+
+// Compare gives nil without a run before.
+func Compare(before, now *journal.Result) *Diff {
+	if before == nil || now == nil {
+		return nil
+	}
+	d := &Diff{Before: before.Start.Run, Caution: caution(&before.Start, &now.Start)}
+	was := make(map[string]verdict.Judgement, len(before.Cases))
+	for i := range before.Cases {
+		was[before.Cases[i].ID] = before.Cases[i].Judgement
+	}
+	for i := range now.Cases {
+		c := &now.Cases[i]
+		ch := Change{ID: c.ID, Was: was[c.ID], Now: c.Judgement}
+		delete(was, c.ID)
+		switch {
+		case Bad(ch.Now.Verdict) && !Bad(ch.Was.Verdict), Bad(ch.Now.Verdict) && worse(ch.Now.Verdict, ch.Was.Verdict):
+			d.New = append(d.New, ch)
+		case Bad(ch.Now.Verdict):
+			d.Still = append(d.Still, ch)
+		case Bad(ch.Was.Verdict) && ch.Now.Verdict == verdict.Pass:
+			d.Fixed = append(d.Fixed, ch)
+		case Bad(ch.Was.Verdict):
+			d.Waived = append(d.Waived, ch)
+		}
+	}
+	left := make(map[string]bool, len(now.Left))
+	for i := range now.Left {
+		left[now.Left[i].ID] = true
+	}
+	for i := range before.Cases {
+		id := before.Cases[i].ID
+		j, gone := was[id]
+		switch {
+		case !gone:
+		case left[id]:
+			d.Left = append(d.Left, Change{ID: id, Was: j})
+		default:
+			d.Missing = append(d.Missing, Change{ID: id, Was: j})
+		}
+	}
+	return d
+}
+
+// Bad says whether a verdict asks for somebody's attention.
+func Bad(v verdict.Verdict) bool {
+	return v == verdict.Fail || v == verdict.Error || v == verdict.Inconclusive
+}
+
+func worse(a, b verdict.Verdict) bool { return a != b && verdict.Worst(a, b) == a }
+
+func caution(was, now *journal.Start) string {
+	var out []string
+	for _, f := range []struct{ what, was, now string }{
+		{"rig", was.Rig, now.Rig}, {"device", was.Device, now.Device}, {"unit", was.Serial, now.Serial}, {"firmware", was.Firmware, now.Firmware},
+	} {
+		if f.was != f.now {
+			out = append(out, fmt.Sprintf("%s %q, now %q", f.what, f.was, f.now))
+		}
+	}
+	if len(out) == 0 {
+		return ""
+	}
+	return "the run before was of " + strings.Join(out, ", ")
+}
+
+// Summary gives "2 new, 1 fixed, 3 still, 1 missing", leaving out what is
+// none; "no change" when all is.
+func (d *Diff) Summary() string {
+	var out []string
+	for _, l := range d.Lists() {
+		if n := len(l.Changes); n > 0 {
+			out = append(out, fmt.Sprintf("%d %s", n, l.Word))
+		}
+	}
+	if len(out) == 0 {
+		return "no change"
+	}
+	return strings.Join(out, ", ")
+}
+
+// List is one of a diff's lists with its word.
+type List struct {
+	Word    string
+	Changes []Change
+}
+
+// Lists gives all lists in the order in which to show them.
+func (d *Diff) Lists() []List {
+	return []List{{"new", d.New}, {"fixed", d.Fixed}, {"still failing", d.Still}, {"waived or not applicable now", d.Waived},
+		{"missing", d.Missing}, {"not selected now", d.Left}}
+}
