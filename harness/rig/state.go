@@ -32,6 +32,7 @@ type Store struct {
 	now    func() time.Time
 	mu     sync.Mutex
 	redact Text
+	last   time.Time // of the last intent
 }
 
 var rigName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
@@ -137,18 +138,21 @@ func (s *Store) Begin(in Intent) (Intent, error) {
 	if in.What == "" {
 		return in, fmt.Errorf("intent of kind %s does not say what it is", in.Kind)
 	}
+	// Undoing goes by time, so no two intents have the same, and none is older
+	// than the one before, whatever the clock does.
 	in.Since = s.now().UTC()
-	for n := 0; ; n++ {
+	if !in.Since.After(s.last) {
+		in.Since = s.last.Add(1)
+	}
+	for ; ; in.Since = in.Since.Add(1) {
 		in.ID = fmt.Sprintf("%s-%s", in.Since.Format("20060102T150405.000000000"), in.Kind)
-		if n > 0 {
-			in.ID += fmt.Sprintf("-%d", n)
-		}
 		if _, err := os.Lstat(s.intentPath(in.ID)); errors.Is(err, fs.ErrNotExist) {
 			break
 		} else if err != nil {
 			return in, fmt.Errorf("intent %s: %w", in.ID, err)
 		}
 	}
+	s.last = in.Since
 	raw, err := json.Marshal(in)
 	if err != nil {
 		return in, fmt.Errorf("intent %s: %w", in.ID, err)

@@ -1,0 +1,312 @@
+package rig
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// roleEnv makes the test binary play another process.
+const roleEnv = "RIG_TEST_ROLE"
+
+func TestMain(m *testing.M) {
+	var err error
+	switch role := os.Getenv(roleEnv); role {
+	case "":
+		os.Exit(m.Run())
+	case "lease":
+		if _, err = Acquire("bench-a", res("k"), LeaseConfig{Dir: os.Getenv("RIG_TEST_DIR")}); err == nil {
+			fmt.Println("held")
+			select {}
+		}
+	case "guard":
+		err = RunGuard(context.Background(), fileDrivers(), Env{})
+	case "deaf":
+		select {}
+	case "run", "run-done":
+		err = playRun(os.Getenv("RIG_TEST_DIR"), role == "run-done")
+	default:
+		err = fmt.Errorf("role %q", role)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// guardedFile is a rig whose pins are files in dir.
+func guardedFile(dir string) *File {
+	f := &File{
+		Name:    "bench-a",
+		Power:   &Power{Driver: "file", Line: filepath.Join(dir, "power"), Rest: "off", Password: "secret:switch"},
+		Lines:   map[string]*Line{"reset": {Driver: "file", Line: filepath.Join(dir, "reset")}, "button": {Driver: "file", Line: filepath.Join(dir, "button")}},
+		Secrets: map[string]string{"switch": "env:RIG_TEST_PW"},
+	}
+	switch os.Getenv("RIG_TEST_BENCH") {
+	case "broken":
+		f.Lines["button"].Chip = "broken"
+	case "hang":
+		f.Lines["button"].Driver = "hang"
+	}
+	return f
+}
+
+// playRun is a run that has all lines asserted and the power on.
+func playRun(dir string, finish bool) error {
+	ctx, f := context.Background(), guardedFile(dir)
+	store, err := OpenStore(filepath.Join(dir, "state"))
+	if err != nil {
+		return err
+	}
+	lease, err := Acquire(f.Name, res("k"), LeaseConfig{Dir: dir})
+	if err != nil {
+		return err
+	}
+	guard, err := StartGuard(ctx, GuardSpec{File: f, Dir: dir, Store: store, Lease: lease, Within: time.Second,
+		Argv: []string{os.Args[0]}, Environ: []string{roleEnv + "=guard"}})
+	if err != nil {
+		return err
+	}
+	for _, do := range []error{
+		fileLine{f.Lines["reset"].Line}.Assert(ctx), fileLine{f.Lines["button"].Line}.Assert(ctx), filePower{f.Power.Line}.On(ctx),
+	} {
+		if do != nil {
+			return do
+		}
+	}
+	fmt.Println(guard.PID())
+	if !finish {
+		select {}
+	}
+	if err := guard.Dismiss(ctx); err != nil {
+		return err
+	}
+	return lease.Release()
+}
+
+type played struct {
+	dir   string
+	cmd   *exec.Cmd
+	guard int
+	out   *bufio.Reader
+}
+
+func play(t *testing.T, role, bench string) *played {
+	t.Helper()
+	p := &played{dir: t.TempDir()}
+	p.cmd = exec.Command(os.Args[0])
+	p.cmd.Env = append(os.Environ(), roleEnv+"="+role, "RIG_TEST_DIR="+p.dir, "RIG_TEST_BENCH="+bench, "RIG_TEST_PW=pw")
+	p.cmd.Stderr = os.Stderr
+	// A group of its own, so that a signal to the whole group can be tried.
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	out, err := p.cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, p.cmd.Start())
+	t.Cleanup(func() { _ = p.cmd.Process.Kill(); _ = p.cmd.Wait() })
+	p.out = bufio.NewReader(out)
+	line, err := p.out.ReadString('\n')
+	require.NoError(t, err)
+	p.guard, err = strconv.Atoi(strings.TrimSpace(line))
+	require.NoError(t, err)
+	return p
+}
+
+func (p *played) pin(name string) string {
+	b, _ := os.ReadFile(filepath.Join(p.dir, name))
+	return string(b)
+}
+
+func (p *played) pins() []string { return []string{p.pin("reset"), p.pin("button"), p.pin("power")} }
+
+// kill ends the run with SIGKILL and waits until all pins are as wanted.
+func (p *played) kill(t *testing.T, want ...string) time.Duration {
+	t.Helper()
+	require.Equal(t, []string{"asserted", "asserted", "on"}, p.pins())
+	start := time.Now()
+	require.NoError(t, syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL))
+	require.Eventually(t, func() bool { return assert.ObjectsAreEqual(want, p.pins()) }, 5*time.Second, time.Millisecond,
+		"pins stay at %v", p.pins())
+	return time.Since(start)
+}
+
+// ended waits for the guard's end; it is not our child.
+func (p *played) ended(t *testing.T) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.guard))
+		return err != nil || strings.Contains(string(stat), ") Z ")
+	}, 10*time.Second, 5*time.Millisecond, "the guard does not end")
+}
+
+func TestGuardMakesSafeAfterKill(t *testing.T) {
+	p := play(t, "run", "")
+	_, err := Acquire("other", res("k"), LeaseConfig{Dir: p.dir})
+	require.ErrorIs(t, err, ErrLeased)
+	took := p.kill(t, "released", "released", "off")
+	assert.Less(t, took, time.Second)
+	p.ended(t)
+
+	store, err := OpenStore(filepath.Join(p.dir, "state"))
+	require.NoError(t, err)
+	r, err := store.GuardReport()
+	require.NoError(t, err)
+	require.NotNil(t, r)
+	assert.True(t, r.Safe)
+	assert.Equal(t, "bench-a", r.Rig)
+	require.Len(t, r.Acts, 3)
+	assert.Equal(t, PowerPart, r.Acts[2].Part, "the power comes after the lines")
+	require.NoError(t, store.Noticed())
+	r, err = store.GuardReport()
+	require.NoError(t, err)
+	assert.Nil(t, r, "told once")
+	acquire(t, p.dir, "next", "k") // the lease has gone with the guard
+}
+
+func TestGuardOutlivesSignals(t *testing.T) {
+	p := play(t, "run", "")
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+		require.NoError(t, syscall.Kill(p.guard, sig))
+	}
+	session, _, errno := syscall.Syscall(syscall.SYS_GETSID, uintptr(p.guard), 0, 0)
+	require.Zero(t, errno)
+	assert.Equal(t, p.guard, int(session), "it has a session of its own")
+	p.kill(t, "released", "released", "off")
+	p.ended(t)
+}
+
+func TestGuardMakesSafeWhatItCan(t *testing.T) {
+	for _, bench := range []string{"broken", "hang"} {
+		t.Run(bench, func(t *testing.T) {
+			p := play(t, "run", bench)
+			took := p.kill(t, "released", "asserted", "off")
+			assert.Less(t, took, 1500*time.Millisecond, "a line in trouble does not keep the power on")
+			_, err := Acquire("next", res("k"), LeaseConfig{Dir: p.dir})
+			require.ErrorIs(t, err, ErrLeased, "the guard has the lease as long as it tries")
+			p.ended(t)
+			acquire(t, p.dir, "next", "k")
+			store, err := OpenStore(filepath.Join(p.dir, "state"))
+			require.NoError(t, err)
+			r, err := store.GuardReport()
+			require.NoError(t, err)
+			require.NotNil(t, r)
+			assert.False(t, r.Safe)
+			assert.NotEmpty(t, r.Acts[0].Error)
+			assert.Empty(t, r.Acts[1].Error)
+			assert.Empty(t, r.Acts[2].Error)
+			log, err := os.ReadFile(filepath.Join(p.dir, "state", guardLog))
+			require.NoError(t, err)
+			assert.Contains(t, string(log), "guard of rig bench-a: not safe after")
+		})
+	}
+}
+
+func TestGuardDismissedDoesNothing(t *testing.T) {
+	p := play(t, "run-done", "")
+	rest, err := io.ReadAll(p.out)
+	require.NoError(t, err, "nobody keeps the run's standard output open")
+	assert.Empty(t, rest)
+	require.NoError(t, p.cmd.Wait())
+	p.ended(t)
+	assert.Equal(t, []string{"asserted", "asserted", "on"}, p.pins())
+	store, err := OpenStore(filepath.Join(p.dir, "state"))
+	require.NoError(t, err)
+	r, err := store.GuardReport()
+	require.NoError(t, err)
+	assert.Nil(t, r)
+}
+
+func TestGuardThatDoesNotStart(t *testing.T) {
+	dir := t.TempDir()
+	spec := GuardSpec{File: guardedFile(dir), Dir: dir, Store: newStore(t)}
+	ctx := t.Context()
+
+	spec.Argv = []string{filepath.Join(dir, "gone")}
+	_, err := StartGuard(ctx, spec)
+	require.ErrorIs(t, err, os.ErrNotExist)
+
+	spec.Argv = []string{os.Args[0]}
+	spec.Environ = []string{roleEnv + "=none of these"}
+	_, err = StartGuard(ctx, spec)
+	require.ErrorContains(t, err, "start the guard: ")
+
+	spec.Environ = []string{roleEnv + "=deaf"}
+	short, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
+	defer cancel()
+	_, err = StartGuard(short, spec)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+}
+
+func TestGuardThatEndsIsNoticed(t *testing.T) {
+	dir := t.TempDir()
+	g, err := StartGuard(t.Context(), GuardSpec{File: guardedFile(dir), Dir: dir, Store: newStore(t),
+		Argv: []string{os.Args[0]}, Environ: []string{roleEnv + "=guard"}})
+	require.NoError(t, err)
+	select {
+	case <-g.Gone():
+		t.Fatal("it has ended by itself")
+	default:
+	}
+	require.NoError(t, syscall.Kill(g.PID(), syscall.SIGKILL))
+	select {
+	case <-g.Gone():
+	case <-time.After(5 * time.Second):
+		t.Fatal("its end is not seen")
+	}
+	require.ErrorContains(t, g.Dismiss(t.Context()), "dismiss the guard")
+	require.NoError(t, g.Dismiss(t.Context()), "dismissing again does nothing")
+}
+
+func TestGuardByHandIsRefused(t *testing.T) {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), roleEnv+"=guard")
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	require.True(t, errors.As(err, &exit))
+	assert.Contains(t, string(out), "this command is for a run's own use")
+}
+
+func TestGuardReportDamaged(t *testing.T) {
+	s := newStore(t)
+	require.NoError(t, os.WriteFile(filepath.Join(s.Dir(), guardFile), []byte("{"), 0o600))
+	_, err := s.GuardReport()
+	require.ErrorContains(t, err, "guard.json: not valid")
+}
+
+func TestReadLine(t *testing.T) {
+	long := strings.Repeat("x", 10_000)
+	tests := []struct {
+		in   string
+		max  int
+		want string
+		err  string
+	}{
+		{"done\n", 64, "done", ""},
+		{"done", 64, "", "unexpected EOF"}, // a run that died in mid-word was not done
+		{"", 64, "", "unexpected EOF"},
+		{long + "\n", 20_000, long, ""},
+		{long + "\n", 64, "", "a line of over 64 bytes"},
+	}
+	for _, tt := range tests {
+		got, err := readLine(bufio.NewReaderSize(strings.NewReader(tt.in), 16), tt.max)
+		if tt.err != "" {
+			assert.EqualError(t, err, tt.err)
+			continue
+		}
+		require.NoError(t, err)
+		assert.Equal(t, tt.want, string(got))
+	}
+}

@@ -1,0 +1,82 @@
+package rig
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+type redacted map[string]string
+
+func (r redacted) Add(name, value string) { r[name] = value }
+
+func TestSecretsAreResolvedAndRedacted(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "label"), []byte("from file \r\n"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "open"), []byte("x1y2\n"), 0o644))
+	seen := redacted{}
+	s, err := resolveSecrets(map[string]string{"a": "env:A", "b": "file:label", "c": "virtual:owner", "d": "file:" + filepath.Join(dir, "open")}, Env{
+		Dir:    dir,
+		Getenv: func(name string) (string, bool) { return "from " + name, true },
+		Given:  map[string]func(string) (string, error){"virtual": func(n string) (string, error) { return "v-" + n, nil }},
+		Redact: seen,
+	})
+	require.NoError(t, err)
+	want := redacted{"a": "from A", "b": "from file ", "c": "v-owner", "d": "x1y2"}
+	assert.Equal(t, want, seen)
+	assert.Equal(t, []string{"a", "b", "c", "d"}, s.Names())
+	for name, value := range want {
+		got, err := s.Value("secret:" + name)
+		require.NoError(t, err)
+		assert.Equal(t, value, got)
+	}
+	require.Len(t, s.Hints(), 1)
+	assert.Contains(t, s.Hints()[0], "open can be read by others (mode 0644): chmod 600 it")
+
+	empty, err := s.Value("")
+	require.NoError(t, err)
+	assert.Empty(t, empty)
+	_, err = s.Value("secret:zzz")
+	assert.EqualError(t, err, "secret zzz: not declared under secrets in the rig file")
+	_, err = (*Secrets)(nil).Get("a")
+	assert.Error(t, err)
+}
+
+func TestSecretErrorsNameTheReferenceOnly(t *testing.T) {
+	const value = "hunter2-very-secret"
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "big"), []byte(strings.Repeat(value, 10000)), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "empty"), []byte("\n"), 0o600))
+	tests := []struct{ ref, want string }{
+		{value, "secrets.s: want env:VARIABLE or file:PATH, never the secret itself"},
+		{value + ":x", "secrets.s: want env:VARIABLE or file:PATH: the scheme is not known here"},
+		{"env:", "secrets.s: want env:VARIABLE or file:PATH, never the secret itself"},
+		{"env:UNSET", "secrets.s: the environment variable UNSET is not set"},
+		{"env:EMPTY", "secrets.s: env:EMPTY is empty"},
+		{"file:gone", "secrets.s: open " + dir + "/gone: no such file or directory"},
+		{"file:big", "secrets.s: " + dir + "/big is over 65536 bytes: not a secret's file"},
+		{"file:empty", "secrets.s: file:empty is empty"},
+		{"file:.", "secrets.s: " + dir + " is not a regular file"},
+		{"virtual:x", "secrets.s: virtual:x: no such account"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.ref, func(t *testing.T) {
+			s, err := resolveSecrets(map[string]string{"s": tt.ref}, Env{
+				Dir:    dir,
+				Getenv: func(name string) (string, bool) { return "", name == "EMPTY" },
+				Given:  map[string]func(string) (string, error){"virtual": func(string) (string, error) { return value, errors.New("no such account") }},
+			})
+			require.EqualError(t, err, tt.want)
+			assert.NotContains(t, err.Error(), value)
+			_, err = s.Get("s")
+			require.EqualError(t, err, tt.want)
+		})
+	}
+	_, err := (&Secrets{}).Value(value)
+	assert.NotContains(t, err.Error(), value)
+}
