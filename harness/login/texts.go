@@ -2,7 +2,9 @@ package login
 
 import (
 	"bytes"
+	"iter"
 	"regexp"
+	"slices"
 	"strconv"
 	"time"
 
@@ -112,21 +114,38 @@ func (t Texts) Read(said, before []byte) (verdict.Kind, string) {
 	return "", ""
 }
 
+// stated gives the first words in said that match and are a statement, and
+// that before did not state as well.
 func stated(re *regexp.Regexp, said, before []byte) (string, bool) {
-	for _, at := range re.FindAllIndex(said, 32) {
-		words := said[at[0]:at[1]]
-		if len(words) == 0 || (len(before) > 0 && bytes.Contains(before, words)) {
-			continue
+	var old [][]byte
+	for words := range statements(re, before) {
+		old = append(old, words)
+	}
+	for words := range statements(re, said) {
+		if !slices.ContainsFunc(old, func(w []byte) bool { return bytes.Equal(w, words) }) {
+			return string(words), true
 		}
-		if conditional.Match(said[max(0, at[0]-120):at[0]]) || announced.Match(said[at[1]:min(len(said), at[1]+60)]) {
-			continue
-		}
-		if rule.Match(words) && ruled.Match(said[at[1]:]) {
-			continue
-		}
-		return string(words), true
 	}
 	return "", false
+}
+
+// statements goes through the words in text that match and are said to be so.
+func statements(re *regexp.Regexp, text []byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for _, at := range re.FindAllIndex(text, 32) {
+			words := text[at[0]:at[1]]
+			switch {
+			case len(words) == 0,
+				conditional.Match(text[max(0, at[0]-120):at[0]]),
+				announced.Match(text[at[1]:min(len(text), at[1]+60)]),
+				rule.Match(words) && ruled.Match(text[at[1]:]):
+				continue
+			}
+			if !yield(words) {
+				return
+			}
+		}
+	}
 }
 
 // Wait gives the time that the DUT's words ask to wait, 0 where they name none.
