@@ -235,7 +235,7 @@ func bindPart[C any, T comparable](ctx context.Context, b *Bench, env Env,
 	case fault:
 		b.Missing[env.Part] = err
 		return none, nil
-	case ctx.Err() == nil && env.salvage:
+	case env.salvage:
 		b.Missing[env.Part] = &wire.Fault{Part: env.Part, Op: "open", Err: err}
 		return none, nil
 	}

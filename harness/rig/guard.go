@@ -350,14 +350,16 @@ func standIn(ctx context.Context, store *Store, o orders, locks []*os.File, d Dr
 	ctx, cancel := context.WithTimeout(ctx, o.Within)
 	defer cancel()
 	env.Dir = o.Dir
-	f := &File{Name: o.Rig, Power: o.Power, Lines: o.Lines, Secrets: o.Secrets, Virtual: o.Virtual}
-	acts, err := MakeSafe(ctx, f, d, env)
-	report := &GuardReport{Rig: o.Rig, Ended: ended.UTC(), Took: time.Since(ended).Milliseconds(), Safe: err == nil, Acts: acts}
-	if host, herr := os.Hostname(); herr == nil {
+	// Beside the work, not before it: nothing may delay that.
+	go func() {
+		host, _ := os.Hostname()
 		for _, lock := range locks {
 			_ = writeHolder(lock, Holder{PID: os.Getpid(), Rig: o.Rig, Since: ended.UTC().Truncate(time.Second), Host: host, Role: "guard"})
 		}
-	}
+	}()
+	f := &File{Name: o.Rig, Power: o.Power, Lines: o.Lines, Secrets: o.Secrets, Virtual: o.Virtual}
+	acts, err := MakeSafe(ctx, f, d, env)
+	report := &GuardReport{Rig: o.Rig, Ended: ended.UTC(), Took: time.Since(ended).Milliseconds(), Safe: err == nil, Acts: acts}
 	if err := errors.Join(err, store.writeReport(report)); err != nil {
 		return fmt.Errorf("guard of rig %s: not safe after %v: %w", o.Rig, o.Within, err)
 	}

@@ -197,18 +197,25 @@ func MakeSafe(ctx context.Context, f *File, d Drivers, env Env) ([]SafeAct, erro
 // ends.
 func persist(ctx context.Context, one *File, d Drivers, env Env) (SafeAct, error) {
 	begun := time.Now()
+	var why SafeAct
+	var last error
 	for {
 		act, err := attempt(ctx, one, d, env)
 		act.Took = time.Since(begun)
 		if err == nil {
 			return act, nil
 		}
+		// A try that the deadline cut short says less than the one before.
+		if last == nil || ctx.Err() == nil {
+			why, last = act, err
+		}
+		why.Took = act.Took
 		again := time.NewTimer(25 * time.Millisecond)
 		select {
 		case <-again.C:
 		case <-ctx.Done():
 			again.Stop()
-			return act, err
+			return why, last
 		}
 	}
 }
