@@ -119,6 +119,9 @@ func (p Pattern) Raw() Pattern { p.raw = true; return p }
 // with nothing after it for quiet. A prompt that other output runs over is none.
 // A quiet that is not positive takes that back.
 func (p Pattern) Prompt(quiet time.Duration) Pattern {
+	if !p.Valid() {
+		return p
+	}
 	tree := p.tree
 	p.quiet = max(quiet, 0)
 	if p.quiet > 0 {

@@ -1,0 +1,307 @@
+package console
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"rigor/harness/console/expect"
+)
+
+// Login is how a DUT asks for a login on its console, as its maker declares it.
+// User and Shell are needed. Prompts hold only at the end of what the DUT sent:
+// one without a quiet of its own gets PromptQuiet.
+type Login struct {
+	User     expect.Pattern // prompt for the user name
+	Password expect.Pattern // prompt for the password
+	Shell    expect.Pattern // prompt of who is in
+
+	Refused    []expect.Pattern // words for a plain no
+	Locked     []expect.Pattern // words for an account or line that is locked
+	Throttled  []expect.Pattern // words for "not now"
+	Restricted []expect.Pattern // words for one who is let in to set a password only
+
+	// Abort leaves a password prompt without a try; Ctrl-C where it is empty.
+	Abort []byte
+	// Patience is how long a prompt may take until Enter asks for it again: the
+	// kernel may have written over it. 5 s where it is not positive, since
+	// login(1) holds a refusal back for 3 s. Never at a password prompt, where
+	// Enter would be a try.
+	Patience time.Duration
+	// Logout ends a session; "exit" where it is empty.
+	Logout string
+}
+
+// Identity is what one try offers. A blank password is one that is sent, empty.
+type Identity struct {
+	User, Password string
+	NoUser         bool // look only whether the console is open
+	NoPassword     bool // stop where a password is asked for
+}
+
+// Reply is what a DUT answers to a try.
+type Reply string
+
+// The replies.
+const (
+	// LoggedIn: the shell's prompt came, and came again when asked.
+	LoggedIn Reply = "logged in"
+	// StoodOpen: the shell's prompt was there before anything was offered.
+	StoodOpen Reply = "stood open"
+	// Again: the DUT asks for a login again, or says no in declared words.
+	Again Reply = "asked again"
+	// IsLocked, IsThrottled, MustSet: declared words came.
+	IsLocked    Reply = "locked"
+	IsThrottled Reply = "throttled"
+	MustSet     Reply = "must set a password"
+	// Unclear: something came that no declared pattern knows.
+	Unclear Reply = "unclear"
+	// Nothing: not a byte came.
+	Nothing Reply = "silent"
+)
+
+// Outcome is what came of one try. The bytes that back it are [From, To) of the
+// transcript; they hold what the DUT echoes, and so perhaps the password.
+type Outcome struct {
+	Reply    Reply
+	Offered  bool   // the last thing that was to be offered was sent
+	Asked    bool   // the DUT asked for a password
+	Words    string // what the DUT said that decided, as text
+	From, To Cursor
+}
+
+const (
+	defaultPatience = 5 * time.Second
+	ctrlC           = "\x03"
+)
+
+func (l Login) patience() time.Duration {
+	if l.Patience > 0 {
+		return l.Patience
+	}
+	return defaultPatience
+}
+
+// Try offers id once and says what the DUT answered. That the DUT falls silent,
+// or says what nobody declared, until ctx ends is an Outcome, so give each try a
+// deadline of its own. The error is trouble of the rig (a *wire.Fault), the end
+// of the console, or a ctx that was cancelled.
+func (l Login) Try(ctx context.Context, t Talker, id Identity) (Outcome, error) {
+	if !l.User.Valid() || !l.Shell.Valid() {
+		return Outcome{}, errors.New("console login: the prompts for user and shell are not declared")
+	}
+	o := Outcome{From: t.Mark()}
+	err := l.try(ctx, t, id, &o)
+	o.To = t.Mark()
+	if err == nil || !errors.Is(err, ErrTimeout) {
+		return o, err
+	}
+	text, err := t.Excerpt(o.From, o.To)
+	if err != nil {
+		return o, err
+	}
+	o.Reply = Unclear
+	if len(text) == 0 {
+		o.Reply = Nothing
+	}
+	for _, p := range l.Refused {
+		if o.Offered && holds(t, o.From, p) {
+			o.Reply, o.Words = Again, p.Name()
+		}
+	}
+	return o, nil
+}
+
+func (l Login) try(ctx context.Context, t Talker, id Identity, o *Outcome) error {
+	m, err := l.Ready(ctx, t)
+	if err != nil {
+		return err
+	}
+	switch role := l.role(m); {
+	case role == roleShell:
+		o.Reply, o.Offered = StoodOpen, id.NoUser
+		return nil
+	case role != roleUser:
+		o.Reply, o.Words = l.reply(role), string(m.Text)
+		return nil
+	case id.NoUser:
+		o.Reply, o.Offered = Again, true
+		return nil
+	}
+	at, err := t.SendLine(ctx, id.User)
+	if err != nil {
+		return err
+	}
+	o.Offered = id.NoPassword
+	m, err = l.answer(ctx, t, at)
+	if err != nil {
+		return err
+	}
+	if l.role(m) == rolePassword {
+		o.Asked = true
+		if id.NoPassword {
+			o.Reply = Again
+			_, err := t.Send(ctx, l.abort())
+			return err
+		}
+		if at, err = t.SendLine(ctx, id.Password, Secret()); err != nil {
+			return err
+		}
+		o.Offered = true
+		if m, err = l.answer(ctx, t, at); err != nil {
+			return err
+		}
+	}
+	o.Words = string(m.Text)
+	if o.Reply = l.reply(l.role(m)); o.Reply != LoggedIn {
+		return nil
+	}
+	// A message of the day can end like a prompt.
+	sure, cancel := context.WithTimeout(ctx, l.patience())
+	defer cancel()
+	if _, err := Confirm(sure, t, l.Shell); err != nil {
+		if !errors.Is(err, ErrTimeout) {
+			return err
+		}
+		o.Reply = Unclear
+	}
+	return nil
+}
+
+// Ready brings the console to a prompt: the user's, or the shell's if it stands
+// open. Words that tell of a lock end it too. The error is as Expect's.
+func (l Login) Ready(ctx context.Context, t Talker) (Match, error) {
+	for {
+		send := func() (Cursor, error) { return t.SendLine(ctx, "") }
+		if atPrompt(t, l.Password) {
+			// Somebody left it there. Enter would be a try with a blank password.
+			send = func() (Cursor, error) { return t.Send(ctx, l.abort()) }
+		}
+		at, err := send()
+		if err != nil {
+			return Match{}, err
+		}
+		turn, cancel := context.WithTimeout(ctx, l.patience())
+		m, err := t.Expect(turn, at, l.patterns(false)...)
+		cancel()
+		if err == nil || ctx.Err() != nil || !errors.Is(err, ErrTimeout) {
+			return m, err
+		}
+	}
+}
+
+// LogOut ends the session and waits for the user's prompt. The error is as
+// Expect's.
+func (l Login) LogOut(ctx context.Context, t Talker) error {
+	line := l.Logout
+	if line == "" {
+		line = "exit"
+	}
+	at, err := t.SendLine(ctx, line)
+	if err != nil {
+		return err
+	}
+	for ctx.Err() == nil {
+		turn, cancel := context.WithTimeout(ctx, l.patience())
+		_, err = t.Expect(turn, at, prompt(l.User, "the login prompt"))
+		cancel()
+		if err == nil || !errors.Is(err, ErrTimeout) {
+			return err
+		}
+		// Some consoles wait for a key ("Please press Enter to activate").
+		if _, err := t.SendLine(ctx, ""); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("log out: %w", err)
+}
+
+// answer waits for what the DUT answers from at on. Where nothing is known by
+// the end of the patience, Enter asks once for a prompt that was written over.
+func (l Login) answer(ctx context.Context, t Talker, at Cursor) (Match, error) {
+	turn, cancel := context.WithTimeout(ctx, l.patience())
+	m, err := t.Expect(turn, at, l.patterns(true)...)
+	cancel()
+	if err == nil || ctx.Err() != nil || !errors.Is(err, ErrTimeout) {
+		return m, err
+	}
+	if t.Mark() > at && !l.asked(t, at) {
+		if _, err := t.SendLine(ctx, ""); err != nil {
+			return Match{}, err
+		}
+	}
+	return t.Expect(ctx, at, l.patterns(true)...)
+}
+
+// asked says whether a password was asked for since at, even if something was
+// written over the prompt.
+func (l Login) asked(t Reader, at Cursor) bool { return holds(t, at, l.Password.Prompt(0)) }
+
+func (l Login) abort() []byte {
+	if len(l.Abort) > 0 {
+		return l.Abort
+	}
+	return []byte(ctrlC)
+}
+
+// role is what a pattern of the dialogue stands for.
+type role int
+
+const (
+	roleNone role = iota
+	roleLocked
+	roleThrottled
+	roleMustSet
+	roleShell
+	rolePassword
+	roleUser
+)
+
+// script gives the patterns of the dialogue with their roles: words before
+// prompts.
+func (l Login) script() (patterns []expect.Pattern, roles []role) {
+	add := func(r role, ps ...expect.Pattern) {
+		for _, p := range ps {
+			patterns, roles = append(patterns, p.Wanted()), append(roles, r)
+		}
+	}
+	add(roleLocked, l.Locked...)
+	add(roleThrottled, l.Throttled...)
+	add(roleMustSet, l.Restricted...)
+	add(roleShell, prompt(l.Shell, "the shell's prompt"))
+	add(roleUser, prompt(l.User, "the login prompt"))
+	add(rolePassword, prompt(l.Password, "the password prompt"))
+	return patterns, roles
+}
+
+// patterns gives the patterns of the dialogue; the password prompt, the last
+// of them, only where it can come.
+func (l Login) patterns(password bool) []expect.Pattern {
+	ps, _ := l.script()
+	if !password {
+		ps = ps[:len(ps)-1]
+	}
+	return ps
+}
+
+func (l Login) role(m Match) role {
+	_, roles := l.script()
+	return roles[m.Index]
+}
+
+func (l Login) reply(r role) Reply {
+	switch r {
+	case roleLocked:
+		return IsLocked
+	case roleThrottled:
+		return IsThrottled
+	case roleMustSet:
+		return MustSet
+	case roleShell:
+		return LoggedIn
+	case roleUser, rolePassword:
+		return Again
+	}
+	return Unclear
+}
