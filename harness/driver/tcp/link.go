@@ -133,7 +133,8 @@ func (l *link) open(ctx context.Context, need bool, set []setting) error {
 		ask := l.opts.ask()
 		l.mu.Unlock()
 		if err := l.send(ctx, ask); err != nil {
-			return err
+			_ = l.conn.Close() // if the server has not
+			return fmt.Errorf("%w: %w", err, l.refused())
 		}
 		// Servers that know no Telnet never answer.
 		wait := time.NewTimer(2 * time.Second)
@@ -148,7 +149,16 @@ func (l *link) open(ctx context.Context, need bool, set []setting) error {
 		}
 		if l.controlled() {
 			for _, s := range set {
-				if err := l.control(ctx, s); err != nil {
+				err := l.control(ctx, s)
+				select {
+				case <-l.over:
+					if err == nil {
+						return l.refused()
+					}
+					return fmt.Errorf("%w: %w", err, l.refused())
+				default:
+				}
+				if err != nil {
 					return err
 				}
 			}
@@ -172,6 +182,7 @@ func (l *link) open(ctx context.Context, need bool, set []setting) error {
 
 // refused says what the server said before it hung up.
 func (l *link) refused() error {
+	<-l.over
 	var said []byte
 	for chunk := range l.data {
 		said = append(said, chunk...)
@@ -198,8 +209,11 @@ func (l *link) control(ctx context.Context, s setting) error {
 	for {
 		select {
 		case got := <-answer:
-			if s.command == setControl && !bytes.Equal(got, s.value) {
-				continue // it may tell of flow control too, by the same number
+			if s.command == setControl && !breakAnswer(got, s.value) {
+				continue // flow control is told by the same command
+			}
+			if s.command == setControl {
+				return nil
 			}
 			if !bytes.Equal(got, s.value) {
 				return fmt.Errorf("set %s to %d: the server has %d", s.name, number(s.value), number(got))
@@ -211,6 +225,13 @@ func (l *link) control(ctx context.Context, s setting) error {
 			return fmt.Errorf("set %s to %d: no answer: %w", s.name, number(s.value), ctx.Err())
 		}
 	}
+}
+
+// breakAnswer says whether got answers want, the begin or the end of a break.
+// The end also counts as heard when the answer is the begin's value: ser2net 4
+// confirms both with that.
+func breakAnswer(got, want []byte) bool {
+	return bytes.Equal(got, want) || (want[0] == controlEnd && len(got) == 1 && got[0] == controlBreak)
 }
 
 // number reads a value of RFC 2217, in network order.
@@ -268,7 +289,10 @@ func (l *link) send(ctx context.Context, b []byte) error {
 		<-fired
 	}
 	if err == nil {
-		return l.conn.SetWriteDeadline(time.Time{}) // replies to options have none
+		// Replies to options have no deadline. A connection that has closed since
+		// shows at the next use.
+		_ = l.conn.SetWriteDeadline(time.Time{})
+		return nil
 	}
 	if n > 0 {
 		_ = l.conn.Close() // the error that matters is the write's
