@@ -28,7 +28,7 @@ type Texts struct {
 func DefaultTexts() Texts {
 	return Texts{
 		LockedOut: compile(
-			`\b(?:account|user|login|access|device|source|address|ip)\b[^.\n]{0,40}?\b(?:is|has been|have been|was|are|got)\s+(?:now\s+|currently\s+|temporarily\s+|permanently\s+|automatically\s+)*(?:locked|blocked|suspended|banned)\b`,
+			`\b(?:account|user|login|access|device|source|address|ip)\b(?:[^.\n]|\.\d){0,40}?\b(?:is|has been|have been|was|are|got)\s+(?:now\s+|currently\s+|temporarily\s+|permanently\s+|automatically\s+)*(?:locked|blocked|suspended|banned)\b`,
 			`\b(?:account|user)\s+(?:now\s+|temporarily\s+)?(?:locked|blocked|suspended)\b`,
 			`\byou\s+(?:are|have been)\s+(?:now\s+|currently\s+|temporarily\s+)*(?:locked out|blocked|banned)\b`,
 			`\b(?:login|logins|logging in)\s+(?:is|are)\s+(?:now\s+|currently\s+|temporarily\s+)*(?:locked|blocked|disabled)\b`,

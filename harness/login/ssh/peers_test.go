@@ -39,7 +39,7 @@ AuthorizedKeysFile none
 	return address
 }
 
-func dropbear(t *testing.T, args ...string) string {
+func dropbear(t testing.TB, args ...string) string {
 	t.Helper()
 	server := peers.Need(t, "dropbear", "dropbear-bin")
 	keygen := peers.Need(t, "dropbearkey", "dropbear-bin")
@@ -51,7 +51,7 @@ func dropbear(t *testing.T, args ...string) string {
 	return address
 }
 
-func prober(t *testing.T, address string, change func(*ssh.Config)) *ssh.Prober {
+func prober(t testing.TB, address string, change func(*ssh.Config)) *ssh.Prober {
 	t.Helper()
 	cfg := ssh.Config{Dialer: &net.Dialer{}, Address: address, Timeout: 10 * time.Second}
 	if change != nil {

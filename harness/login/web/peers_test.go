@@ -42,7 +42,7 @@ func try(t *testing.T, cfg web.Config, c login.Credential, want verdict.Kind) lo
 }
 
 // site makes a folder with the protected page.
-func site(t *testing.T) string {
+func site(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
 	// The servers change to a user that must get through to it.
@@ -65,7 +65,7 @@ func selfSigned(t *testing.T, dir string) (cert, key string) {
 	return cert, key
 }
 
-func nginx(t *testing.T, dir, http, server string, tls bool) string {
+func nginx(t testing.TB, dir, http, server string, tls bool) string {
 	t.Helper()
 	program := peers.Need(t, "nginx", "nginx-light")
 	address := peers.Port(t)
