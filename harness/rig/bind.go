@@ -131,6 +131,9 @@ func Bind(ctx context.Context, f *File, prof *profile.Profile, d Drivers, env En
 		return nil, fmt.Errorf("rig %s: the folder of its file: %w", f.Name, err)
 	}
 	env.Dir, env.Rig, env.Virtual = dir, f.Name, f.Virtual
+	if err := hollow(f); err != nil {
+		return nil, fmt.Errorf("rig %s: %w", f.Name, err)
+	}
 	secrets, err := resolveSecrets(f.Secrets, env)
 	if err != nil && !env.salvage {
 		return nil, fmt.Errorf("rig %s: %w", f.Name, err)
@@ -145,6 +148,21 @@ func Bind(ctx context.Context, f *File, prof *profile.Profile, d Drivers, env En
 		return nil, errors.Join(fmt.Errorf("rig %s: %w", f.Name, err), b.Close())
 	}
 	return b, nil
+}
+
+// hollow finds an instrument that is named and not described.
+func hollow(f *File) error {
+	for name, cfg := range f.Lines {
+		if cfg == nil {
+			return fmt.Errorf("lines.%s: nothing stands there", name)
+		}
+	}
+	for name, cfg := range f.Consoles {
+		if cfg == nil {
+			return fmt.Errorf("consoles.%s: nothing stands there", name)
+		}
+	}
+	return nil
 }
 
 func (b *Bench) bind(ctx context.Context, d Drivers, env Env) error {

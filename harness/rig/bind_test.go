@@ -62,6 +62,30 @@ func TestBindKeepsInstrumentInTrouble(t *testing.T) {
 	}
 }
 
+func TestBrokenInstrumentsAnswerWithTheirFault(t *testing.T) {
+	w := newWorkbench()
+	fault := &wire.Fault{Op: "open", Err: errors.New("busy")}
+	for _, part := range w.bind(t).Parts() {
+		w.fail[part] = fault
+	}
+	b, ctx := w.bind(t), t.Context()
+	power, line, port := b.Power, b.Lines["reset"], b.Consoles["main"]
+	_, stateErr := power.State(ctx)
+	_, readErr := line.Asserted(ctx)
+	_, waitErr := line.Wait(ctx, true)
+	_, portErr := port.Read(make([]byte, 1))
+	_, dialErr := b.Link.DialContext(ctx, "tcp", "127.0.0.1:1")
+	for i, err := range []error{
+		power.On(ctx), power.Off(ctx), stateErr, line.Assert(ctx), line.Release(ctx), readErr, waitErr,
+		port.Write(ctx, nil), port.Break(ctx, time.Second), port.SetRate(ctx, 9600), portErr, b.Link.Check(ctx), dialErr,
+	} {
+		assert.Equal(t, error(fault), err, "operation %d", i)
+	}
+	_, err := Safe(ctx, b)
+	assert.ErrorContains(t, err, "busy", "what cannot be made safe is not safe")
+	require.NoError(t, b.Close())
+}
+
 func TestBindIsAllOrNothing(t *testing.T) {
 	tests := []struct {
 		name  string
@@ -72,6 +96,7 @@ func TestBindIsAllOrNothing(t *testing.T) {
 			`rig bench-a: power: active: want high or low`},
 		{"unknown driver", func(w *workbench, _ *Env) { w.file.Power.Driver = "magic" },
 			`rig bench-a: power: no driver "magic"; there is fake`},
+		{"nothing described", func(w *workbench, _ *Env) { w.file.Lines["reset"] = nil }, `rig bench-a: lines.reset: nothing stands there`},
 		{"secret", func(w *workbench, e *Env) {
 			w.file.Secrets = map[string]string{"operator": "env:NOT_THERE"}
 			e.Getenv = func(string) (string, bool) { return "", false }
@@ -211,4 +236,15 @@ func TestObserveSeesEachOperation(t *testing.T) {
 	assert.Equal(t, []string{"line.reset assert", "console.main write", "power on"}, seen)
 	require.NoError(t, b.Close())
 	assert.True(t, slices.Contains(seen, "power close"))
+}
+
+func BenchmarkGate(b *testing.B) {
+	raw := &fakeLine{log: &events{}, name: "x"}
+	line := &gatedLine{gate: gate{part: "line.x", meter: newMeter(nil)}, raw: raw}
+	ctx := b.Context()
+	for b.Loop() {
+		if _, err := line.Asserted(ctx); err != nil {
+			b.Fatal(err)
+		}
+	}
 }

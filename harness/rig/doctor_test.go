@@ -368,3 +368,15 @@ func TestDoctorOnThisComputer(t *testing.T) {
 	}
 	assert.Contains(t, []string{"synchronised", "not synchronised", "unknown"}, ClockState())
 }
+
+func FuzzParentOf(f *testing.F) {
+	f.Add("412 (bash) S 1 412 412")
+	f.Add("412 (a) S 7) R 9 0")
+	f.Add("412 (")
+	f.Fuzz(func(t *testing.T, stat string) {
+		if parentOf([]byte("1 ("+stat+") S 77 1")) != 77 {
+			t.Fatalf("a program's name %q misleads", stat)
+		}
+		parentOf([]byte(stat))
+	})
+}

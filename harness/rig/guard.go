@@ -354,7 +354,7 @@ func standIn(ctx context.Context, store *Store, o orders, locks []*os.File, d Dr
 	go func() {
 		host, _ := os.Hostname()
 		for _, lock := range locks {
-			_ = writeHolder(lock, Holder{PID: os.Getpid(), Rig: o.Rig, Since: ended.UTC().Truncate(time.Second), Host: host, Role: "guard"})
+			_ = writeHolder(lock, Holder{PID: os.Getpid(), Rig: o.Rig, Since: ended.UTC().Truncate(time.Second), Host: host, Role: roleGuard})
 		}
 	}()
 	f := &File{Name: o.Rig, Power: o.Power, Lines: o.Lines, Secrets: o.Secrets, Virtual: o.Virtual}

@@ -39,6 +39,9 @@ func Resources(f *File) []Resource {
 		rs = append(rs, Resource{Part: part, Key: strings.Join(words, " ")})
 	}
 	for name, l := range f.Lines {
+		if l == nil { // Bind says so
+			continue
+		}
 		switch l.Driver {
 		case "gpio":
 			add(LinePart(name), gpioKey(l.Chip, l.Line))
@@ -47,6 +50,9 @@ func Resources(f *File) []Resource {
 		}
 	}
 	for name, p := range f.Consoles {
+		if p == nil {
+			continue
+		}
 		switch p.Driver {
 		case "serial":
 			add(ConsolePart(name), "port", devicePath(p.Port))
@@ -113,6 +119,8 @@ type Holder struct {
 	Role  string    `json:"role,omitempty"` // "guard" while a rig is being made safe after a crash
 }
 
+const roleGuard = "guard"
+
 // LeasedError names the part that is in use and its holder. It is ErrLeased.
 type LeasedError struct {
 	Resource
@@ -127,8 +135,8 @@ func (e *LeasedError) Error() string {
 		return fmt.Sprintf("%s (%s) is in use by another process, which holds %s", e.Part, e.Key, e.Path)
 	}
 	who := "run"
-	if h.Role != "" {
-		who = h.Role
+	if h.Role == roleGuard { // no other word of a file that anybody can write
+		who = roleGuard
 	}
 	return fmt.Sprintf("%s (%s) is in use by the %s of rig %q, process %d on %q, since %s; wait for its end, or end it",
 		e.Part, e.Key, who, h.Rig, h.PID, h.Host, h.Since.Format(time.RFC3339))
@@ -159,13 +167,14 @@ type heldLock struct {
 type LeaseConfig struct {
 	Dir  string        // LeaseDir's where empty
 	Poll time.Duration // of the watch for Lost; 1 s where zero
-	Role string        // shown to others, empty for a run
 }
 
 // LeaseDir gives the folder that leases are kept in, and makes it. It is
 // shared by all users where the computer has such a place, since a nightly
 // service and a developer are two users of one bench: /run/lock, then
-// $XDG_RUNTIME_DIR, then the folder for temporary files.
+// $XDG_RUNTIME_DIR, then the folder for temporary files. Where /run/lock is
+// not for all, users do not see each other's leases; the kernel and the serial
+// driver still refuse them a line or port that is open.
 func LeaseDir() (string, error) {
 	var errs []error
 	for _, base := range []string{"/run/lock", os.Getenv("XDG_RUNTIME_DIR"), os.TempDir()} {
@@ -220,7 +229,7 @@ func Acquire(rig string, rs []Resource, cfg LeaseConfig) (*Lease, error) {
 		cfg.Poll = time.Second
 	}
 	host, _ := os.Hostname()
-	self := Holder{PID: os.Getpid(), Rig: rig, Since: time.Now().UTC().Truncate(time.Second), Host: host, Role: cfg.Role}
+	self := Holder{PID: os.Getpid(), Rig: rig, Since: time.Now().UTC().Truncate(time.Second), Host: host}
 	l := &Lease{lost: make(chan struct{}), stop: make(chan struct{}), ended: make(chan struct{})}
 	// In one order for everybody; flock is not waited for, so no deadlock, but
 	// two that start at once should not both fail.

@@ -144,8 +144,14 @@ func compareParts(x, y wire.Part) int {
 // or when a person asks for it. It opens the lines and the power switch, each
 // on its own, so that one in trouble keeps no other from being made safe; a
 // part that fails is tried again until ctx ends, since a process that dies
-// takes a moment to let go of its pins. The context needs a deadline.
+// takes a moment to let go of its pins. A context without a deadline gets one
+// of 10 s.
 func MakeSafe(ctx context.Context, f *File, d Drivers, env Env) ([]SafeAct, error) {
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, 10*time.Second)
+		defer cancel()
+	}
 	env.salvage = true
 	if env.OpenWithin <= 0 {
 		env.OpenWithin = 2 * time.Second

@@ -16,12 +16,9 @@ import (
 	"strings"
 	"sync"
 	"time"
-)
 
-// Text is a redactor as the intents need one: it gives s without any secret.
-type Text interface {
-	String(s string) string
-}
+	"rigor/harness/journal"
+)
 
 // Store is the folder of a rig that outlives its runs: intents that the next
 // start may have to undo, the key of derived secrets, the guard's last report.
@@ -31,7 +28,7 @@ type Store struct {
 	dir    string
 	now    func() time.Time
 	mu     sync.Mutex
-	redact Text
+	redact journal.Redactor
 	last   time.Time // of the last intent
 }
 
@@ -70,7 +67,7 @@ func OpenStore(dir string) (*Store, error) {
 func (s *Store) Dir() string { return s.dir }
 
 // Guarded makes the store refuse an intent in which r finds a secret.
-func (s *Store) Guarded(r Text) {
+func (s *Store) Guarded(r journal.Redactor) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.redact = r
