@@ -229,10 +229,12 @@ func TestHostileAnswers(t *testing.T) {
 	}{
 		"endless":     {func(w nethttp.ResponseWriter, _ *nethttp.Request) { flood(w) }, "more than 65536 bytes"},
 		"endless 401": {func(w nethttp.ResponseWriter, _ *nethttp.Request) { w.WriteHeader(401); flood(w) }, "status 401|more than"},
-		"redirect":    {func(w nethttp.ResponseWriter, q *nethttp.Request) { nethttp.Redirect(w, q, "http://127.0.0.1:1/", nethttp.StatusFound) }, "status 302"},
-		"error":       {func(w nethttp.ResponseWriter, _ *nethttp.Request) { w.WriteHeader(500) }, "status 500"},
-		"silent":      {func(_ nethttp.ResponseWriter, q *nethttp.Request) { <-q.Context().Done() }, "deadline exceeded"},
-		"no http":     {func(w nethttp.ResponseWriter, _ *nethttp.Request) { raw(w, "\x1b[2Jhello\r\n") }, "malformed"},
+		"redirect": {func(w nethttp.ResponseWriter, q *nethttp.Request) {
+			nethttp.Redirect(w, q, "http://127.0.0.1:1/", nethttp.StatusFound)
+		}, "status 302"},
+		"error":   {func(w nethttp.ResponseWriter, _ *nethttp.Request) { w.WriteHeader(500) }, "status 500"},
+		"silent":  {func(_ nethttp.ResponseWriter, q *nethttp.Request) { <-q.Context().Done() }, "deadline exceeded"},
+		"no http": {func(w nethttp.ResponseWriter, _ *nethttp.Request) { raw(w, "\x1b[2Jhello\r\n") }, "malformed"},
 		"cut": {func(w nethttp.ResponseWriter, _ *nethttp.Request) {
 			raw(w, "HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{")
 		}, "unexpected EOF"},
