@@ -186,8 +186,14 @@ func TestGateMakesFaults(t *testing.T) {
 	_, ok = wire.AsFault(err)
 	assert.False(t, ok, "what the DUT did on the network is no fault")
 
+	w.lines["reset"].err = context.DeadlineExceeded
+	_, ok = wire.AsFault(b.Lines["reset"].Release(t.Context()))
+	assert.True(t, ok, "a driver that gave up by itself is a fault")
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
+	<-ctx.Done()
+	_, ok = wire.AsFault(b.Lines["reset"].Release(ctx))
+	assert.False(t, ok, "a caller whose time is over is none")
 	_, err = b.Lines["button"].Wait(ctx, true)
 	assert.ErrorIs(t, err, context.DeadlineExceeded)
 	_, ok = wire.AsFault(err)

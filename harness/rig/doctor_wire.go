@@ -91,7 +91,7 @@ func (v *visit) provenBySwitch() error {
 	if was == wire.PowerOff {
 		return nil
 	}
-	if err := v.bounded(lookWithin, v.bench.Power.Off); err != nil {
+	if err := v.bounded(lookWithin+settling(v.file), v.bench.Power.Off); err != nil {
 		return err
 	}
 	if err := read(wire.PowerOff); err != nil {

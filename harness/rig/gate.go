@@ -20,7 +20,7 @@ type gate struct {
 	closed atomic.Bool
 }
 
-func (g *gate) do(op string, f func() error) error {
+func (g *gate) do(ctx context.Context, op string, f func() error) error {
 	if g.closed.Load() {
 		return &wire.Fault{Part: g.part, Op: op, Err: ErrClosed}
 	}
@@ -28,14 +28,17 @@ func (g *gate) do(op string, f func() error) error {
 	var err error
 	// A driver that panics must not leave a call inside for ever.
 	defer func() { leave(err) }()
-	err = g.dress(op, f())
+	err = g.dress(ctx, op, f())
 	return err
 }
 
 // dress makes what a driver reports a Fault of its part. What the caller
-// caused (its context ended, the instrument cannot do it) is none.
-func (g *gate) dress(op string, err error) error {
-	if err == nil || errors.Is(err, wire.ErrUnsupported) || errors.Is(err, context.Canceled) {
+// caused is none: its context ended, or the instrument cannot do it.
+func (g *gate) dress(ctx context.Context, op string, err error) error {
+	if err == nil || errors.Is(err, wire.ErrUnsupported) {
+		return err
+	}
+	if end := ctx.Err(); end != nil && errors.Is(err, end) {
 		return err
 	}
 	if _, ok := wire.AsFault(err); ok {
@@ -61,7 +64,10 @@ func (g *gate) shut(f func() error) error {
 	defer timer.Stop()
 	select {
 	case err := <-done:
-		return g.dress("close", err)
+		if _, ok := wire.AsFault(err); err != nil && !ok {
+			err = &wire.Fault{Part: g.part, Op: "close", Err: err}
+		}
+		return err
 	case <-timer.C:
 		return &wire.Fault{Part: g.part, Op: "close", Err: fmt.Errorf("the driver did not come back within %v", closeWithin)}
 	}
@@ -85,16 +91,16 @@ func (p *gatedPower) On(ctx context.Context) error {
 			return err
 		}
 	}
-	return p.do("on", func() error { return p.raw.On(ctx) })
+	return p.do(ctx, "on", func() error { return p.raw.On(ctx) })
 }
 
 func (p *gatedPower) Off(ctx context.Context) error {
 	defer p.on.Store(false)
-	return p.do("off", func() error { return p.raw.Off(ctx) })
+	return p.do(ctx, "off", func() error { return p.raw.Off(ctx) })
 }
 
 func (p *gatedPower) State(ctx context.Context) (s wire.PowerState, err error) {
-	err = p.do("state", func() (err error) { s, err = p.raw.State(ctx); return err })
+	err = p.do(ctx, "state", func() (err error) { s, err = p.raw.State(ctx); return err })
 	if s < wire.PowerUnknown || s > wire.PowerOn {
 		s = wire.PowerUnknown
 	}
@@ -109,15 +115,15 @@ type gatedLine struct {
 }
 
 func (l *gatedLine) Assert(ctx context.Context) error {
-	return l.do("assert", func() error { return l.raw.Assert(ctx) })
+	return l.do(ctx, "assert", func() error { return l.raw.Assert(ctx) })
 }
 
 func (l *gatedLine) Release(ctx context.Context) error {
-	return l.do("release", func() error { return l.raw.Release(ctx) })
+	return l.do(ctx, "release", func() error { return l.raw.Release(ctx) })
 }
 
 func (l *gatedLine) Asserted(ctx context.Context) (is bool, err error) {
-	err = l.do("read", func() (err error) { is, err = l.raw.Asserted(ctx); return err })
+	err = l.do(ctx, "read", func() (err error) { is, err = l.raw.Asserted(ctx); return err })
 	return is, err
 }
 
@@ -126,17 +132,8 @@ func (l *gatedLine) Wait(ctx context.Context, want bool) (at time.Time, err erro
 	if want {
 		op = "wait for assertion"
 	}
-	if l.closed.Load() {
-		return at, &wire.Fault{Part: l.part, Op: op, Err: ErrClosed}
-	}
-	leave := l.meter.Enter(l.part, op)
-	defer func() { leave(err) }()
-	at, err = l.raw.Wait(ctx, want)
-	// A wait that runs out says something about the DUT, not about the line.
-	if end := ctx.Err(); end != nil && errors.Is(err, end) {
-		return at, err
-	}
-	return at, l.dress(op, err)
+	err = l.do(ctx, op, func() (err error) { at, err = l.raw.Wait(ctx, want); return err })
+	return at, err
 }
 
 func (l *gatedLine) Close() error { return l.shut(l.raw.Close) }
@@ -150,15 +147,15 @@ type gatedPort struct {
 func (p *gatedPort) Read(b []byte) (int, error) { return p.raw.Read(b) }
 
 func (p *gatedPort) Write(ctx context.Context, b []byte) error {
-	return p.do("write", func() error { return p.raw.Write(ctx, b) })
+	return p.do(ctx, "write", func() error { return p.raw.Write(ctx, b) })
 }
 
 func (p *gatedPort) Break(ctx context.Context, d time.Duration) error {
-	return p.do("break", func() error { return p.raw.Break(ctx, d) })
+	return p.do(ctx, "break", func() error { return p.raw.Break(ctx, d) })
 }
 
 func (p *gatedPort) SetRate(ctx context.Context, baud int) error {
-	return p.do("set rate", func() error { return p.raw.SetRate(ctx, baud) })
+	return p.do(ctx, "set rate", func() error { return p.raw.SetRate(ctx, baud) })
 }
 
 func (p *gatedPort) Close() error { return p.shut(p.raw.Close) }
@@ -186,7 +183,7 @@ func (l *gatedLink) DialContext(ctx context.Context, network, address string) (n
 }
 
 func (l *gatedLink) Check(ctx context.Context) error {
-	return l.do("check", func() error { return l.raw.Check(ctx) })
+	return l.do(ctx, "check", func() error { return l.raw.Check(ctx) })
 }
 
 func (l *gatedLink) Close() error { return l.shut(l.raw.Close) }

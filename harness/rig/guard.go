@@ -28,8 +28,9 @@ type GuardSpec struct {
 	Argv []string
 	// Environ is added to this process's own.
 	Environ []string
-	// Within bounds the making safe once it has begun; 10 s where zero. An
-	// instrument that is busy is tried again until then.
+	// Within bounds the making safe once it has begun; where zero, 10 s and the
+	// power's settling time. An instrument that is busy is tried again until
+	// then.
 	Within time.Duration
 }
 
@@ -129,7 +130,7 @@ func newOrders(spec GuardSpec) ([]byte, error) {
 	o := orders{Rig: f.Name, Dir: dir, Store: spec.Store.Dir(), Within: spec.Within,
 		Power: f.Power, Lines: f.Lines, Secrets: f.Secrets, Virtual: f.Virtual}
 	if o.Within <= 0 {
-		o.Within = 10 * time.Second
+		o.Within = 10*time.Second + settling(f)
 	}
 	if spec.Lease != nil {
 		o.Locks = len(spec.Lease.Files())

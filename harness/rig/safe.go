@@ -35,10 +35,12 @@ type SafeAct struct {
 // (off, where none is declared). Each part is tried whatever became of the
 // others, past all limits, also when ctx has ended and after the bench was
 // used wrongly; a driver that does not come back is left behind. It returns
-// within a second, with what it did and all errors joined; each is a
-// *wire.Fault. A part that did not open counts as not safe.
+// within a second and the power's declared settling time, with what it did and
+// all errors joined; each is a *wire.Fault. A part that did not open counts as
+// not safe.
 func Safe(ctx context.Context, b *Bench) ([]SafeAct, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), safeWithin)
+	within := safeWithin + settling(b.File)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
 	defer cancel()
 	var acts []SafeAct
 	results := make(chan SafeAct, len(b.Lines)+1)
@@ -91,8 +93,8 @@ func Safe(ctx context.Context, b *Bench) ([]SafeAct, error) {
 	}
 	collect(nil)
 	for part, act := range waiting {
-		act.Took = safeWithin
-		act.err = &wire.Fault{Part: part, Op: act.Do, Err: fmt.Errorf("the driver did not come back within %v", safeWithin)}
+		act.Took = within
+		act.err = &wire.Fault{Part: part, Op: act.Do, Err: fmt.Errorf("the driver did not come back within %v", within)}
 		acts = append(acts, act)
 	}
 	slices.SortStableFunc(acts, func(x, y SafeAct) int { return compareParts(x.Part, y.Part) })
@@ -104,6 +106,15 @@ func Safe(ctx context.Context, b *Bench) ([]SafeAct, error) {
 		}
 	}
 	return acts, errors.Join(errs...)
+}
+
+// settling is how long a switch may take to come back from Off: a driver of a
+// relay waits until the rail has drained, after it has switched.
+func settling(f *File) time.Duration {
+	if f.Power == nil {
+		return 0
+	}
+	return max(f.Power.OffSettle, 0)
 }
 
 func restOf(b *Bench) (string, func(context.Context) error) {
@@ -145,11 +156,11 @@ func compareParts(x, y wire.Part) int {
 // on its own, so that one in trouble keeps no other from being made safe; a
 // part that fails is tried again until ctx ends, since a process that dies
 // takes a moment to let go of its pins. A context without a deadline gets one
-// of 10 s.
+// of 10 s and the settling time of the power.
 func MakeSafe(ctx context.Context, f *File, d Drivers, env Env) ([]SafeAct, error) {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, 10*time.Second)
+		ctx, cancel = context.WithTimeout(ctx, 10*time.Second+settling(f))
 		defer cancel()
 	}
 	env.salvage = true

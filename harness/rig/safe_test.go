@@ -81,6 +81,32 @@ func TestSafeLeavesWhatHangs(t *testing.T) {
 	})
 }
 
+func TestSafeWaitsForTheRail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorkbench()
+		w.file.Power.OffSettle = 2 * time.Second
+		b, err := Bind(t.Context(), w.file, nil, w.drivers(), Env{})
+		require.NoError(t, err)
+		w.power.state = wire.PowerOn
+		b.rawPower = slowPower{w.power, 2 * time.Second}
+		start := time.Now()
+		_, err = Safe(t.Context(), b)
+		require.NoError(t, err)
+		assert.Equal(t, 2*time.Second, time.Since(start))
+		require.NoError(t, b.Close())
+	})
+}
+
+// slowPower is a relay whose driver waits until the rail has drained.
+type slowPower struct {
+	wire.Power
+	settle time.Duration
+}
+
+func (p slowPower) Off(ctx context.Context) error {
+	return errors.Join(p.Power.Off(ctx), pause(ctx, p.settle))
+}
+
 func TestSafePassesAHungCallOfTheRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorkbench()
