@@ -41,6 +41,10 @@ const (
 	KindInterrupt Kind = "interrupt"
 )
 
+// kinds lists every kind of event.
+var kinds = []Kind{KindStart, KindPlan, KindDoctor, KindUnit, KindState, KindIntent, KindCase, KindCaseEnd, KindControl, KindProbes, KindClaim,
+	KindNote, KindExcerpt, KindEvidence, KindFault, KindLost, KindBracket, KindObserve, KindEnd, KindInterrupt}
+
 // Event is one line of the journal. Exactly the payload that Kind names is
 // set; start and end have no other.
 type Event struct {

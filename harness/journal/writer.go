@@ -6,11 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"slices"
 	"sync"
 	"time"
-
-	"rigor/harness/verdict"
 )
 
 // SyncEvery is how long a line may stay unsynced when nothing asks for it.
@@ -23,7 +20,7 @@ type Sink interface {
 }
 
 // Redactor takes secrets out of a text. It is applied to every string value
-// of an event before the line is hashed and written.
+// of an event, never to keys, before the line is encoded, hashed and written.
 type Redactor interface {
 	String(s string) string
 }
@@ -68,27 +65,12 @@ func (w *Writer) Append(e *Event) error {
 	now := w.now()
 	w.seq++
 	e.Seq, e.At, e.Off, e.Prev = w.seq, now.UTC().Truncate(time.Millisecond), now.Sub(w.start).Microseconds(), w.prev
+	// The display must not see more than the file has: both get the clean event.
+	*e = *cleaned(e, w.redact)
 	line, err := json.Marshal(e)
 	if err != nil {
 		w.err = fmt.Errorf("journal: encode %s: %w", e.Kind, err)
 		return w.err
-	}
-	if w.redact != nil {
-		clean, err := redactValues(line, w.redact)
-		if err != nil {
-			w.err = err
-			return w.err
-		}
-		if string(clean) != string(line) {
-			line = clean
-			// The display must not see more than the file has.
-			var shown Event
-			if err := json.Unmarshal(line, &shown); err != nil {
-				w.err = fmt.Errorf("journal: redacted %s does not decode: %w", e.Kind, err)
-				return w.err
-			}
-			*e = shown
-		}
 	}
 	sum := sha256.Sum256(line)
 	w.prev = hex.EncodeToString(sum[:])
@@ -151,67 +133,4 @@ func (w *Writer) Close() error {
 	err := w.sync()
 	w.closed = true
 	return err
-}
-
-// own names the fields that hold only the journal's own words, times and
-// hashes. Redacting them could not hide a secret, but one that is spelled like
-// such a word, or like four digits of a hash, would break the record.
-var own = map[string]bool{"at": true, "prev": true, "kind": true, "verdict": true, "holds": true, "unchanged": true,
-	"role": true, "phase": true, "status": true, "how": true, "sha256": true, "digest": true, "refusal": true,
-	"diagnosis": true, "expires": true, "waivers_now": true, "effect": true}
-
-// isOwn says whether a value under this key is to be left alone. A reason is
-// a code of ours, or, in a waiver, a person's sentence.
-func isOwn(key, value string) bool {
-	return own[key] || key == "reason" && slices.Contains(verdict.Reasons, verdict.Reason(value))
-}
-
-// redactValues applies r to each string value of a JSON line, never to keys,
-// so that a secret that is spelled like a field cannot damage the line.
-func redactValues(line []byte, r Redactor) ([]byte, error) {
-	out := make([]byte, 0, len(line))
-	key := ""
-	for i := 0; i < len(line); {
-		if line[i] != '"' {
-			out = append(out, line[i])
-			i++
-			continue
-		}
-		end := i + 1
-		for end < len(line) && line[end] != '"' {
-			if line[end] == '\\' {
-				end++
-			}
-			end++
-		}
-		if end >= len(line) {
-			return nil, fmt.Errorf("journal: unterminated string in an encoded line")
-		}
-		end++
-		raw := line[i:end]
-		i = end
-		var s string
-		if err := json.Unmarshal(raw, &s); err != nil {
-			return nil, fmt.Errorf("journal: decode own string: %w", err)
-		}
-		if i < len(line) && line[i] == ':' { // a key; it also names the elements of an array
-			key = s
-			out = append(out, raw...)
-			continue
-		}
-		clean := s
-		if !isOwn(key, s) {
-			clean = r.String(s)
-		}
-		if clean == s {
-			out = append(out, raw...)
-			continue
-		}
-		enc, err := json.Marshal(clean)
-		if err != nil {
-			return nil, fmt.Errorf("journal: encode redacted string: %w", err)
-		}
-		out = append(out, enc...)
-	}
-	return out, nil
 }

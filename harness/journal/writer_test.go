@@ -199,6 +199,18 @@ func TestRedactionIsOfValues(t *testing.T) {
 			assert.Zero(t, res.Exit, "%v", res.Trouble)
 		})
 	}
+	t.Run("bytes that are no UTF-8", func(t *testing.T) {
+		s := &sink{}
+		w := journal.NewWriter(s, nil, nil)
+		require.NoError(t, w.Append(start()))
+		e := note("a\xffb")
+		shared := e.Note
+		require.NoError(t, w.Append(e))
+		log, err := journal.Read(bytes.NewReader(s.data.Bytes()))
+		require.NoError(t, err)
+		assert.Equal(t, `a\xffb`, log.Events[1].Note.Text, "no byte is lost")
+		assert.Equal(t, "a\xffb", shared.Text, "the caller's own is left alone")
+	})
 	t.Run("a reason that a person wrote", func(t *testing.T) {
 		s := &sink{}
 		w := journal.NewWriter(s, values{"hunter2"}, nil)

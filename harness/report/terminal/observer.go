@@ -1,0 +1,151 @@
+package terminal
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"rigor/harness/journal"
+	"rigor/harness/verdict"
+)
+
+// Observer shows a run while it goes on. Its Event is what a journal's writer
+// takes as observer. It is safe for concurrent use.
+type Observer struct {
+	mu      sync.Mutex
+	p       *printer
+	live    *journal.Live
+	current string    // the case that runs
+	since   time.Time // when it began
+	waiting string
+	from    time.Time // since when that is waited for
+	drawn   bool      // the live line stands on the terminal
+	now     func() time.Time
+}
+
+// NewObserver shows to w.
+func NewObserver(w io.Writer, o Options) *Observer {
+	if o.Width <= 0 {
+		o.Width = 80
+	}
+	return &Observer{p: &printer{w: w, o: o}, live: journal.NewLive(), now: time.Now}
+}
+
+// Event takes in one event. Trouble with the terminal ends the display and
+// nothing else.
+func (ob *Observer) Event(e *journal.Event) {
+	ob.mu.Lock()
+	defer ob.mu.Unlock()
+	ob.live.Take(e)
+	switch {
+	case e.Begin != nil:
+		ob.current, ob.since, ob.waiting = e.Case, ob.now(), ""
+	case e.CaseEnd != nil && e.CaseEnd.Retry:
+		ob.say(fmt.Sprintf("%s%s  rig trouble, trying once more", ob.p.word(verdict.None), ob.p.clean(e.Case)))
+	case e.CaseEnd != nil:
+		ob.current, ob.waiting = "", ""
+		if c, waits, ok := ob.live.Case(e.Case); ok {
+			line := ob.p.line(&c)
+			if waits {
+				line += "  (if its bracket closes well)"
+			}
+			ob.say(line)
+		}
+	case e.State != nil:
+		ob.wait("")
+		if !e.State.OK {
+			ob.say(fmt.Sprintf("state    %s not reached: %s", ob.p.clean(e.State.To), ob.p.short(e.State.Detail, 200)))
+		}
+	case e.Fault != nil && e.Fault.Broken:
+		ob.say(fmt.Sprintf("%s%s is broken: %s", ob.p.word(verdict.Error), ob.p.clean(e.Fault.Part), ob.p.short(e.Fault.Error, 200)))
+	case e.Doctor != nil && e.Doctor.Status == "broken":
+		ob.say(fmt.Sprintf("%sdoctor %s the run: %s: %s", ob.p.word(verdict.Error), ob.p.clean(e.Doctor.Phase), ob.p.clean(e.Doctor.Item), ob.p.short(e.Doctor.Detail, 200)))
+	case e.Lost != nil:
+		ob.say(fmt.Sprintf("lost     the device: %s %s", ob.p.clean(e.Lost.Diagnosis), ob.p.short(e.Lost.Detail, 200)))
+	case e.Interrupt != nil:
+		ob.say("stop     " + ob.p.clean(e.Interrupt.Signal) + ": ending the run and putting the rig safe")
+	}
+	ob.draw()
+}
+
+// Waiting says what the run waits for now: "console main: login prompt, up to
+// 30s". The empty text ends it.
+func (ob *Observer) Waiting(what string) {
+	ob.mu.Lock()
+	defer ob.mu.Unlock()
+	ob.wait(what)
+	ob.draw()
+}
+
+func (ob *Observer) wait(what string) {
+	if what != ob.waiting {
+		ob.waiting, ob.from = what, ob.now()
+	}
+}
+
+// Run redraws the live line each second, until ctx ends. Without a live
+// terminal it returns at once.
+func (ob *Observer) Run(ctx context.Context) {
+	if !ob.p.o.Live {
+		return
+	}
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			ob.mu.Lock()
+			ob.draw()
+			ob.mu.Unlock()
+		}
+	}
+}
+
+// Close takes the live line away.
+func (ob *Observer) Close() error {
+	ob.mu.Lock()
+	defer ob.mu.Unlock()
+	ob.erase()
+	ob.p.o.Live = false
+	if ob.p.err != nil {
+		return fmt.Errorf("terminal: %w", ob.p.err)
+	}
+	return nil
+}
+
+// say writes a line above the live one.
+func (ob *Observer) say(line string) {
+	ob.erase()
+	ob.p.print(line + "\n")
+}
+
+func (ob *Observer) erase() {
+	if ob.drawn {
+		ob.p.print("\r\x1b[K")
+		ob.drawn = false
+	}
+}
+
+func (ob *Observer) draw() {
+	if !ob.p.o.Live {
+		return
+	}
+	ob.erase()
+	planned, ended := ob.live.Planned()
+	line := fmt.Sprintf("%d/%d", ended, planned)
+	if ob.current != "" {
+		line += fmt.Sprintf(" %s %s", ob.p.clean(ob.current), seconds(ob.now().Sub(ob.since)))
+	}
+	if ob.waiting != "" {
+		line += fmt.Sprintf(" waits for %s %s", ob.p.clean(ob.waiting), seconds(ob.now().Sub(ob.from)))
+	}
+	if r := []rune(line); len(r) >= ob.p.o.Width {
+		line = string(r[:max(ob.p.o.Width-2, 1)]) + "…"
+	}
+	ob.p.print(line)
+	ob.drawn = true
+}

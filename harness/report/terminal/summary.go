@@ -1,0 +1,143 @@
+package terminal
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"rigor/harness/journal"
+	"rigor/harness/report/diff"
+	"rigor/harness/verdict"
+)
+
+// maxShown is how many cases of a kind are shown in full; the report has all.
+const maxShown = 50
+
+// Summary writes what the run amounts to: each failure, error and unclear case
+// with its reason and the command that runs it again, then the counts. Before
+// is the run to compare with, or nil; report is the path to point at, or empty.
+func Summary(w io.Writer, res, before *journal.Result, report string, o Options) error {
+	p := &printer{w: w, o: o}
+	for _, v := range []verdict.Verdict{verdict.Inconclusive, verdict.Error, verdict.Fail} { // the worst stands next to the summary
+		shown := 0
+		for i := range res.Cases {
+			c := &res.Cases[i]
+			if c.Verdict() != v {
+				continue
+			}
+			if shown++; shown <= maxShown {
+				p.details(res, c)
+			}
+		}
+		if shown > maxShown {
+			p.printf("%sand %d more of the kind; see the report\n", p.word(v), shown-maxShown)
+		}
+	}
+	p.footer(res, before, report)
+	if p.err != nil {
+		return fmt.Errorf("terminal: %w", p.err)
+	}
+	return nil
+}
+
+func (p *printer) details(res *journal.Result, c *journal.Case) {
+	p.printf("%s%s  %s", p.word(c.Verdict()), p.bold(p.clean(c.ID)), p.clean(c.Title))
+	p.field("why", p.why(c.Judgement))
+	if c.Verdict() == verdict.Fail {
+		for i := range c.Claims {
+			cl := &c.Claims[i]
+			if cl.Judgement.Verdict != verdict.Fail {
+				continue
+			}
+			p.field("claim", p.short(cl.Text, 300))
+			p.field("expected", p.short(cl.Expected, 300))
+			p.field("got", p.short(cl.Got, 300))
+			for _, r := range cl.Evidence {
+				p.field("evidence", p.clean(r.Path))
+			}
+		}
+	}
+	p.field("again", p.clean(res.Rerun(c.ID)))
+	p.print("\n")
+}
+
+func (p *printer) field(name, value string) {
+	if value != "" {
+		p.printf("%s%-9s %s", strings.Repeat(" ", column), name, value)
+	}
+}
+
+func (p *printer) footer(res, before *journal.Result, report string) {
+	s := &res.Start
+	dut := s.Device
+	for _, f := range []string{s.Model, s.Firmware} {
+		if f != "" {
+			dut += " " + f
+		}
+	}
+	if s.Serial != "" {
+		dut += ", unit " + s.Serial
+	}
+	p.printf("%s on rig %s", p.clean(dut), p.clean(s.Rig))
+	if len(s.Planted) > 0 {
+		p.printf("planted   %s", p.clean(strings.Join(s.Planted, ", ")))
+	}
+	p.printf("cases     %s", Counts(res))
+	if d := diff.Compare(before, res); d != nil {
+		p.printf("before    %s, against %s", d.Summary(), p.clean(d.Before))
+		if d.Caution != "" {
+			p.printf("          %s", p.clean(d.Caution))
+		}
+	}
+	for _, t := range res.Trouble {
+		p.printf("%s %s", p.paint(t.Verdict, "trouble  "), p.short(t.String(), 300))
+	}
+	for _, in := range res.Open {
+		p.printf("undone    %s: the next run undoes it", p.short(in.What, 200))
+	}
+	if report != "" {
+		p.printf("report    %s", p.clean(report))
+	}
+	p.printf("%s in %s, exit code %d", p.paint(res.Worst, Outcome(res)), seconds(res.Took), res.Exit)
+}
+
+// Outcome gives the run's verdict in a word or two.
+func Outcome(res *journal.Result) string {
+	switch {
+	case res.Exit == verdict.ExitInterrupted:
+		return "INTERRUPTED"
+	case res.Worst == verdict.Pass:
+		return "PASSED"
+	case res.Worst == verdict.Fail:
+		return "FAILED"
+	case res.Worst == verdict.Error:
+		return "ERROR OF THE RIG"
+	case res.Worst == verdict.Inconclusive:
+		return "INCONCLUSIVE"
+	case res.Worst == verdict.NotApplicable:
+		return "NOTHING APPLIES"
+	}
+	return "NOTHING RUN"
+}
+
+// Counts gives "40 of 42 planned: 38 passed, 1 failed …", so that a case that
+// vanished would show.
+func Counts(res *journal.Result) string {
+	s := fmt.Sprintf("%d of %d planned", len(res.Cases), res.Planned)
+	var parts []string
+	for _, v := range []struct {
+		v    verdict.Verdict
+		word string
+	}{{verdict.Pass, "passed"}, {verdict.Fail, "failed"}, {verdict.Inconclusive, "inconclusive"}, {verdict.Error, "error"}, {verdict.NotApplicable, "not applicable"}} {
+		if n := res.Counts[v.v]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, v.word))
+		}
+	}
+	if len(parts) > 0 {
+		s += ": " + strings.Join(parts, ", ")
+	}
+	if n := len(res.Left); n > 0 {
+		s += fmt.Sprintf("; %d not selected", n)
+	}
+	return s
+}
