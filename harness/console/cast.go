@@ -99,7 +99,7 @@ func (c *cast) mark(code string, p []byte, at time.Time) {
 }
 
 func (c *cast) event(code string, p []byte, at time.Time) {
-	text, err := json.Marshal(string(bytes.ToValidUTF8(p, []byte("\uFFFD"))))
+	text, err := json.Marshal(string(p)) // which writes each byte that is not UTF-8 as U+FFFD
 	if err != nil {
 		c.err = err
 		return

@@ -3,10 +3,10 @@ package console
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"rigor/harness/console/expect"
+	"rigor/harness/wire"
 )
 
 // Login is how a DUT asks for a login on its console, as its maker declares it.
@@ -94,7 +94,7 @@ func (l Login) Try(ctx context.Context, t Talker, id Identity) (Outcome, error) 
 	o := Outcome{From: t.Mark()}
 	err := l.try(ctx, t, id, &o)
 	o.To = t.Mark()
-	if err == nil || !errors.Is(err, ErrTimeout) {
+	if _, rig := wire.AsFault(err); err == nil || rig || !errors.Is(err, context.DeadlineExceeded) {
 		return o, err
 	}
 	text, err := t.Excerpt(o.From, o.To)
@@ -202,11 +202,11 @@ func (l Login) LogOut(ctx context.Context, t Talker) error {
 	if err != nil {
 		return err
 	}
-	for ctx.Err() == nil {
+	for {
 		turn, cancel := context.WithTimeout(ctx, l.patience())
 		_, err = t.Expect(turn, at, prompt(l.User, "the login prompt"))
 		cancel()
-		if err == nil || !errors.Is(err, ErrTimeout) {
+		if err == nil || ctx.Err() != nil || !errors.Is(err, ErrTimeout) {
 			return err
 		}
 		// Some consoles wait for a key ("Please press Enter to activate").
@@ -214,11 +214,11 @@ func (l Login) LogOut(ctx context.Context, t Talker) error {
 			return err
 		}
 	}
-	return fmt.Errorf("log out: %w", err)
 }
 
 // answer waits for what the DUT answers from at on. Where nothing is known by
-// the end of the patience, Enter asks once for a prompt that was written over.
+// the end of the patience, a password prompt that was written over counts, and
+// otherwise Enter asks once for a prompt that was.
 func (l Login) answer(ctx context.Context, t Talker, at Cursor) (Match, error) {
 	turn, cancel := context.WithTimeout(ctx, l.patience())
 	m, err := t.Expect(turn, at, l.patterns(true)...)
@@ -226,17 +226,19 @@ func (l Login) answer(ctx context.Context, t Talker, at Cursor) (Match, error) {
 	if err == nil || ctx.Err() != nil || !errors.Is(err, ErrTimeout) {
 		return m, err
 	}
-	if t.Mark() > at && !l.asked(t, at) {
+	asks := l.Password.Prompt(0) // anywhere in the text
+	if holds(t, at, asks) {
+		m, err := t.Expect(ctx, at, asks.Wanted())
+		m.Index = len(l.patterns(true)) - 1
+		return m, err
+	}
+	if t.Mark() > at {
 		if _, err := t.SendLine(ctx, ""); err != nil {
 			return Match{}, err
 		}
 	}
 	return t.Expect(ctx, at, l.patterns(true)...)
 }
-
-// asked says whether a password was asked for since at, even if something was
-// written over the prompt.
-func (l Login) asked(t Reader, at Cursor) bool { return holds(t, at, l.Password.Prompt(0)) }
 
 func (l Login) abort() []byte {
 	if len(l.Abort) > 0 {
