@@ -201,6 +201,30 @@ func TestLoginFaultIsAnError(t *testing.T) {
 	})
 }
 
+// TestLoginRow makes tries in a row, where the prompt after one is that of the
+// next.
+func TestLoginRow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, port := open(t, Options{})
+		f := newFakeLogin(port)
+		id := Identity{User: "root"}
+		for range 10 {
+			id.Password = "wrong"
+			o, err := vg.Try(within(t, time.Minute), c, id)
+			require.NoError(t, err)
+			require.Equal(t, Again, o.Reply)
+			id.AtPrompt = true
+		}
+		assert.Len(t, f.tries, 10)
+		assert.Equal(t, 10*len("root\rwrong\r")+len("\r"), len(port.written()), "one Enter for the first prompt")
+		port.say("\r\nrebooted\r\n")
+		id.Password = "right"
+		o, err := vg.Try(within(t, time.Minute), c, id)
+		require.NoError(t, err)
+		assert.Equal(t, LoggedIn, o.Reply)
+	})
+}
+
 func TestLogOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, port := open(t, Options{})
@@ -315,11 +339,48 @@ func TestSpray(t *testing.T) {
 			assert.Len(t, port.written(), s.Sent, "it stops before the login prompt")
 		})
 	})
+	t.Run("a loader that echoes", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			c, port := open(t, Options{})
+			sent := 0
+			port.onWrite = func(p []byte) {
+				sent++
+				switch {
+				case string(p) == "\r":
+					port.say("\r\n=> ")
+				case sent == 10:
+					port.say("\r\n=> ")
+				case sent > 10:
+					port.say(string(p)) // so that the prompt is never quiet
+				}
+			}
+			s, err := Spray{Keys: [][]byte{[]byte(" ")}, Until: until}.Run(within(t, time.Minute), c, 0)
+			var fe *ForbiddenError
+			require.ErrorAs(t, err, &fe)
+			assert.Equal(t, "boot prompt", fe.Match.Pattern.Name())
+			assert.LessOrEqual(t, s.Sent, 12)
+		})
+	})
+	t.Run("a log that looks like a prompt", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			c, port := open(t, Options{})
+			go func() {
+				port.say("map 0 => 1\r\n")
+				time.Sleep(100 * time.Millisecond)
+				port.say("map 1 => 2\r\nsystem ready\r\n")
+			}()
+			s, err := Spray{Keys: keys, Until: until}.Run(within(t, time.Minute), c, 0)
+			require.NoError(t, err)
+			assert.Equal(t, 1, s.Match.Index)
+			assert.Equal(t, 2*300*time.Millisecond, s.Held)
+			assert.Positive(t, s.Sent)
+		})
+	})
 	t.Run("a boot that stops", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c, port := open(t, Options{})
 			port.onWrite = func(p []byte) {
-				if string(p) == "\x03" && len(port.at) == 8 {
+				if string(p) == "\r" || string(p) == "\x03" && len(port.at) == 8 {
 					port.say("\r\n=> ")
 				}
 			}

@@ -38,6 +38,10 @@ type Identity struct {
 	User, Password string
 	NoUser         bool // look only whether the console is open
 	NoPassword     bool // stop where a password is asked for
+	// AtPrompt says that the DUT has just answered with the login prompt, as
+	// after a try whose reply was Again, so that Enter need not ask for it. It
+	// counts only if the prompt is still the last that came.
+	AtPrompt bool
 }
 
 // Reply is what a DUT answers to a try.
@@ -114,27 +118,17 @@ func (l Login) Try(ctx context.Context, t Talker, id Identity) (Outcome, error) 
 }
 
 func (l Login) try(ctx context.Context, t Talker, id Identity, o *Outcome) error {
-	m, err := l.Ready(ctx, t)
-	if err != nil {
-		return err
-	}
-	switch role := l.role(m); {
-	case role == roleShell:
-		o.Reply, o.Offered = StoodOpen, id.NoUser
-		return nil
-	case role != roleUser:
-		o.Reply, o.Words = l.reply(role), string(m.Text)
-		return nil
-	case id.NoUser:
-		o.Reply, o.Offered = Again, true
-		return nil
+	if id.NoUser || !id.AtPrompt || !atPrompt(t, l.User) {
+		if over, err := l.greet(ctx, t, id, o); over || err != nil {
+			return err
+		}
 	}
 	at, err := t.SendLine(ctx, id.User)
 	if err != nil {
 		return err
 	}
 	o.Offered = id.NoPassword
-	m, err = l.answer(ctx, t, at)
+	m, err := l.answer(ctx, t, at)
 	if err != nil {
 		return err
 	}
@@ -167,6 +161,26 @@ func (l Login) try(ctx context.Context, t Talker, id Identity, o *Outcome) error
 		o.Reply = Unclear
 	}
 	return nil
+}
+
+// greet asks for the login prompt, and says whether the try is over with what
+// came.
+func (l Login) greet(ctx context.Context, t Talker, id Identity, o *Outcome) (bool, error) {
+	m, err := l.Ready(ctx, t)
+	if err != nil {
+		return true, err
+	}
+	switch role := l.role(m); {
+	case role == roleShell:
+		o.Reply, o.Offered = StoodOpen, id.NoUser
+	case role != roleUser:
+		o.Reply, o.Words = l.reply(role), string(m.Text)
+	case id.NoUser:
+		o.Reply, o.Offered = Again, true
+	default:
+		return false, nil
+	}
+	return true, nil
 }
 
 // Ready brings the console to a prompt: the user's, or the shell's if it stands
