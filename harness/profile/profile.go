@@ -10,8 +10,11 @@ import (
 	"regexp"
 	"time"
 
+	"rigor/harness/strictyaml"
 	"rigor/harness/verdict"
 )
+
+type duration = time.Duration
 
 // Profile is one model as declared.
 type Profile struct {
@@ -38,6 +41,8 @@ type Profile struct {
 	Digest string `yaml:"-"`
 	// File is the path under which it was read.
 	File string `yaml:"-"`
+	// Source knows where everything stands in the file.
+	Source *strictyaml.Source `yaml:"-"`
 }
 
 // None is a declared absence with its reason. It is part of every section.

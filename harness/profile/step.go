@@ -45,6 +45,11 @@ type Step struct {
 	Extract map[string]string `yaml:"extract"` // name → $.json.path, or /regexp/ with one group, or "text"
 	Within  time.Duration     `yaml:"within"`
 
+	// Interrupt gives a request up after this time, which is then no failure: for
+	// what has to happen while the DUT is busy.
+	Interrupt time.Duration `yaml:"interrupt"`
+
+	Verb string `yaml:"-"` // which of the actions it is: "http", "power" …
 	// At is where the step stands: "file:line:column".
 	At string `yaml:"-"`
 }
@@ -56,4 +61,6 @@ type Expect struct {
 	Not      Pattern `yaml:"not"` // must not be seen
 	Exit     *int    `yaml:"exit"`
 	Asserted *bool   `yaml:"asserted"`
+	// Seen is what a console must show, from the step's own sending on.
+	Seen Pattern `yaml:"seen"`
 }

@@ -1,0 +1,258 @@
+package check
+
+import (
+	"fmt"
+	"slices"
+
+	"rigor/harness/baseline"
+	"rigor/harness/profile"
+	"rigor/harness/verdict"
+	"rigor/harness/wire"
+)
+
+// Input is everything that planning may look at: what was declared, by the
+// profile and by the rig. Never the DUT.
+type Input struct {
+	Profile  *profile.Profile
+	Consoles []string // that the rig has
+	Lines    []string
+	Power    bool
+	Network  bool
+	Allow    []Leave
+	Units    int // units whose labels the rig file gives
+}
+
+// Case is one planned case.
+type Case struct {
+	Channel string // "" for a check about the whole device
+	Kind    baseline.ChannelKind
+	Parts   []wire.Part // of the rig, that it leans on
+	// Skip is set when it will not run, with the verdict that this has.
+	Skip *verdict.Judgement
+}
+
+// Planner gives a check's cases. The channels that it names depend on
+// everything that names a channel anywhere, so that removing one section of a
+// profile or a rig file takes no case away: it gives it another verdict.
+type Planner func(in Input) []Case
+
+// Need is something that a case must have been given. It returns nil when that
+// is so, or the verdict that the case has without it.
+type Need func(in Input, c *Case) *verdict.Judgement
+
+// With gives a planner whose cases have these needs too. The first that is not
+// met decides.
+func (p Planner) With(needs ...Need) Planner {
+	return func(in Input) []Case {
+		cases := p(in)
+		for i := range cases {
+			for _, need := range needs {
+				if cases[i].Skip != nil {
+					break
+				}
+				cases[i].Skip = need(in, &cases[i])
+			}
+		}
+		return cases
+	}
+}
+
+// Parts of the rig as cases name them.
+const (
+	PartPower wire.Part = "power"
+	PartLink  wire.Part = "link"
+)
+
+// PartConsole names a console's port.
+func PartConsole(name string) wire.Part { return wire.Part("console." + name) }
+
+// NotDeclared is the verdict of a case about which the profile says nothing.
+func NotDeclared(format string, args ...any) *verdict.Judgement {
+	return &verdict.Judgement{Verdict: verdict.Inconclusive, Reason: verdict.ReasonProfileMissing, Detail: fmt.Sprintf(format, args...)}
+}
+
+// DeclaredNone is the verdict of a case about something that the profile
+// declares absent, with its reason.
+func DeclaredNone(reason string) *verdict.Judgement {
+	return &verdict.Judgement{Verdict: verdict.NotApplicable, Reason: verdict.ReasonDeclaredNone, Detail: reason}
+}
+
+// RigLacks is the verdict of a case for which the rig has no wire, program or
+// leave.
+func RigLacks(format string, args ...any) *verdict.Judgement {
+	return &verdict.Judgement{Verdict: verdict.Inconclusive, Reason: verdict.ReasonRigLacks, Detail: fmt.Sprintf(format, args...)}
+}
+
+// LoginChannels gives every login that anything names: the logins section, or
+// a state that offers it.
+func LoginChannels(p *profile.Profile) []string {
+	names := slices.Clone(p.Logins.Order)
+	for _, s := range p.States.Order {
+		for _, l := range p.States.Items[s].Logins {
+			if !slices.Contains(names, l) {
+				names = append(names, l)
+			}
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// ConsoleChannels gives every console that the profile or the rig names.
+func ConsoleChannels(in Input) []string {
+	names := slices.Clone(in.Profile.Consoles.Order)
+	for _, c := range in.Consoles {
+		if !slices.Contains(names, c) {
+			names = append(names, c)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Device plans one case about the device as a whole.
+func Device(in Input) []Case {
+	return []Case{{Kind: baseline.Network}}
+}
+
+// PerLogin plans one case for each login.
+func PerLogin(in Input) []Case {
+	names := LoginChannels(in.Profile)
+	if len(names) == 0 {
+		skip := NotDeclared("the profile has no logins section")
+		if in.Profile.Logins.Declared() {
+			skip = DeclaredNone(in.Profile.Logins.None.None)
+		}
+		return []Case{{Kind: baseline.Network, Skip: skip}}
+	}
+	var cases []Case
+	for _, name := range names {
+		cases = append(cases, loginCase(in, name))
+	}
+	return cases
+}
+
+func loginCase(in Input, name string) Case {
+	c := Case{Channel: name, Kind: baseline.Network}
+	l := in.Profile.Logins.Items[name]
+	switch {
+	case l == nil && in.Profile.Logins.Declared():
+		c.Skip = DeclaredNone(in.Profile.Logins.None.None)
+	case l == nil:
+		c.Skip = NotDeclared("the profile does not say how login %s works", name)
+	case l.Declared():
+		c.Skip = DeclaredNone(l.None.None)
+	case l.Protocol == "console":
+		c.Kind = baseline.Local
+		c.Parts = []wire.Part{PartConsole(l.Console)}
+		if !slices.Contains(in.Consoles, l.Console) {
+			c.Skip = RigLacks("the rig has no console %s", l.Console)
+		}
+	case l.Protocol == "exec":
+	default:
+		c.Parts = []wire.Part{PartLink}
+		if !in.Network {
+			c.Skip = RigLacks("the rig has no network")
+		}
+	}
+	return c
+}
+
+// PerConsole plans one case for each console.
+func PerConsole(in Input) []Case {
+	names := ConsoleChannels(in)
+	if len(names) == 0 {
+		skip := NotDeclared("the profile has no consoles section")
+		if in.Profile.Consoles.Declared() {
+			skip = DeclaredNone(in.Profile.Consoles.None.None)
+		}
+		return []Case{{Kind: baseline.Local, Skip: skip}}
+	}
+	var cases []Case
+	for _, name := range names {
+		c := Case{Channel: name, Kind: baseline.Local, Parts: []wire.Part{PartConsole(name)}}
+		con := in.Profile.Consoles.Items[name]
+		switch {
+		case con == nil && in.Profile.Consoles.Declared():
+			c.Skip = DeclaredNone(in.Profile.Consoles.None.None)
+		case con == nil:
+			c.Skip = NotDeclared("the profile does not say what console %s is", name)
+		case con.Declared():
+			c.Skip = DeclaredNone(con.None.None)
+		case !slices.Contains(in.Consoles, name):
+			c.Skip = RigLacks("the rig has no console %s", name)
+		}
+		cases = append(cases, c)
+	}
+	return cases
+}
+
+// OfLogin makes a need about the declaration of the case's login. The function
+// gives nil when it is met.
+func OfLogin(need func(l *profile.Login) *verdict.Judgement) Need {
+	return func(in Input, c *Case) *verdict.Judgement {
+		l := in.Profile.Logins.Items[c.Channel]
+		if l == nil {
+			return NotDeclared("the profile does not say how login %s works", c.Channel)
+		}
+		return need(l)
+	}
+}
+
+// OfConsole makes a need about the declaration of the case's console.
+func OfConsole(need func(con *profile.Console) *verdict.Judgement) Need {
+	return func(in Input, c *Case) *verdict.Judgement {
+		con := in.Profile.Consoles.Items[c.Channel]
+		if con == nil {
+			return NotDeclared("the profile does not say what console %s is", c.Channel)
+		}
+		return need(con)
+	}
+}
+
+// OfProfile makes a need about the profile as a whole.
+func OfProfile(need func(p *profile.Profile) *verdict.Judgement) Need {
+	return func(in Input, _ *Case) *verdict.Judgement { return need(in.Profile) }
+}
+
+// NeedsOwner: the login's owner is declared, so that a control can be run.
+var NeedsOwner = OfLogin(func(l *profile.Login) *verdict.Judgement {
+	if l.Owner.User == "" && l.Owner.Password == "" {
+		return NotDeclared("the login declares no owner: nothing can be refused for certain without a login that opens")
+	}
+	return nil
+})
+
+// NeedsPower: the rig can switch the supply. The case leans on it.
+func NeedsPower(in Input, c *Case) *verdict.Judgement {
+	if !in.Power {
+		return RigLacks("the rig has no power switch")
+	}
+	c.Parts = append(c.Parts, PartPower)
+	return nil
+}
+
+// NeedsNetwork: the rig reaches the DUT by network. The case leans on it.
+func NeedsNetwork(in Input, c *Case) *verdict.Judgement {
+	if !in.Network {
+		return RigLacks("the rig has no network")
+	}
+	c.Parts = append(c.Parts, PartLink)
+	return nil
+}
+
+// NeedsState: the profile declares the state, and how it is recognised.
+func NeedsState(name string) Need {
+	return OfProfile(func(p *profile.Profile) *verdict.Judgement {
+		s := p.States.Items[name]
+		switch {
+		case s == nil && p.States.Declared():
+			return DeclaredNone(p.States.None.None)
+		case s == nil:
+			return NotDeclared("the profile declares no state %s", name)
+		case s.Declared():
+			return DeclaredNone(s.None.None)
+		}
+		return nil
+	})
+}

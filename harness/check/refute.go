@@ -1,0 +1,363 @@
+package check
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"rigor/harness/dut"
+	"rigor/harness/escape"
+	"rigor/harness/journal"
+	"rigor/harness/verdict"
+)
+
+// Attempt is one way in, tried once. Its error is the rig's own trouble only;
+// what the DUT did is in the answer.
+type Attempt func(ctx context.Context) (dut.Answer, error)
+
+// Negative is what a negative claim is tried with.
+type Negative[P any] struct {
+	// Control must open: before the probes, in between and after, on the path
+	// that the probes take.
+	Control Attempt
+	// Anti must not open: it shows that the oracle can say no.
+	Anti Attempt
+	// Probes are what must not open. None at all cannot pass.
+	Probes []P
+	// Try sends one probe.
+	Try func(ctx context.Context, p P) (dut.Answer, error)
+	// Name describes a probe in the record.
+	Name func(p P) string
+	// Account gives the account that a probe counts against. Nil: none.
+	Account func(p P) string
+	// Owner is the account of the control.
+	Owner string
+	// Wrong is a try on the owner's account that must be refused. With it the
+	// declared lock-out is shown to be the real one, before it decides which
+	// probes count.
+	Wrong Attempt
+	// Refusal lists the kinds of answer that are declared to be a refusal.
+	Refusal []verdict.Kind
+	Pace    Pace
+	// Every is how many probes may lie between two controls; 0 for 25.
+	Every int
+	// Same says what the DUT is, to be equal before and after. Nil: its
+	// identity and the number of its boots.
+	Same func(ctx context.Context) (string, error)
+}
+
+// tries is how often a probe is sent whose answer says nothing: the second and
+// third time after a control. An answer that opens is never tried again.
+const tries = 3
+
+// Refute claims that no probe opens, and is the only way to pass such a claim.
+// It gives whether the claim was recorded as holding; the verdict is the
+// fold's.
+func Refute[P any](ctx context.Context, t *T, text string, n Negative[P]) bool {
+	r := &refutation[P]{t: t, n: n, c: t.begin(text), pace: newPacer(n.Pace, n.Owner, t.cfg.Ledger), kinds: map[verdict.Kind]int{}}
+	if n.Every == 0 {
+		r.n.Every = 25
+	}
+	if n.Name == nil {
+		r.n.Name = func(p P) string { return fmt.Sprint(p) }
+	}
+	if n.Same == nil {
+		r.n.Same = t.Device().Fingerprint
+	}
+	r.rec = &journal.Claim{Claim: r.c.n, Text: text, Negative: true, Holds: journal.Unknown, Refusal: n.Refusal,
+		Expected: "every probe is answered with: " + kinds(n.Refusal)}
+	decided := false
+	defer func() {
+		if !decided { // ended by t.OK, a panic or the budget: it stays unknown
+			r.record()
+		}
+	}()
+	r.run(ctx)
+	r.record()
+	decided = true
+	return r.rec.Holds == journal.Yes
+}
+
+// refutation is one negative claim while it is tried.
+type refutation[P any] struct {
+	t     *T
+	n     Negative[P]
+	c     *Claim
+	rec   *journal.Claim
+	pace  *pacer
+	file  *journal.File
+	kinds map[verdict.Kind]int
+	names []string
+
+	tried, effective int
+	sinceControl     int
+	said             bool // recorded
+}
+
+func (r *refutation[P]) unknown(reason verdict.Reason, format string, args ...any) {
+	if r.rec.Holds == journal.No {
+		return
+	}
+	r.rec.Holds, r.rec.Reason, r.rec.Got = journal.Unknown, reason, fmt.Sprintf(format, args...)
+}
+
+func (r *refutation[P]) run(ctx context.Context) {
+	if r.n.Control == nil || r.n.Anti == nil {
+		r.unknown(verdict.ReasonNoControl, "the claim was made without a control and an anti-control")
+		return
+	}
+	if len(r.n.Probes) == 0 {
+		r.unknown(verdict.ReasonNoProbes, "there is nothing to try")
+		return
+	}
+	r.file = r.t.File("tries.jsonl", "every control and probe of the claim, with its answer", "application/jsonl")
+	before, err := r.n.Same(ctx)
+	r.t.OK(err)
+	// The anti-control is run also where the control does not open: that
+	// everything opens is a finding, and hides what the control shows.
+	opened := r.control(ctx, journal.RoleBefore)
+	if said := r.anti(ctx); !opened || !said || !r.provePace(ctx) {
+		return
+	}
+	if !r.probes(ctx) {
+		return
+	}
+	if !r.control(ctx, journal.RoleAfter) {
+		return
+	}
+	after, err := r.n.Same(ctx)
+	r.t.OK(err)
+	r.rec.Unchanged = journal.Yes
+	if before != after {
+		r.rec.Unchanged = journal.No
+		r.unknown(verdict.ReasonDUTChanged, "before the probes the DUT was %s, afterwards %s", before, after)
+		return
+	}
+	if r.effective < len(r.n.Probes) {
+		return // why is in the record
+	}
+	r.rec.Holds, r.rec.Reason = journal.Yes, ""
+	r.rec.Got = fmt.Sprintf("%d probes, all %s", r.tried, kindCounts(r.kinds))
+}
+
+// control runs the control, which must open.
+func (r *refutation[P]) control(ctx context.Context, role string) bool {
+	a, err := r.n.Control(ctx)
+	r.t.OK(err)
+	r.sinceControl = 0
+	r.pace.after(r.n.Owner, a.Kind)
+	ok := a.Kind == verdict.Accepted
+	r.keep(role, "", a)
+	r.t.record(&journal.Event{Kind: journal.KindControl, Control: &journal.Control{Claim: r.c.n, Role: role, OK: ok, Kind: a.Kind,
+		Text: "the declared way in opens", Detail: a.Detail, Evidence: []journal.Ref{r.file.Ref()}}})
+	if !ok {
+		r.unknown(verdict.ReasonControlFailed, "the %s did not open: %s (%s); what else was refused says nothing", role, a.Kind, a.Detail)
+	}
+	return ok
+}
+
+// anti runs the anti-control, which must be refused. If it opens, that is a
+// claim of its own, and it fails.
+func (r *refutation[P]) anti(ctx context.Context) bool {
+	a, err := r.n.Anti(ctx)
+	r.t.OK(err)
+	ok := contains(r.n.Refusal, a.Kind)
+	r.keep(journal.RoleAnti, "", a)
+	r.t.record(&journal.Event{Kind: journal.KindControl, Control: &journal.Control{Claim: r.c.n, Role: journal.RoleAnti, OK: ok, Kind: a.Kind,
+		Text: "what nobody was given does not open", Detail: a.Detail, Evidence: []journal.Ref{r.file.Ref()}}})
+	if ok {
+		return true
+	}
+	r.unknown(verdict.ReasonAntiControl, "the anti-control was %s (%s): the oracle cannot say no", a.Kind, a.Detail)
+	if a.Kind.Opens() {
+		r.t.Claim("what nobody was given does not open", func(c *Claim) {
+			c.Show(r.file.Ref())
+			c.Fail(verdict.ReasonOpenToAll, "it opens for everybody: %s", a.Detail)
+		})
+	}
+	return false
+}
+
+// provePace shows on the owner's account that the lock-out does not begin
+// before it is declared to and ends when it is declared to. It is needed where
+// an account gets more probes than lock it: those after the first lock count
+// only if that is so.
+func (r *refutation[P]) provePace(ctx context.Context) bool {
+	p := r.n.Pace
+	if r.n.Wrong == nil || r.n.Account == nil || !p.Known || p.After == 0 {
+		return true
+	}
+	per, most := map[string]int{}, 0
+	for _, probe := range r.n.Probes {
+		k := r.pace.key(r.n.Account(probe))
+		per[k]++
+		most = max(most, per[k])
+	}
+	if most < p.After {
+		return true
+	}
+	wrong := func(n int) bool {
+		for range n {
+			a, err := r.n.Wrong(ctx)
+			r.t.OK(err)
+			r.keep("wrong on purpose", r.n.Owner, a)
+			r.pace.after(r.n.Owner, a.Kind)
+			if !contains(r.n.Refusal, a.Kind) && a.Kind != verdict.LockedOut {
+				r.unknown(verdict.ReasonIneffective, "a wrong try on the owner's account was answered with %s (%s)", a.Kind, a.Detail)
+				return false
+			}
+		}
+		return true
+	}
+	if p.SuccessClears && !p.Source {
+		if !wrong(p.After-1) || !r.control(ctx, journal.RoleBetween) {
+			return false
+		}
+	}
+	if !wrong(p.After) {
+		return false
+	}
+	r.t.OK(r.pace.wait(ctx, p.Lasts+paceMargin))
+	return r.control(ctx, journal.RoleBetween)
+}
+
+// probes sends every probe; false ends the claim.
+func (r *refutation[P]) probes(ctx context.Context) bool {
+	for _, p := range r.n.Probes {
+		r.names = append(r.names, r.n.Name(p))
+	}
+	untried := 0
+	for i, p := range r.n.Probes {
+		if r.sinceControl >= r.n.Every && !r.control(ctx, journal.RoleBetween) {
+			return false
+		}
+		a, skip, ok := r.probe(ctx, p, r.names[i])
+		switch {
+		case !ok:
+			return false
+		case skip:
+			untried++
+			continue
+		}
+		r.tried++
+		r.sinceControl++
+		r.kinds[a.Kind]++
+		if a.Kind.Opens() {
+			r.effective++
+			r.rec.Holds, r.rec.Reason = journal.No, verdict.ReasonAccess
+			r.rec.Got = fmt.Sprintf("%s opened it: %s", r.names[i], a.Detail)
+			return false
+		}
+		if contains(r.n.Refusal, a.Kind) {
+			r.effective++
+			continue
+		}
+		r.unknown(verdict.ReasonIneffective, "%s was answered with %s (%s), which is no declared refusal", r.names[i], a.Kind, a.Detail)
+		// A path that broke is not walked to its end, timeout by timeout.
+		if !r.control(ctx, journal.RoleBetween) {
+			return false
+		}
+	}
+	if untried > 0 {
+		r.unknown(verdict.ReasonCoverageGap, "%d of %d probes were not sent: nobody declared the lock-out, so each account gets %d tries", untried, len(r.n.Probes), unknownTries)
+	}
+	return true
+}
+
+// probe sends one probe when it counts. An answer that says nothing is asked
+// for again after a control.
+func (r *refutation[P]) probe(ctx context.Context, p P, name string) (a dut.Answer, skip, ok bool) {
+	account := ""
+	if r.n.Account != nil {
+		account = r.n.Account(p)
+	}
+	for try := 1; ; try++ {
+		if r.n.Account != nil {
+			if d, _ := r.pace.room(account, time.Now()); d > 0 && r.pace.p.SuccessClears && (account == r.n.Owner || r.pace.p.Source) {
+				if !r.control(ctx, journal.RoleBetween) { // it clears the count, sooner than waiting would
+					return a, false, false
+				}
+			}
+			never, err := r.pace.before(ctx, account)
+			r.t.OK(err)
+			if never {
+				return a, true, true
+			}
+		}
+		var err error
+		a, err = r.n.Try(ctx, p)
+		r.t.OK(err)
+		r.keep("probe", name, a)
+		if r.n.Account != nil {
+			r.pace.after(account, a.Kind)
+		}
+		if a.Kind.Opens() || contains(r.n.Refusal, a.Kind) || try == tries {
+			return a, false, true
+		}
+		if !r.control(ctx, journal.RoleBetween) {
+			return a, false, false
+		}
+	}
+}
+
+// keep writes one try to the evidence.
+func (r *refutation[P]) keep(role, name string, a dut.Answer) {
+	line, err := json.Marshal(struct {
+		Role   string       `json:"role"`
+		Probe  string       `json:"probe,omitempty"`
+		Kind   verdict.Kind `json:"kind"`
+		Detail string       `json:"detail,omitempty"`
+		Raw    string       `json:"raw,omitempty"`
+		TookUS int64        `json:"took_us"`
+	}{role, name, a.Kind, a.Detail, escape.Visible(string(a.Raw)), a.Took.Microseconds()})
+	r.t.OK(err)
+	_, err = r.file.Write(append(line, '\n'))
+	r.t.OK(diskFault(err))
+}
+
+// record writes probes and claim, once.
+func (r *refutation[P]) record() {
+	if r.said {
+		return
+	}
+	r.said = true
+	p := &journal.Probes{Claim: r.c.n, Planned: len(r.n.Probes), Tried: r.tried, Effective: r.effective, Kinds: r.kinds, Digest: digest(r.names)}
+	if r.file != nil {
+		p.Evidence = []journal.Ref{r.file.Ref()}
+		r.rec.Evidence = p.Evidence
+	}
+	r.t.record(&journal.Event{Kind: journal.KindProbes, Probes: p})
+	if r.rec.Holds == journal.Unknown && r.rec.Reason == "" {
+		r.rec.Reason, r.rec.Got = verdict.ReasonPrecondition, "the claim was not decided"
+	}
+	r.t.record(&journal.Event{Kind: journal.KindClaim, Claim: r.rec})
+}
+
+func contains(ks []verdict.Kind, k verdict.Kind) bool {
+	for _, o := range ks {
+		if o == k {
+			return true
+		}
+	}
+	return false
+}
+
+func kinds(ks []verdict.Kind) string {
+	parts := make([]string, len(ks))
+	for i, k := range ks {
+		parts[i] = string(k)
+	}
+	return strings.Join(parts, " or ")
+}
+
+func kindCounts(m map[verdict.Kind]int) string {
+	var parts []string
+	for _, k := range verdict.Kinds {
+		if m[k] > 0 {
+			parts = append(parts, fmt.Sprintf("%s (%d)", k, m[k]))
+		}
+	}
+	return strings.Join(parts, ", ")
+}

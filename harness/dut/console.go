@@ -1,0 +1,141 @@
+package dut
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"rigor/harness/console"
+	"rigor/harness/console/expect"
+	"rigor/harness/journal"
+	"rigor/harness/profile"
+	"rigor/harness/wire"
+)
+
+// Console is a console of the DUT behind the session. The run owns the port
+// and its transcript; the session only the right to use it.
+type Console struct {
+	name string
+	decl *profile.Console
+	con  *console.Console
+	s    *Session
+}
+
+var _ console.Talker = (*Console)(nil)
+
+// PartConsole names a console's port in faults and results.
+func PartConsole(name string) wire.Part { return wire.Part("console." + name) }
+
+// Name gives the console's name: "main".
+func (c *Console) Name() string { return c.name }
+
+// Decl gives what the profile declares of the console; never nil.
+func (c *Console) Decl() *profile.Console {
+	if c.decl == nil {
+		return &profile.Console{}
+	}
+	return c.decl
+}
+
+// Part names the console.
+func (c *Console) Part() wire.Part { return c.con.Part() }
+
+// Mark gives the cursor behind everything that has come.
+func (c *Console) Mark() console.Cursor { return c.con.Mark() }
+
+// Excerpt gives the raw bytes in [from, to).
+func (c *Console) Excerpt(from, to console.Cursor) ([]byte, error) { return c.con.Excerpt(from, to) }
+
+// Since gives the raw bytes from a cursor on.
+func (c *Console) Since(from console.Cursor) ([]byte, error) { return c.con.Since(from) }
+
+// When gives the time at which the byte at a cursor came.
+func (c *Console) When(at console.Cursor) time.Time { return c.con.When(at) }
+
+// Expect waits for the first of the patterns from a cursor on.
+func (c *Console) Expect(ctx context.Context, from console.Cursor, ps ...expect.Pattern) (m console.Match, err error) {
+	err = c.s.Do(ctx, c.Part(), func(ctx context.Context) error {
+		m, err = c.con.Expect(ctx, from, ps...)
+		return err
+	})
+	return m, err
+}
+
+// Await is Expect with a time of its own: it gives the TimeoutError within d.
+func (c *Console) Await(ctx context.Context, from console.Cursor, d time.Duration, ps ...expect.Pattern) (console.Match, error) {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	return c.Expect(ctx, from, ps...)
+}
+
+// Quiet waits until nothing has come for d.
+func (c *Console) Quiet(ctx context.Context, d time.Duration) (at console.Cursor, err error) {
+	err = c.s.Do(ctx, c.Part(), func(ctx context.Context) error {
+		at, err = c.con.Quiet(ctx, d)
+		return err
+	})
+	return at, err
+}
+
+// Send sends p and gives the cursor from before it.
+func (c *Console) Send(ctx context.Context, p []byte, how ...console.How) (at console.Cursor, err error) {
+	err = c.s.Do(ctx, c.Part(), func(ctx context.Context) error {
+		at, err = c.con.Send(ctx, p, how...)
+		return err
+	})
+	return at, err
+}
+
+// SendLine sends a line and Enter.
+func (c *Console) SendLine(ctx context.Context, line string, how ...console.How) (at console.Cursor, err error) {
+	err = c.s.Do(ctx, c.Part(), func(ctx context.Context) error {
+		at, err = c.con.SendLine(ctx, line, how...)
+		return err
+	})
+	return at, err
+}
+
+// Break holds the line low.
+func (c *Console) Break(ctx context.Context, d time.Duration) error {
+	return c.s.Do(ctx, c.Part(), func(ctx context.Context) error { return c.con.Break(ctx, d) })
+}
+
+// SetRate changes the baud rate.
+func (c *Console) SetRate(ctx context.Context, baud int) error {
+	return c.s.Do(ctx, c.Part(), func(ctx context.Context) error { return c.con.SetRate(ctx, baud) })
+}
+
+// Excerpted is a piece of the transcript for the journal; visible makes its
+// foreign bytes readable.
+func (c *Console) Excerpted(from, to console.Cursor, visible func([]byte) string) (journal.Excerpt, error) {
+	raw, err := c.con.Excerpt(from, to)
+	if err != nil {
+		return journal.Excerpt{}, fmt.Errorf("excerpt of %s: %w", c.Part(), err)
+	}
+	return journal.Excerpt{Source: string(c.Part()), Offset: int64(from), Length: int64(len(raw)), Text: visible(raw)}, nil
+}
+
+// Pattern turns a declared pattern into one to wait for. The second result is
+// false when nothing is declared.
+func Pattern(name string, p profile.Pattern) (expect.Pattern, bool) {
+	var (
+		out expect.Pattern
+		err error
+	)
+	switch {
+	case p.Regexp != nil:
+		out, err = expect.Regexp(p.Regexp.String())
+	case p.Literal != "":
+		out, err = expect.Text(p.Literal)
+	default:
+		return out, false
+	}
+	if err != nil { // the profile's decoder has compiled it; it matches the empty text
+		return out, false
+	}
+	out = out.Named(name)
+	if p.Quiet > 0 {
+		out = out.Prompt(p.Quiet)
+	}
+	return out, true
+}

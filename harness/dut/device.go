@@ -1,0 +1,282 @@
+package dut
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"rigor/harness/console"
+	"rigor/harness/profile"
+	"rigor/harness/verdict"
+	"rigor/harness/wire"
+)
+
+// Unit is the one device on the rig, by its label.
+type Unit struct {
+	Serial string
+	MAC    string
+	Label  string // the password on the label; a secret
+	Values map[string]string
+	Others []Unit // further units of the model, by their labels
+}
+
+// Bench is what the rig has, as a Device uses it. Nil and empty mean that
+// there is none.
+type Bench struct {
+	Power     wire.Power
+	OffSettle time.Duration
+	Lines     map[string]wire.Line
+	Consoles  map[string]*console.Console
+	Link      wire.Link
+	Address   string      // of the DUT, where the profile's states give none
+	Ports     map[int]int // the DUT's port → the port at Address
+	Secret    func(ref string) (string, error)
+	Ask       func(ctx context.Context, question string) (string, error)
+	Exec      func(ctx context.Context, argv []string, values map[string]string) (text string, got map[string]string, err error)
+	// Waiting notes a declared wait; the function that it gives ends it.
+	Waiting func() (done func())
+}
+
+// Device is the DUT as a check sees it. With gives one over a session; without
+// a session it can do nothing.
+type Device struct {
+	Profile *profile.Profile
+	unit    Unit
+	bench   *Bench
+	boots   *atomic.Int64 // power-ons that this run made
+	counted *bootCount
+	s       *Session
+}
+
+// New makes a device. It has no session yet.
+func New(p *profile.Profile, u Unit, b *Bench) *Device {
+	return &Device{Profile: p, unit: u, bench: b, boots: &atomic.Int64{},
+		counted: &bootCount{from: map[string]console.Cursor{}, n: map[string]int{}}}
+}
+
+// With gives the device over a session.
+func (d *Device) With(s *Session) *Device {
+	cp := *d
+	cp.s = s
+	return &cp
+}
+
+// Unit gives the unit on the rig.
+func (d *Device) Unit() Unit { return d.unit }
+
+// Secret gives what a reference "secret:NAME" stands for.
+func (d *Device) Secret(ref string) (string, error) {
+	if d.bench.Secret == nil {
+		return "", fmt.Errorf("secret %s: %w", ref, ErrNotWired)
+	}
+	return d.bench.Secret(ref)
+}
+
+// Console gives a console of the DUT.
+func (d *Device) Console(name string) (*Console, error) {
+	con := d.bench.Consoles[name]
+	if con == nil {
+		return nil, fmt.Errorf("console %s: %w", name, ErrNotWired)
+	}
+	return &Console{name: name, decl: d.Profile.Consoles.Items[name], con: con, s: d.s}, nil
+}
+
+// Consoles gives the names of the rig's consoles.
+func (d *Device) Consoles() []string { return slices.Sorted(maps.Keys(d.bench.Consoles)) }
+
+// Line gives a line of the rig.
+func (d *Device) Line(name string) (wire.Line, error) {
+	l := d.bench.Lines[name]
+	if l == nil {
+		return nil, fmt.Errorf("line %s: %w", name, ErrNotWired)
+	}
+	return d.s.Line(l, wire.Part("line."+name)), nil
+}
+
+// Power gives the power switch.
+func (d *Device) Power() (wire.Power, error) {
+	if d.bench.Power == nil {
+		return nil, fmt.Errorf("power switch: %w", ErrNotWired)
+	}
+	return d.s.Power(d.bench.Power), nil
+}
+
+// PartLink names the network link in faults and results.
+const PartLink wire.Part = "link"
+
+// Dialer gives the way to the DUT's services. Addresses are the DUT's own:
+// a forwarder between is the rig's matter.
+func (d *Device) Dialer() (wire.Dialer, error) {
+	if d.bench.Link == nil {
+		return nil, fmt.Errorf("network: %w", ErrNotWired)
+	}
+	return d.s.Dialer(&forwarded{d.bench.Link, d.bench.Ports}, PartLink), nil
+}
+
+// forwarded dials the DUT's ports where the rig's forwarder has them.
+type forwarded struct {
+	wire.Dialer
+	ports map[int]int
+}
+
+// DialContext dials the port at which the rig reaches the DUT's.
+func (f *forwarded) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, fmt.Errorf("dial %s: %w", address, err)
+	}
+	if n, err := strconv.Atoi(port); err == nil && f.ports[n] != 0 {
+		address = net.JoinHostPort(host, strconv.Itoa(f.ports[n]))
+	}
+	return f.Dialer.DialContext(ctx, network, address)
+}
+
+// Address gives host:port of a service of the DUT.
+func (d *Device) Address(port int) (string, error) {
+	host := d.bench.Address
+	if host == "" {
+		for _, name := range d.Profile.States.Order {
+			if h := d.Profile.States.Items[name].Address.Host; h != "" {
+				host = h
+				break
+			}
+		}
+	}
+	if host == "" {
+		return "", fmt.Errorf("address of the DUT: %w (network.address in the rig file, or address in a state of the profile)", ErrNotDeclared)
+	}
+	return net.JoinHostPort(host, strconv.Itoa(port)), nil
+}
+
+// Wait is a declared wait: for a lock-out to end, a window to pass.
+func (d *Device) Wait(ctx context.Context, t time.Duration) error {
+	return d.s.Do(ctx, "clock", func(ctx context.Context) error {
+		if d.bench.Waiting != nil {
+			defer d.bench.Waiting()()
+		}
+		timer := time.NewTimer(t)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			return nil
+		case <-ctx.Done():
+			return fmt.Errorf("wait %v: %w", t, context.Cause(ctx))
+		}
+	})
+}
+
+// Identity is what the DUT said of itself, and what the rig file says it must.
+type Identity struct{ Want, Got string }
+
+// WantIdentity gives the identifier that the rig file says is on the unit's
+// label; empty where it does not say.
+func (d *Device) WantIdentity() string {
+	switch d.Profile.Identity.Equals {
+	case "unit.mac":
+		return d.unit.MAC
+	case "unit.serial", "":
+		return d.unit.Serial
+	}
+	return d.unit.Values[strings.TrimPrefix(d.Profile.Identity.Equals, "unit.")]
+}
+
+// ReadIdentity reads the identifier as declared.
+func (d *Device) ReadIdentity(ctx context.Context) (string, error) {
+	vars, err := d.readIdentity(ctx)
+	return vars["serial"], err
+}
+
+func (d *Device) readIdentity(ctx context.Context) (map[string]string, error) {
+	if len(d.Profile.Identity.Steps) == 0 {
+		return nil, fmt.Errorf("how the identity is read: %w", ErrNotDeclared)
+	}
+	vars, err := d.Steps(ctx, d.Profile.Identity.Steps, nil)
+	if err != nil {
+		return nil, fmt.Errorf("read the identity: %w", err)
+	}
+	return vars, nil
+}
+
+// Identify reads the identity and holds it against the rig file. Another
+// unit's is ErrOtherUnit. A unit whose identifier is wrong and whose hardware
+// address is right is the unit of the rig: that its identifier is wrong is for
+// a check to say.
+func (d *Device) Identify(ctx context.Context) (Identity, error) {
+	vars, err := d.readIdentity(ctx)
+	if err != nil {
+		return Identity{}, err
+	}
+	id := Identity{Want: d.WantIdentity(), Got: vars["serial"]}
+	if id.Want == "" || id.Want == id.Got {
+		return id, nil
+	}
+	if mac := vars["mac"]; mac != "" && strings.EqualFold(mac, d.unit.MAC) {
+		return id, nil
+	}
+	return id, fmt.Errorf("%w: the rig file says %q, the DUT says %q", ErrOtherUnit, id.Want, id.Got)
+}
+
+// Fingerprint says which unit this is and how often it has booted, in one
+// line: equal before and after means that the DUT is the same and did not
+// reboot in between.
+func (d *Device) Fingerprint(ctx context.Context) (string, error) {
+	parts := []string{fmt.Sprintf("%d power-ons by us", d.boots.Load())}
+	for _, name := range d.Consoles() {
+		n, ok, err := d.bootsSeen(name)
+		if err != nil {
+			return "", err
+		}
+		if ok {
+			parts = append(parts, fmt.Sprintf("%d boots seen on %s", n, name))
+		}
+	}
+	if len(d.Profile.Identity.Steps) > 0 {
+		id, err := d.ReadIdentity(ctx)
+		if err != nil {
+			return "", err
+		}
+		parts = append(parts, fmt.Sprintf("unit %q", id))
+	} else if len(parts) == 1 {
+		return "", fmt.Errorf("whether the DUT is the same: %w (identity, or the boot banner of a console)", ErrNotDeclared)
+	}
+	return strings.Join(parts, ", "), nil
+}
+
+// Reachable waits until the DUT answers as a started one: its identity can be
+// read, or where none is declared, a console is booted.
+func (d *Device) Reachable(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, d.bootTime())
+	defer cancel()
+	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		_, err := d.readIdentity(ctx)
+		if err == nil || errors.Is(err, ErrNotDeclared) || IsFault(err) || errors.Is(err, ErrRevoked) {
+			if errors.Is(err, ErrNotDeclared) {
+				return nil
+			}
+			return err
+		}
+		if d.Wait(ctx, wait) != nil {
+			return fmt.Errorf("%w: it does not tell its identity: %w", ErrLost, err)
+		}
+	}
+}
+
+// Answered is how a service's answer without a login counts.
+func answered(status int) verdict.Kind {
+	switch {
+	case status >= 200 && status < 300:
+		return verdict.Accepted
+	case status == 429 || status == 503:
+		return verdict.Throttled
+	case status >= 300 && status < 500:
+		return verdict.Refused
+	}
+	return verdict.Garbled
+}

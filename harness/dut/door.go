@@ -1,0 +1,143 @@
+package dut
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"rigor/harness/login"
+	"rigor/harness/profile"
+	"rigor/harness/verdict"
+	"rigor/harness/wire"
+)
+
+// Errors on which a caller decides.
+var (
+	// ErrNotWired says that the rig has no such instrument.
+	ErrNotWired = errors.New("the rig has none")
+	// ErrNotDeclared says that the profile does not say.
+	ErrNotDeclared = errors.New("the profile does not say")
+	// ErrLost says that the DUT does not show itself as it must.
+	ErrLost = errors.New("the DUT is lost")
+	// ErrOtherUnit says that another unit is on the rig.
+	ErrOtherUnit = errors.New("another unit is on the rig")
+)
+
+// IsFault says whether err is trouble of a part of the rig.
+func IsFault(err error) bool {
+	_, ok := wire.AsFault(err)
+	return ok
+}
+
+// Door is one login of the DUT: a channel with its prober.
+type Door struct {
+	name string
+	d    *Device
+	decl *profile.Login
+	err  error // why there is none; given by every use
+	open func(dialer wire.Dialer) (prober, error)
+}
+
+// prober is what every protocol's prober can do.
+type prober interface {
+	login.Prober
+	login.Opener
+}
+
+// Name gives the channel's name: "ssh".
+func (o *Door) Name() string { return o.name }
+
+// Decl gives what the profile declares of the login; never nil.
+func (o *Door) Decl() *profile.Login {
+	if o.decl == nil {
+		return &profile.Login{}
+	}
+	return o.decl
+}
+
+// Protocol gives "ssh", "telnet", "http-form" …
+func (o *Door) Protocol() string { return o.Decl().Protocol }
+
+// Owner gives the owner's credential.
+func (o *Door) Owner() (login.Credential, error) {
+	if o.err != nil {
+		return login.Credential{}, o.err
+	}
+	pw, err := o.d.Secret(o.decl.Owner.Password)
+	if err != nil {
+		return login.Credential{}, fmt.Errorf("login %s: the owner's password: %w", o.name, err)
+	}
+	return login.Credential{User: o.decl.Owner.User, Password: pw}, nil
+}
+
+// With gives the attempt to open the door with a credential.
+func (o *Door) With(c login.Credential) func(ctx context.Context) (Answer, error) {
+	return func(ctx context.Context) (Answer, error) { return o.Try(ctx, c) }
+}
+
+// Try makes one attempt. The error is the rig's own trouble.
+func (o *Door) Try(ctx context.Context, c login.Credential) (Answer, error) {
+	out, err := o.Outcome(ctx, c)
+	if err != nil {
+		return Answer{}, err
+	}
+	return answer(out), nil
+}
+
+// Outcome makes one attempt and gives all that the prober learned.
+func (o *Door) Outcome(ctx context.Context, c login.Credential) (login.Outcome, error) {
+	p, err := o.prober(nil)
+	if err != nil {
+		return login.Outcome{}, err
+	}
+	out, err := p.Try(ctx, c)
+	if err != nil {
+		return out, fmt.Errorf("login %s as %s: %w", o.name, c, err)
+	}
+	return out, nil
+}
+
+// Open logs in and stays. Access is nil unless the answer opens.
+func (o *Door) Open(ctx context.Context, c login.Credential) (login.Access, Answer, error) {
+	p, err := o.prober(nil)
+	if err != nil {
+		return nil, Answer{}, err
+	}
+	a, out, err := p.Open(ctx, c)
+	if err != nil {
+		return nil, Answer{}, fmt.Errorf("login %s as %s: %w", o.name, c, err)
+	}
+	return a, answer(out), nil
+}
+
+// Through gives the same door with what goes over the network passing through
+// wrap: for looking at the bytes on the wire. A console has no network.
+func (o *Door) Through(wrap func(wire.Dialer) wire.Dialer) *Door {
+	cp := *o
+	inner := o.open
+	cp.open = func(d wire.Dialer) (prober, error) { return inner(wrap(d)) }
+	return &cp
+}
+
+func (o *Door) prober(d wire.Dialer) (prober, error) {
+	if o.err != nil {
+		return nil, o.err
+	}
+	if d == nil {
+		var err error
+		if d, err = o.d.Dialer(); err != nil && o.decl.Protocol != "console" {
+			return nil, err
+		}
+	}
+	return o.open(d)
+}
+
+// answer is the judgement of an outcome, for a claim.
+func answer(o login.Outcome) Answer {
+	return Answer{Kind: o.Kind, Detail: o.Detail, Raw: o.Evidence, Took: o.Took}
+}
+
+// Refusals gives the kinds of answer that are a refusal on this door, as
+// declared: a refusal by the protocol, and where a locked account has its own
+// answer, that one too.
+func (o *Door) Refusals() []verdict.Kind { return []verdict.Kind{verdict.Refused} }

@@ -1,0 +1,274 @@
+package dut
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"rigor/harness/console"
+	"rigor/harness/profile"
+	"rigor/harness/wire"
+)
+
+// defaultBoot is how long a boot may take where no console declares it.
+const defaultBoot = 2 * time.Minute
+
+// bootTime is how long a boot may take, as declared.
+func (d *Device) bootTime() time.Duration {
+	longest := time.Duration(0)
+	for _, name := range d.Profile.Consoles.Order {
+		if c := d.Profile.Consoles.Items[name]; c != nil {
+			longest = max(longest, c.Boot.Within)
+		}
+	}
+	if longest == 0 {
+		return defaultBoot
+	}
+	return longest
+}
+
+// BootConsole gives the console that shows the boot: the first whose end of
+// boot is declared and that the rig has.
+func (d *Device) BootConsole() (*Console, error) {
+	for _, name := range d.Profile.Consoles.Order {
+		c := d.Profile.Consoles.Items[name]
+		if c != nil && !c.Boot.Done.Zero() && d.bench.Consoles[name] != nil {
+			return d.Console(name)
+		}
+	}
+	return nil, fmt.Errorf("a console that shows the boot: %w", ErrNotDeclared)
+}
+
+// PowerOff switches the supply off and waits as long as the rig file says that
+// it needs to run down.
+func (d *Device) PowerOff(ctx context.Context) error {
+	p, err := d.Power()
+	if err != nil {
+		return err
+	}
+	if err := p.Off(ctx); err != nil {
+		return fmt.Errorf("switch the power off: %w", err)
+	}
+	return d.Wait(ctx, d.bench.OffSettle)
+}
+
+// PowerOn switches the supply on.
+func (d *Device) PowerOn(ctx context.Context) error {
+	p, err := d.Power()
+	if err != nil {
+		return err
+	}
+	d.boots.Add(1)
+	if err := p.On(ctx); err != nil {
+		return fmt.Errorf("switch the power on: %w", err)
+	}
+	return nil
+}
+
+// PowerUp brings the DUT from whatever it is in to a running one: off, on,
+// booted. A rig without a power switch takes it as it is.
+func (d *Device) PowerUp(ctx context.Context) error {
+	err := d.PowerCycle(ctx)
+	if errors.Is(err, ErrNotWired) {
+		return nil
+	}
+	return err
+}
+
+// PowerCycle switches off and on, and waits for the end of the boot. Where a
+// console shows the boot, its banner is the sign that the boot was a cold one:
+// without it the cycle is not shown to have happened.
+func (d *Device) PowerCycle(ctx context.Context) error {
+	con, conErr := d.BootConsole()
+	if err := d.PowerOff(ctx); err != nil {
+		return err
+	}
+	if conErr != nil {
+		if err := d.PowerOn(ctx); err != nil {
+			return err
+		}
+		return d.Reachable(ctx)
+	}
+	from := con.Mark()
+	if err := d.PowerOn(ctx); err != nil {
+		return err
+	}
+	if _, err := d.Booted(ctx, con, from); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Booted waits on a console for the banner of a cold boot, where one is
+// declared, and for the declared end of the boot.
+func (d *Device) Booted(ctx context.Context, con *Console, from console.Cursor) (console.Match, error) {
+	boot := con.Decl().Boot
+	ctx, cancel := context.WithTimeout(ctx, d.bootTime())
+	defer cancel()
+	if banner, ok := Pattern("the banner of a cold boot", boot.Banner); ok {
+		m, err := con.Expect(ctx, from, banner)
+		if err != nil {
+			return m, lost("the DUT does not start: no sign of a cold boot", err)
+		}
+		from = m.To
+	}
+	done, ok := Pattern("the end of the boot", boot.Done)
+	if !ok {
+		return console.Match{}, d.Reachable(ctx)
+	}
+	m, err := con.Expect(ctx, from, done)
+	if err != nil {
+		return m, lost("the DUT does not finish its boot", err)
+	}
+	return m, nil
+}
+
+// lost makes an expectation that was not met a lost DUT; rig trouble and a
+// session that is gone stay what they are.
+func lost(what string, err error) error {
+	if IsFault(err) || errors.Is(err, ErrRevoked) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return fmt.Errorf("%w: %s: %w", ErrLost, what, err)
+}
+
+// bootCount counts the banners of cold boots in a console's transcript, each
+// piece of it once.
+type bootCount struct {
+	mu   sync.Mutex
+	from map[string]console.Cursor
+	n    map[string]int
+}
+
+// bootsSeen gives how many banners of cold boots a console has shown. The
+// second result is false where none is declared.
+func (d *Device) bootsSeen(name string) (int, bool, error) {
+	decl := d.Profile.Consoles.Items[name]
+	if decl == nil || decl.Boot.Banner.Zero() {
+		return 0, false, nil
+	}
+	c := d.counted
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	raw, err := d.bench.Consoles[name].Since(c.from[name])
+	if err != nil {
+		return 0, false, fmt.Errorf("count the boots on %s: %w", name, err)
+	}
+	// A banner that is cut by the end of what has come is left for the next time.
+	whole := bytes.LastIndexByte(raw, '\n') + 1
+	banner := decl.Boot.Banner
+	if banner.Regexp != nil {
+		c.n[name] += len(banner.Regexp.FindAllIndex(raw[:whole], -1))
+	} else {
+		c.n[name] += bytes.Count(raw[:whole], []byte(banner.Literal))
+	}
+	c.from[name] += console.Cursor(whole)
+	return c.n[name], true, nil
+}
+
+// Diagnosis says what seems to have become of a DUT that does not show itself
+// as expected.
+type Diagnosis struct {
+	Diagnosis string
+	// CanTell says that the rig could tell a DUT that is gone from a rig that
+	// is blind: its switch says that the power is on, or some sign of life came.
+	CanTell bool
+}
+
+// Diagnose looks at a DUT that does not show itself as expected.
+func (d *Device) Diagnose(ctx context.Context) Diagnosis {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	state := wire.PowerUnknown
+	if p, err := d.Power(); err == nil {
+		if s, err := p.State(ctx); err == nil {
+			state = s
+		}
+	}
+	if state == wire.PowerOff {
+		return Diagnosis{Diagnosis: "off"}
+	}
+	speaks := d.speaks(ctx)
+	answers := d.answers(ctx)
+	can := state == wire.PowerOn
+	switch {
+	case speaks && answers:
+		return Diagnosis{"in another state than expected", true}
+	case speaks:
+		return Diagnosis{"network gone", true}
+	case answers:
+		return Diagnosis{"console silent", true}
+	}
+	return Diagnosis{"hung or off: neither console nor network answers", can}
+}
+
+// speaks says whether any console sends something after an Enter.
+func (d *Device) speaks(ctx context.Context) bool {
+	for _, name := range d.Consoles() {
+		con, err := d.Console(name)
+		if err != nil || con.Decl().Silent {
+			continue
+		}
+		from, err := con.SendLine(ctx, "")
+		if err != nil || d.Wait(ctx, 300*time.Millisecond) != nil {
+			continue
+		}
+		if b, err := con.Since(from); err == nil && len(b) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// answers says whether any declared service takes a connection.
+func (d *Device) answers(ctx context.Context) bool {
+	dial, err := d.Dialer()
+	if err != nil {
+		return false
+	}
+	for _, l := range d.Profile.Logins.Items {
+		if l == nil || l.Port == 0 {
+			continue
+		}
+		addr, err := d.Address(l.Port)
+		if err != nil {
+			return false
+		}
+		ctx, cancel := context.WithTimeout(ctx, time.Second)
+		c, err := dial.DialContext(ctx, "tcp", addr)
+		cancel()
+		if err == nil {
+			_ = c.Close() // that it was taken is all that was asked
+			return true
+		}
+	}
+	return false
+}
+
+// Recover tries the declared way back of a DUT that does not answer; a power
+// cycle where none is declared.
+func (d *Device) Recover(ctx context.Context) error {
+	r := d.Profile.Recovery
+	within := r.Within
+	if within == 0 {
+		within = d.bootTime() + 10*time.Second
+	}
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	var err error
+	if len(r.Steps) > 0 {
+		_, err = d.Steps(ctx, r.Steps, nil)
+	} else {
+		err = d.PowerUp(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("bring the DUT back: %w", err)
+	}
+	return d.Reachable(ctx)
+}
+
+// Boot gives a console's declaration of the boot.
+func (c *Console) Boot() profile.Boot { return c.Decl().Boot }

@@ -1,0 +1,143 @@
+package dut
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"strings"
+
+	"rigor/harness/console"
+	"rigor/harness/console/expect"
+	"rigor/harness/login"
+	"rigor/harness/login/ssh"
+	"rigor/harness/login/telnet"
+	"rigor/harness/login/uart"
+	"rigor/harness/login/web"
+	"rigor/harness/profile"
+	"rigor/harness/wire"
+)
+
+// Login gives the door of a channel. One that is not declared says so at its
+// first use.
+func (d *Device) Login(channel string) *Door {
+	o := &Door{name: channel, d: d, decl: d.Profile.Logins.Items[channel]}
+	if o.decl == nil || o.decl.Declared() {
+		o.err = fmt.Errorf("login %s: %w", channel, ErrNotDeclared)
+		return o
+	}
+	o.open = func(dial wire.Dialer) (prober, error) { return d.prober(o.decl, dial) }
+	return o
+}
+
+// Variant gives the same login on another port, with or without TLS.
+func (d *Device) Variant(channel string, port int, tls bool) *Door {
+	o := d.Login(channel)
+	if o.err != nil {
+		return o
+	}
+	decl := *o.decl
+	decl.Port, decl.TLS = port, tls
+	o.decl = &decl
+	o.open = func(dial wire.Dialer) (prober, error) { return d.prober(&decl, dial) }
+	return o
+}
+
+// prober makes the prober of a declared login.
+func (d *Device) prober(l *profile.Login, dial wire.Dialer) (prober, error) {
+	if l.Protocol == "console" {
+		return d.uart(l)
+	}
+	addr, err := d.Address(l.Port)
+	if err != nil {
+		return nil, err
+	}
+	proof := compiled(l.Proof.Match)
+	switch l.Protocol {
+	case "ssh":
+		return ssh.New(ssh.Config{Dialer: dial, Address: addr, Command: l.Proof.Command, Proof: proof, Texts: texts(l)})
+	case "telnet":
+		return telnet.New(telnet.Config{Dialer: dial, Address: addr, Command: l.Proof.Command, Proof: proof, Texts: texts(l)})
+	case "http-basic", "http-digest", "http-form", "http-json":
+		cfg := web.Config{Dialer: dial, Address: addr, TLS: l.TLS, Scheme: web.Scheme(strings.TrimPrefix(l.Protocol, "http-")),
+			Protected: web.Page{Path: l.Proof.Get, Status: l.Proof.Status, Pattern: proof}, Texts: texts(l), Restricted: compiled(l.Restricted)}
+		cfg.Form = web.FormLogin{Page: l.Page, User: l.Fields.User, Password: l.Fields.Password, Extra: l.Extra}
+		cfg.JSON = web.JSONLogin{Path: l.Page, User: l.Fields.User, Password: l.Fields.Password, Token: l.Token, Extra: anyMap(l.Extra)}
+		return web.New(cfg)
+	}
+	return nil, fmt.Errorf("login protocol %q: %w", l.Protocol, ErrNotWired)
+}
+
+func anyMap(m map[string]string) map[string]any {
+	out := make(map[string]any, len(m))
+	for k, v := range maps.All(m) {
+		out[k] = v
+	}
+	return out
+}
+
+// compiled gives the expression of a declared pattern, nil for none.
+func compiled(p profile.Pattern) *regexp.Regexp {
+	switch {
+	case p.Regexp != nil:
+		return p.Regexp
+	case p.Literal != "":
+		return regexp.MustCompile(regexp.QuoteMeta(p.Literal))
+	}
+	return nil
+}
+
+// texts gives the maker's own words.
+func texts(l *profile.Login) login.Texts {
+	var t login.Texts
+	for _, w := range []struct {
+		p  profile.Pattern
+		to *[]*regexp.Regexp
+	}{{l.Locked, &t.LockedOut}, {l.Restricted, &t.Restricted}, {l.Refused, &t.Refused}} {
+		if re := compiled(w.p); re != nil {
+			*w.to = append(*w.to, re)
+		}
+	}
+	return t
+}
+
+// uart makes the prober of a login on a console.
+func (d *Device) uart(l *profile.Login) (prober, error) {
+	con, err := d.Console(l.Console)
+	if err != nil {
+		return nil, err
+	}
+	dialect, err := con.Dialect(l)
+	if err != nil {
+		return nil, err
+	}
+	shell := console.Shell{Prompt: dialect.Shell, Plain: l.Proof.Command != ""}
+	return uart.New(uart.Config{Console: con, Dialect: dialect, Shell: shell, Command: l.Proof.Command, Proof: compiled(l.Proof.Match), Texts: texts(l)})
+}
+
+// Dialect gives how the console asks for a login, as declared for it.
+func (c *Console) Dialect(l *profile.Login) (console.Login, error) {
+	decl := c.Decl()
+	out := console.Login{Logout: decl.Logout}
+	var ok [3]bool
+	out.User, ok[0] = Pattern("the login prompt", decl.Login)
+	out.Password, ok[1] = Pattern("the password prompt", decl.Password)
+	out.Shell, ok[2] = Pattern("the shell's prompt", decl.Shell)
+	if !ok[0] || !ok[2] {
+		return out, fmt.Errorf("how console %s asks for a login: %w (login, password, shell)", c.name, ErrNotDeclared)
+	}
+	add := func(to *[]expect.Pattern, name string, ps ...profile.Pattern) {
+		for _, p := range ps {
+			if e, ok := Pattern(name, p); ok {
+				*to = append(*to, e)
+			}
+		}
+	}
+	add(&out.Refused, "a refusal", decl.Incorrect)
+	add(&out.Locked, "a lock", decl.Locked)
+	if l != nil {
+		add(&out.Refused, "a refusal", l.Refused)
+		add(&out.Locked, "a lock", l.Locked)
+		add(&out.Restricted, "a password to be set", l.Restricted)
+	}
+	return out, nil
+}

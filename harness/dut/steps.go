@@ -1,0 +1,200 @@
+package dut
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"rigor/harness/console"
+	"rigor/harness/login"
+	"rigor/harness/login/web"
+	"rigor/harness/profile"
+	"rigor/harness/steps"
+	"rigor/harness/verdict"
+	"rigor/harness/wire"
+)
+
+// Steps carries declared steps out on the DUT and gives the values: vars and
+// what the steps took out of the answers.
+func (d *Device) Steps(ctx context.Context, ss []profile.Step, vars map[string]string) (map[string]string, error) {
+	return steps.Run(ctx, target{d}, ss, vars)
+}
+
+// target is the device as steps act on it.
+type target struct{ *Device }
+
+// Talk gives a console.
+func (t target) Talk(name string) (console.Talker, error) { return t.Console(name) }
+
+// Access logs in as the owner. A login that does not open is an error that says
+// what the DUT answered.
+func (t target) Access(ctx context.Context, name string) (login.Access, error) {
+	door := t.Login(name)
+	own, err := door.Owner()
+	if err != nil {
+		return nil, err
+	}
+	a, ans, err := door.Open(ctx, own)
+	if err != nil {
+		return nil, err
+	}
+	if a == nil {
+		return nil, fmt.Errorf("log in to %s as the owner: %s: %s", name, ans.Kind, ans.Detail)
+	}
+	return a, nil
+}
+
+// Web makes a request without a login.
+func (t target) Web(ctx context.Context, s *profile.Step, r login.Request) (login.Response, error) {
+	port, tls := s.Port, s.TLS
+	if l := t.Profile.Logins.Items[s.Login]; s.Login != "" {
+		if l == nil {
+			return login.Response{}, fmt.Errorf("login %s: %w", s.Login, ErrNotDeclared)
+		}
+		port, tls = l.Port, l.TLS
+	}
+	addr, err := t.Address(port)
+	if err != nil {
+		return login.Response{}, err
+	}
+	dial, err := t.Dialer()
+	if err != nil {
+		return login.Response{}, err
+	}
+	return web.Do(ctx, web.Config{Dialer: dial, Address: addr, TLS: tls}, r)
+}
+
+// Value gives ${unit.…}, ${secret.…}, ${profile.…}.
+func (t target) Value(name string) (string, bool, error) {
+	switch name {
+	case "unit.serial":
+		return t.unit.Serial, t.unit.Serial != "", nil
+	case "unit.mac":
+		return t.unit.MAC, t.unit.MAC != "", nil
+	case "unit.label-password":
+		return t.unit.Label, t.unit.Label != "", nil
+	case "profile.model":
+		return t.Profile.Model, true, nil
+	}
+	if rest, ok := strings.CutPrefix(name, "secret."); ok {
+		v, err := t.Secret("secret:" + rest)
+		return v, err == nil, err
+	}
+	if rest, ok := strings.CutPrefix(name, "unit."); ok {
+		v, ok := t.unit.Values[rest]
+		return v, ok, nil
+	}
+	return "", false, nil
+}
+
+// Exec runs a program of the user.
+func (t target) Exec(ctx context.Context, argv []string, values map[string]string) (text string, got map[string]string, err error) {
+	if t.bench.Exec == nil {
+		return "", nil, fmt.Errorf("exec: %w", ErrNotWired)
+	}
+	err = t.s.Do(ctx, "exec", func(ctx context.Context) error {
+		text, got, err = t.bench.Exec(ctx, argv, values)
+		return err
+	})
+	return text, got, err
+}
+
+// Ask asks a person.
+func (t target) Ask(ctx context.Context, question string) (answer string, err error) {
+	if t.bench.Ask == nil {
+		return "", fmt.Errorf("%w: %s", steps.ErrNeedsHuman, question)
+	}
+	err = t.s.Do(ctx, "person", func(ctx context.Context) error {
+		answer, err = t.bench.Ask(ctx, question)
+		return err
+	})
+	return answer, err
+}
+
+// Request asks a service of the DUT for a path, without a login. The answer's
+// kind says whether it gave something: Accepted for a status of 2xx, Refused
+// for 3xx and 4xx.
+func (d *Device) Request(ctx context.Context, loginName, method, path string) (Answer, error) {
+	start := time.Now()
+	resp, err := target{d}.Web(ctx, &profile.Step{Login: loginName}, login.Request{Method: method, Path: path})
+	a := Answer{Took: time.Since(start)}
+	switch {
+	case IsFault(err), errors.Is(err, ErrNotDeclared), errors.Is(err, ErrNotWired), errors.Is(err, ErrRevoked), ctx.Err() != nil:
+		return a, err
+	case err != nil:
+		a.Kind, a.Detail = verdict.Unreachable, err.Error()
+		return a, nil
+	}
+	a.Kind, a.Raw = answered(resp.Status), login.Cut(resp.Body)
+	a.Detail = fmt.Sprintf("%s %s answers %d", method, path, resp.Status)
+	return a, nil
+}
+
+// Disclosed gives what a service tells before any login: its greeting, and for
+// a web service the head and the body of its front page and of its open routes.
+func (d *Device) Disclosed(ctx context.Context, loginName string) ([]byte, error) {
+	l := d.Profile.Logins.Items[loginName]
+	if l == nil {
+		return nil, fmt.Errorf("login %s: %w", loginName, ErrNotDeclared)
+	}
+	if !strings.HasPrefix(l.Protocol, "http") {
+		return d.greeting(ctx, l.Port)
+	}
+	paths := []string{"/"}
+	if d.Profile.Routes.Login == loginName {
+		for _, r := range d.Profile.Routes.Open {
+			if method, path, ok := strings.Cut(r, " "); ok && method == "GET" {
+				paths = append(paths, path)
+			}
+		}
+	}
+	var seen []byte
+	for _, p := range paths {
+		resp, err := target{d}.Web(ctx, &profile.Step{Login: loginName}, login.Request{Method: "GET", Path: p})
+		if err != nil {
+			return nil, err
+		}
+		seen = fmt.Appendf(seen, "GET %s\nHTTP/1.1 %d\n", p, resp.Status)
+		for k, v := range resp.Header {
+			seen = fmt.Appendf(seen, "%s: %s\n", k, v)
+		}
+		seen = append(append(seen, '\n'), resp.Body...)
+		seen = append(seen, '\n')
+	}
+	return seen, nil
+}
+
+// greetingTime is how long a service is given to greet.
+const greetingTime = 700 * time.Millisecond
+
+// greeting reads what a service says by itself.
+func (d *Device) greeting(ctx context.Context, port int) ([]byte, error) {
+	addr, err := d.Address(port)
+	if err != nil {
+		return nil, err
+	}
+	dial, err := d.Dialer()
+	if err != nil {
+		return nil, err
+	}
+	c, err := dial.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", addr, err)
+	}
+	defer func() { _ = c.Close() }() // it was only listened to
+	if err := c.SetReadDeadline(time.Now().Add(greetingTime)); err != nil {
+		return nil, &wire.Fault{Part: PartLink, Op: "set a deadline", Err: err}
+	}
+	var seen []byte
+	buf := make([]byte, 4096)
+	for len(seen) < 64<<10 {
+		n, err := c.Read(buf)
+		seen = append(seen, buf[:n]...)
+		if err != nil {
+			break // silence or the end: it has said what it says
+		}
+	}
+	return seen, nil
+}

@@ -1,0 +1,140 @@
+package profile
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"regexp"
+
+	"rigor/harness/strictyaml"
+)
+
+// Load reads a profile from a file.
+func Load(path string) (*Profile, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the profile: %w", err)
+	}
+	return Parse(path, data)
+}
+
+// Parse reads a profile. The error is a strictyaml.Errors with every mistake
+// of the file.
+func Parse(name string, data []byte) (*Profile, error) {
+	p := &Profile{File: name}
+	src, err := strictyaml.Decode(name, data, p)
+	if err != nil {
+		return nil, err
+	}
+	p.Source = src
+	sum := sha256.Sum256(data)
+	p.Digest = hex.EncodeToString(sum[:])
+	if errs := p.lint(); len(errs) > 0 {
+		return nil, errs
+	}
+	return p, nil
+}
+
+var idForm = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
+
+// UnmarshalStrict reads a mapping of named things, or {none: reason}.
+func (s *Section[T]) UnmarshalStrict(n *strictyaml.Node) {
+	s.Given = true
+	if !n.IsMap() {
+		n.Errorf(`write a mapping of names, or {none: "why there is none"}`, "the section is no mapping")
+		return
+	}
+	keys := n.Keys()
+	if none := n.Get("none"); none != nil {
+		if len(keys) > 1 {
+			n.Key("none").Errorf("keep one of the two", "the section declares none, and something")
+			return
+		}
+		none.Decode(&s.None.None, "none")
+		if s.None.None == "" {
+			none.Errorf("say why there is none", "the reason is empty")
+		}
+		return
+	}
+	s.Items = map[string]T{}
+	for _, k := range keys {
+		if !idForm.MatchString(k) {
+			n.Key(k).Errorf("use small letters, digits and dashes", "%q is no name", k)
+			continue
+		}
+		var item T
+		if n.Get(k).Decode(&item, k) {
+			s.Items[k] = item
+			s.Order = append(s.Order, k)
+		}
+	}
+}
+
+// UnmarshalStrict reads a pattern: a text, or {match: …} or {regexp: …} with
+// quiet.
+func (p *Pattern) UnmarshalStrict(n *strictyaml.Node) {
+	if text, ok := n.Scalar(); ok {
+		if text == "" {
+			n.Errorf("write what is to be seen", "the pattern is empty")
+		}
+		p.Literal = text
+		return
+	}
+	var plain struct {
+		Match  string         `yaml:"match"`
+		Regexp *regexp.Regexp `yaml:"regexp"`
+		Quiet  duration       `yaml:"quiet"`
+	}
+	if !n.Decode(&plain, "the pattern") {
+		return
+	}
+	switch {
+	case plain.Match != "" && plain.Regexp != nil:
+		n.Errorf("keep one of them", "the pattern has both match and regexp")
+	case plain.Match == "" && plain.Regexp == nil:
+		n.Errorf("write match: TEXT or regexp: EXPRESSION", "the pattern says nothing to look for")
+	case plain.Regexp != nil && plain.Regexp.MatchString(""):
+		n.Errorf("make it match at least one character", "the expression %q matches nothing at all as well", plain.Regexp)
+	}
+	p.Literal, p.Regexp, p.Quiet = plain.Match, plain.Regexp, plain.Quiet
+}
+
+// UnmarshalStrict reads what may be told: a list of expressions, or none.
+func (d *Discloses) UnmarshalStrict(n *strictyaml.Node) {
+	d.Given = true
+	var plain struct {
+		None  string           `yaml:"none"`
+		Allow []*regexp.Regexp `yaml:"allow"`
+	}
+	if n.Decode(&plain, "discloses") {
+		d.None.None, d.Allow = plain.None, plain.Allow
+	}
+}
+
+// verbs are the keys of a step of which it has exactly one.
+var verbs = []string{"http", "run", "console", "file", "assert", "release", "line", "power", "wait", "exec", "ask", "repeat"}
+
+// UnmarshalStrict reads a step and notes where it stands.
+func (s *Step) UnmarshalStrict(n *strictyaml.Node) {
+	type plain Step
+	var p plain
+	if !n.Decode(&p, "the step") {
+		return
+	}
+	*s = Step(p)
+	s.At = n.Pos().String()
+	for _, v := range verbs {
+		if n.Get(v) == nil {
+			continue
+		}
+		if s.Verb != "" {
+			n.Key(v).Errorf("make two steps of it", "the step does two things: %s and %s", s.Verb, v)
+			return
+		}
+		s.Verb = v
+	}
+	if s.Verb == "" {
+		n.Errorf("give it one of "+fmt.Sprint(verbs), "the step does nothing")
+	}
+}

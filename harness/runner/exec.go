@@ -1,0 +1,230 @@
+package runner
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"runtime/pprof"
+	"strings"
+	"time"
+
+	"rigor/harness/check"
+	"rigor/harness/dut"
+	"rigor/harness/journal"
+	"rigor/harness/verdict"
+	"rigor/harness/wire"
+)
+
+// Graces: how long a check has to unwind after its context ended, and a driver
+// to come back after the session was taken.
+const (
+	graceBudget = 2 * time.Second
+	graceSignal = 10 * time.Second
+	graceDriver = 5 * time.Second
+	graceLeak   = 1 * time.Second
+)
+
+// defaultBudget is for a check that gives none.
+var defaultBudget = check.Budget{Case: 2 * time.Minute, Cleanup: 30 * time.Second}
+
+// errBudget is the cause of a context whose budget is spent.
+var errBudget = errors.New("the budget is spent")
+
+// ended says how a function that ran in its own goroutine ended.
+type ended struct {
+	returned bool // it came back at all
+	panicked any
+	stack    []byte
+}
+
+// runGuarded runs f in a goroutine that carries the label, and waits for it.
+// When ctx ends, f has grace to unwind; then the session is taken back, and if
+// f is still not back it is left alone: it can do nothing any more.
+func runGuarded(ctx context.Context, label string, s *dut.Session, grace func() time.Duration, f func(context.Context)) ended {
+	done := make(chan ended, 1)
+	go pprof.Do(ctx, pprof.Labels("case", label), func(ctx context.Context) {
+		e := ended{returned: true}
+		defer func() {
+			if r := recover(); r != nil {
+				e.panicked, e.stack = r, debug.Stack()
+			}
+			done <- e
+		}()
+		f(ctx)
+	})
+	select {
+	case e := <-done:
+		return e
+	case <-ctx.Done():
+	}
+	timer := time.NewTimer(grace())
+	defer timer.Stop()
+	select {
+	case e := <-done:
+		return e
+	case <-timer.C:
+	}
+	s.Revoke()
+	timer.Reset(graceLeak)
+	select {
+	case e := <-done:
+		return e
+	case <-timer.C:
+		return ended{}
+	}
+}
+
+// leaked gives how many goroutines with the label are still there once they
+// had time to end.
+func leaked(ctx context.Context, label string) int {
+	deadline := time.Now().Add(graceLeak)
+	for wait := time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
+		n := labelled(label)
+		if n == 0 || time.Now().After(deadline) {
+			return n
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return labelled(label)
+		}
+	}
+}
+
+// labelled counts the goroutines that carry the label.
+func labelled(label string) int {
+	var buf bytes.Buffer
+	if err := pprof.Lookup("goroutine").WriteTo(&buf, 1); err != nil {
+		return 0
+	}
+	want := fmt.Sprintf("%q:%q", "case", label)
+	n := 0
+	for block := range strings.SplitSeq(buf.String(), "\n\n") {
+		if strings.Contains(block, want) {
+			var count int
+			if _, err := fmt.Sscanf(strings.TrimSpace(block), "%d @", &count); err != nil || count == 0 {
+				count = 1
+			}
+			n += count
+		}
+	}
+	return n
+}
+
+// runCase runs one try of a case and gives what its end means; nil when it
+// simply returned.
+func (r *run) runCase(ctx context.Context, p *Planned) *verdict.Judgement {
+	budget := p.Check.Budget
+	if budget.Case == 0 {
+		budget = defaultBudget
+	}
+	session := dut.NewSession(r.life, r.heardFault)
+	dev := r.device.With(session)
+	t := check.NewT(check.Config{ID: p.ID, Check: p.Check, Case: p.Case, Device: dev, Host: r, Cabinet: r.cfg.Cabinet,
+		Seed: r.cfg.Seed, Input: r.cfg.Input, Ledger: r.ledger})
+
+	caseCtx, cancel := context.WithTimeoutCause(ctx, budget.Case, fmt.Errorf("%w: %v for %s", errBudget, budget.Case, p.ID))
+	e := runGuarded(caseCtx, p.ID, session, r.grace, func(ctx context.Context) { p.Check.Run(ctx, t) })
+	cause := context.Cause(caseCtx)
+	cancel()
+	j := r.endOf(ctx, p, t, session, e, cause)
+	if c := r.cleanup(ctx, p, t, budget); c != nil && (j == nil || verdict.Worst(c.Verdict, j.Verdict) == c.Verdict) {
+		j = c
+	}
+	return j
+}
+
+// endOf closes a case's session and says what its end means.
+func (r *run) endOf(ctx context.Context, p *Planned, t *check.T, s *dut.Session, e ended, cause error) *verdict.Judgement {
+	s.Revoke()
+	var stuck []wire.Part
+	quiet, cancel := context.WithTimeout(r.life, graceDriver)
+	stuck, _ = s.Quiesce(quiet)
+	cancel()
+	for _, part := range stuck {
+		r.breakPart(part, p.ID, "a driver did not come back within "+graceDriver.String()+" after the session was taken back")
+	}
+	end := t.End()
+	fail := func(reason verdict.Reason, format string, args ...any) *verdict.Judgement {
+		return &verdict.Judgement{Verdict: verdict.Error, Reason: reason, Detail: fmt.Sprintf(format, args...)}
+	}
+	switch {
+	case e.panicked != nil:
+		r.note(p.ID, "panic: %v\n%s", e.panicked, e.stack)
+		return fail(verdict.ReasonPanic, "the check panicked: %v", e.panicked)
+	case len(stuck) > 0:
+		return fail(verdict.ReasonFault, "a driver did not come back: %v", stuck)
+	case ctx.Err() != nil:
+		return fail(verdict.ReasonInterrupted, "interrupted while it ran")
+	case !e.returned:
+		return fail(verdict.ReasonBudget, "the check ignored the end of its time and was given up: %v", cause)
+	case end != nil:
+		return end
+	case errors.Is(cause, errBudget):
+		return fail(verdict.ReasonBudget, "%v", cause)
+	}
+	if n := leaked(r.life, p.ID); n > 0 {
+		return fail(verdict.ReasonLeaked, "the check left %d goroutines running", n)
+	}
+	return nil
+}
+
+// cleanup runs the cleanups of a case with a session and a budget of their
+// own, also while the run is ending.
+func (r *run) cleanup(ctx context.Context, p *Planned, t *check.T, budget check.Budget) *verdict.Judgement {
+	fs := t.Cleanups()
+	if len(fs) == 0 {
+		return nil
+	}
+	if budget.Cleanup == 0 {
+		budget.Cleanup = defaultBudget.Cleanup
+	}
+	session := dut.NewSession(r.life, r.heardFault)
+	ct := t.WithDevice(r.device.With(session))
+	// The run's own end must not take the undoing with it.
+	clean, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), budget.Cleanup, fmt.Errorf("%w: %v for the cleanup of %s", errBudget, budget.Cleanup, p.ID))
+	defer cancel()
+	var worst *verdict.Judgement
+	for _, f := range fs {
+		e := runGuarded(clean, p.ID, session, func() time.Duration { return graceBudget }, func(ctx context.Context) { f(ctx, ct) })
+		j := ct.End()
+		switch {
+		case e.panicked != nil:
+			j = &verdict.Judgement{Verdict: verdict.Error, Reason: verdict.ReasonPanic, Detail: fmt.Sprintf("the cleanup panicked: %v", e.panicked)}
+		case !e.returned:
+			j = &verdict.Judgement{Verdict: verdict.Error, Reason: verdict.ReasonBudget, Detail: "the cleanup was given up"}
+		}
+		if j != nil {
+			r.note(p.ID, "cleanup: %s", j)
+			r.machine.Forget()
+			if worst == nil {
+				worst = j
+			}
+		}
+	}
+	session.Revoke()
+	quiet, cancelQuiet := context.WithTimeout(r.life, graceDriver)
+	defer cancelQuiet()
+	stuck, _ := session.Quiesce(quiet)
+	for _, part := range stuck {
+		r.breakPart(part, p.ID, "a driver did not come back from a cleanup")
+	}
+	return worst
+}
+
+// breakPart marks a part as broken: it is not fed on any more.
+func (r *run) breakPart(part wire.Part, caseID, why string) {
+	r.mu.Lock()
+	first := r.broken[part] == ""
+	if first {
+		r.broken[part] = why
+	}
+	r.mu.Unlock()
+	if first {
+		r.append(&journal.Event{Kind: journal.KindFault, Case: caseID, Fault: &journal.Fault{Part: string(part), Error: why, Broken: true}})
+	}
+}

@@ -1,0 +1,122 @@
+package runner
+
+import (
+	"fmt"
+	"time"
+
+	"rigor/harness/journal"
+	"rigor/harness/profile"
+	"rigor/harness/state"
+	"rigor/harness/wire"
+)
+
+// Append writes an event; the run remembers what a case was found to be.
+func (r *run) Append(e *journal.Event) error {
+	if e.Claim != nil && e.Claim.Holds == journal.No {
+		r.mu.Lock()
+		r.judged[e.Case] = true
+		r.mu.Unlock()
+	}
+	return r.cfg.Journal.Append(e)
+}
+
+// append is Append where nobody can act on the error: the writer stays broken
+// and the run ends by its Err.
+func (r *run) append(e *journal.Event) { _ = r.Append(e) }
+
+// Sync makes the journal durable.
+func (r *run) Sync() error { return r.cfg.Journal.Sync() }
+
+// Intent writes down what the next start may have to undo.
+func (r *run) Intent(kind, what string, data map[string]string) (string, func() error, error) {
+	id, done, err := r.cfg.Intents.Open(kind, what, data)
+	if err != nil {
+		return "", nil, &wire.Fault{Part: "disk", Op: "write an intent", Err: err}
+	}
+	if err := r.Append(&journal.Event{Kind: journal.KindIntent, Intent: &journal.Intent{ID: id, What: what}}); err != nil {
+		return "", nil, err
+	}
+	if err := r.Sync(); err != nil {
+		return "", nil, err
+	}
+	return id, func() error {
+		if err := done(); err != nil {
+			return err
+		}
+		return r.Append(&journal.Event{Kind: journal.KindIntent, Intent: &journal.Intent{ID: id, What: what, Done: true}})
+	}, nil
+}
+
+// Secret derives a temporary secret.
+func (r *run) Secret(label string, length int) string { return r.cfg.Intents.Secret(label, length) }
+
+func (r *run) note(caseID, format string, args ...any) {
+	r.append(&journal.Event{Kind: journal.KindNote, Case: caseID, Note: &journal.Note{Text: fmt.Sprintf(format, args...)}})
+}
+
+func (r *run) waiting(what string) {
+	if r.cfg.Waiting != nil {
+		r.cfg.Waiting(what)
+	}
+}
+
+func (r *run) moved(m state.Move) {
+	e := &journal.State{From: m.From, To: m.To, Way: m.Way, OK: m.Err == nil, TookUS: m.Took.Microseconds()}
+	if m.Err != nil {
+		e.Detail = m.Err.Error()
+	}
+	r.append(&journal.Event{Kind: journal.KindState, State: e})
+}
+
+func (r *run) wayIntent(w profile.Way) (func() error, error) {
+	_, done, err := r.Intent("state", "the way from "+w.From+" to "+w.To, map[string]string{"from": w.From, "to": w.To})
+	return done, err
+}
+
+// heardFault is told of each fault that an instrument reports.
+func (r *run) heardFault(f *wire.Fault) {
+	r.mu.Lock()
+	r.faults = append(r.faults, f)
+	r.mu.Unlock()
+}
+
+// takeFaults gives the faults heard since it was last called.
+func (r *run) takeFaults() []*wire.Fault {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	fs := r.faults
+	r.faults = nil
+	return fs
+}
+
+// brokenFor gives why a case cannot run: a part that it leans on is broken.
+func (r *run) brokenFor(p *Planned) (string, wire.Part) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, part := range append([]wire.Part{"lease", "disk"}, p.Case.Parts...) {
+		if why := r.broken[part]; why != "" {
+			return why, part
+		}
+	}
+	return "", ""
+}
+
+func (r *run) anyBroken(p *Planned) bool {
+	why, _ := r.brokenFor(p)
+	return why != ""
+}
+
+func (r *run) failed(id string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.judged[id]
+}
+
+// grace is how long a check has to unwind: longer after a signal, so that a
+// person's Ctrl-C leaves a whole record.
+func (r *run) grace() time.Duration {
+	if r.signal.Load() {
+		return graceSignal
+	}
+	return graceBudget
+}

@@ -1,0 +1,423 @@
+package runner
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"rigor/harness/check"
+	"rigor/harness/console"
+	"rigor/harness/dut"
+	"rigor/harness/escape"
+	"rigor/harness/journal"
+	"rigor/harness/profile"
+	"rigor/harness/rig"
+)
+
+// Job is a run from its files to its closed journal.
+type Job struct {
+	File      *rig.File
+	Profile   *profile.Profile
+	Suites    []check.Suite
+	Drivers   rig.Drivers
+	Env       rig.Env // Dir and Given; the rest is the job's
+	Selectors []string
+	Dir       string // the run's folder; it must not exist
+	RunID     string
+	Seed      uint64 // 0: a new one
+	Digests   map[string]string
+	Waivers   []journal.Waiver
+	Writer    string   // program and version
+	Rerun     []string // the command, without selectors, that runs this again
+	Planted   []string
+
+	FailFast, Hold bool
+
+	// Store is the state folder of the rig; nil for a temporary one.
+	Store *rig.Store
+	// Lease and Guard may be nil, for a rig that lives in this process.
+	Lease *rig.Lease
+	Guard *rig.Guard
+	// Undo undoes an intent of an earlier run; it is told by its kind.
+	Undo map[string]func(ctx context.Context, d *dut.Device, data map[string]string, secret func(string, int) string) error
+	Ask  func(ctx context.Context, question string) (string, error)
+	Exec func(ctx context.Context, argv []string, values map[string]string) (text string, got map[string]string, err error)
+
+	Observe func(*journal.Event) // sees each event; may be nil
+	Waiting func(string)
+	Opened  func(*rig.Bench) // told of the bench once it is bound; may be nil
+}
+
+// ErrPlan says that nothing could be planned or selected; nothing was touched.
+var ErrPlan = errors.New("nothing was run")
+
+// Input gives what planning looks at.
+func (j *Job) Input() check.Input { return PlanInput(j.File, j.Profile) }
+
+// PlanInput gives what planning looks at, of a rig file and a profile.
+func PlanInput(f *rig.File, p *profile.Profile) check.Input {
+	in := check.Input{Profile: p, Power: f.Power != nil, Network: f.Network != nil}
+	for name := range f.Consoles {
+		in.Consoles = append(in.Consoles, name)
+	}
+	for name := range f.Lines {
+		in.Lines = append(in.Lines, name)
+	}
+	slices.Sort(in.Consoles)
+	slices.Sort(in.Lines)
+	for _, a := range f.Allow {
+		in.Allow = append(in.Allow, check.Leave(a))
+	}
+	if f.Unit.LabelPassword != "" {
+		in.Units = 1
+		for _, u := range f.Units {
+			if u.LabelPassword != "" {
+				in.Units++
+			}
+		}
+	}
+	return in
+}
+
+// Run carries the job out. The journal in Dir is closed when it returns,
+// whatever happened; Load gives its result. The error is for what kept the run
+// from being a run at all: a plan, a folder, a journal.
+func (j *Job) Run(ctx context.Context) (err error) {
+	plan, err := Plan(j.Suites, j.Input(), j.File.Lacks)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrPlan, err)
+	}
+	if err := Select(plan, j.Selectors); err != nil {
+		return fmt.Errorf("%w: %w", ErrPlan, err)
+	}
+	if j.Seed == 0 {
+		var b [8]byte
+		if _, err := rand.Read(b[:]); err != nil {
+			return fmt.Errorf("make a seed: %w", err)
+		}
+		j.Seed = binary.LittleEndian.Uint64(b[:])>>1 | 1
+	}
+	red := escape.NewRedactor()
+	rec, err := j.record(red)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rec.close()) }()
+	if err := rec.w.Append(j.start()); err != nil {
+		return err
+	}
+	end := j.bound(ctx, plan, rec, red)
+	if err := rec.finish(end); err != nil {
+		return err
+	}
+	return nil
+}
+
+// bound runs the plan on the bound bench, and leaves the rig safe.
+func (j *Job) bound(ctx context.Context, plan []Planned, rec *record, red *escape.Redactor) (end *journal.End) {
+	end = &journal.End{How: "finished"}
+	abort := func(format string, args ...any) *journal.End {
+		end.How, end.Detail = "aborted", fmt.Sprintf(format, args...)
+		return end
+	}
+	env := j.Env
+	env.Redact = red
+	bench, err := rig.Bind(ctx, j.File, j.Profile, j.Drivers, env)
+	if err != nil {
+		for i := range plan {
+			_ = rec.w.Append(plan[i].event()) // the writer's own error ends the job
+		}
+		end.Safe = true // nothing was opened
+		return abort("bind the rig: %v", err)
+	}
+	if j.Opened != nil {
+		j.Opened(bench)
+	}
+	cons := j.consoles(ctx, bench, rec)
+	defer func() {
+		end.DriverUS = bench.Meter.Total().Microseconds()
+		end.Safe = j.safe(ctx, bench, rec)
+		for _, c := range cons {
+			if err := c.Close(); err != nil {
+				slog.DebugContext(ctx, "Closing a console", "error", err)
+			}
+		}
+		if err := bench.Close(); err != nil {
+			slog.DebugContext(ctx, "Closing the bench", "error", err)
+		}
+		rec.closeTranscripts()
+		if ctx.Err() != nil && end.How == "finished" {
+			end.How, end.Detail = "interrupted", context.Cause(ctx).Error()
+		}
+	}()
+	store, err := j.store(red)
+	if err != nil {
+		return abort("open the rig's state folder: %v", err)
+	}
+	device, err := j.device(bench, cons)
+	if err != nil {
+		return abort("%v", err)
+	}
+	in := &intents{store: store, seed: j.Seed}
+	cfg := Config{
+		Plan: plan, Input: j.Input(), Profile: j.Profile, Device: device, Journal: rec.w, Cabinet: rec.cab,
+		Intents: in, Seed: j.Seed, Allow: j.File.Allow, FailFast: j.FailFast, Hold: j.Hold, Waiting: j.Waiting,
+		Doctor: func(ctx context.Context, phase string) []journal.Doctor {
+			return rig.Doctor(ctx, phase, bench, j.File, j.Profile, rig.Probe{RunDir: j.Dir, Lease: j.Lease, Guard: j.Guard})
+		},
+		Undo: func(ctx context.Context, d *dut.Device) error { return j.undo(ctx, d, in, rec) },
+	}
+	if j.Lease != nil {
+		cfg.Lost = j.Lease.Lost()
+	}
+	if err := Run(ctx, cfg); err != nil {
+		return abort("%v", err)
+	}
+	return end
+}
+
+// safe puts the rig safe, whatever ended the run; with Hold the DUT stays as
+// it is, which is what was asked for.
+func (j *Job) safe(ctx context.Context, bench *rig.Bench, rec *record) bool {
+	if j.Hold {
+		return true
+	}
+	acts, err := rig.Safe(context.WithoutCancel(ctx), bench)
+	for _, a := range acts {
+		slog.DebugContext(ctx, "Made safe", "part", a.Part, "do", a.Do, "took", a.Took, "error", a.Error)
+	}
+	if err != nil {
+		_ = rec.w.Append(&journal.Event{Kind: journal.KindFault, Fault: &journal.Fault{Part: "safe state", Op: "make the rig safe", Error: err.Error()}})
+	}
+	return err == nil
+}
+
+// undo undoes what runs before left open.
+func (j *Job) undo(ctx context.Context, d *dut.Device, in *intents, rec *record) error {
+	pending, err := in.store.Pending()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, p := range pending {
+		f := j.Undo[p.Kind]
+		if f != nil {
+			if err := f(ctx, d, p.Undo, in.Secret); err != nil {
+				errs = append(errs, fmt.Errorf("undo %q (%s): %w", p.What, p.ID, err))
+				continue
+			}
+		}
+		// Power, lines and states have no undoing of their own: the start of a
+		// run brings them where they must be.
+		if err := rec.w.Append(&journal.Event{Kind: journal.KindNote, Note: &journal.Note{Text: "undid what an earlier run left: " + p.What}}); err != nil {
+			return err
+		}
+		if err := in.store.Done(p.ID); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (j *Job) store(red *escape.Redactor) (*rig.Store, error) {
+	if j.Store != nil {
+		j.Store.Guarded(red)
+		return j.Store, nil
+	}
+	dir := filepath.Join(j.Dir, "private", "state")
+	s, err := rig.OpenStore(dir)
+	if err != nil {
+		return nil, err
+	}
+	s.Guarded(red)
+	return s, nil
+}
+
+// consoles opens a console on each port: one owner, from before power-on to
+// the end.
+func (j *Job) consoles(ctx context.Context, bench *rig.Bench, rec *record) map[string]*console.Console {
+	cons := map[string]*console.Console{}
+	for name, port := range bench.Consoles {
+		cfg := j.File.Consoles[name]
+		opts := console.Options{Part: rig.ConsolePart(name), Pace: cfg.Pace}
+		opts.Newline = newline(cfg.Newline, j.Profile.Consoles.Items[name])
+		if raw, err := rec.private("console-" + name + ".raw"); err == nil {
+			opts.Raw = raw
+		}
+		if cast, err := rec.cab.Create("", "console-"+name+".cast", "transcript of console "+name, "application/x-asciicast"); err == nil {
+			opts.Cast = cast
+			rec.casts = append(rec.casts, cast)
+		}
+		cons[name] = console.Open(ctx, port, opts)
+	}
+	return cons
+}
+
+func newline(fromRig string, con *profile.Console) console.Newline {
+	nl := fromRig
+	if nl == "" && con != nil {
+		nl = con.Newline
+	}
+	switch nl {
+	case "lf":
+		return console.LF
+	case "crlf":
+		return console.CRLF
+	}
+	return console.CR
+}
+
+func (j *Job) device(bench *rig.Bench, cons map[string]*console.Console) (*dut.Device, error) {
+	unit, err := j.unit(bench, j.File.Unit)
+	if err != nil {
+		return nil, err
+	}
+	for _, u := range j.File.Units {
+		other, err := j.unit(bench, u)
+		if err != nil {
+			return nil, err
+		}
+		unit.Others = append(unit.Others, other)
+	}
+	b := &dut.Bench{Power: bench.Power, Lines: bench.Lines, Consoles: cons, Link: bench.Link, Secret: bench.Secrets.Value, Ask: j.Ask, Exec: j.Exec, Waiting: bench.Meter.Waiting}
+	if p := j.File.Power; p != nil {
+		b.OffSettle = p.OffSettle
+	}
+	if n := j.File.Network; n != nil {
+		b.Address, b.Ports = n.Address, n.Ports
+	}
+	return dut.New(j.Profile, unit, b), nil
+}
+
+func (j *Job) unit(bench *rig.Bench, u rig.Unit) (dut.Unit, error) {
+	label, err := bench.Secrets.Value(u.LabelPassword)
+	if err != nil {
+		return dut.Unit{}, fmt.Errorf("the label-password of unit %s: %w", u.Serial, err)
+	}
+	return dut.Unit{Serial: u.Serial, MAC: u.MAC, Label: label, Values: u.Values}, nil
+}
+
+func (j *Job) start() *journal.Event {
+	p, f := j.Profile, j.File
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return &journal.Event{Kind: journal.KindStart, Start: &journal.Start{
+		Format: journal.Format, Writer: j.Writer, Run: j.RunID, Rig: f.Name, RigFile: f.Path, Device: p.Name,
+		Maker: p.Maker, Model: p.Model, Hardware: p.Hardware, Firmware: p.Firmware.Version, Serial: f.Unit.Serial,
+		Seed: j.Seed, Selectors: j.Selectors, Rerun: j.Rerun, Digests: j.Digests, Host: host, Clock: rig.ClockState(),
+		Planted: j.Planted, Waivers: j.Waivers, WaiversNow: time.Now().UTC().Format(time.DateOnly)}}
+}
+
+// Load reads a run's journal and folds it.
+func Load(dir string) (*journal.Result, error) {
+	f, err := os.Open(filepath.Join(dir, JournalName))
+	if err != nil {
+		return nil, fmt.Errorf("read a run: %w", err)
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	log, err := journal.Read(f)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", f.Name(), err)
+	}
+	return journal.Fold(log), nil
+}
+
+// JournalName is the journal's file in a run's folder.
+const JournalName = "journal.jsonl"
+
+// record is where a run writes: its folder, journal, evidence, transcripts.
+type record struct {
+	dir   string
+	file  *os.File
+	w     *journal.Writer
+	cab   *journal.Cabinet
+	casts []*journal.File
+	raws  []*os.File
+}
+
+func (j *Job) record(red *escape.Redactor) (*record, error) {
+	if err := os.MkdirAll(filepath.Dir(j.Dir), 0o755); err != nil {
+		return nil, fmt.Errorf("make the folder for runs: %w", err)
+	}
+	if err := os.Mkdir(j.Dir, 0o755); err != nil {
+		return nil, fmt.Errorf("make the run's folder: %w", err)
+	}
+	if err := os.Mkdir(filepath.Join(j.Dir, "private"), 0o700); err != nil {
+		return nil, fmt.Errorf("make the run's private folder: %w", err)
+	}
+	f, err := os.OpenFile(filepath.Join(j.Dir, JournalName), os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("make the journal: %w", err)
+	}
+	rec := &record{dir: j.Dir, file: f, w: journal.NewWriter(f, red, j.Observe)}
+	rec.cab = journal.NewCabinet(j.Dir, rec.w, func(w io.Writer) io.WriteCloser { return red.Writer(w) })
+	return rec, nil
+}
+
+func (r *record) private(name string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(r.dir, "private", name), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("make %s: %w", name, err)
+	}
+	r.raws = append(r.raws, f)
+	return f, nil
+}
+
+// closeTranscripts ends the consoles' files, so that their hashes are in the
+// journal before its end.
+func (r *record) closeTranscripts() {
+	for _, c := range r.casts {
+		if err := c.Close(); err != nil {
+			slog.Error("Closing a transcript", "error", err)
+		}
+	}
+	for _, f := range r.raws {
+		if err := f.Close(); err != nil {
+			slog.Error("Closing a raw transcript", "error", err)
+		}
+	}
+	r.casts, r.raws = nil, nil
+}
+
+func (r *record) finish(end *journal.End) error {
+	return r.w.Append(&journal.Event{Kind: journal.KindEnd, End: end})
+}
+
+func (r *record) close() error {
+	err := r.w.Close()
+	return errors.Join(err, r.file.Close())
+}
+
+// intents is the rig's store as a run uses it.
+type intents struct {
+	store *rig.Store
+	seed  uint64
+}
+
+// Open writes an intent down, durably.
+func (i *intents) Open(kind, what string, data map[string]string) (string, func() error, error) {
+	in, err := i.store.Begin(rig.Intent{Kind: kind, What: what, Undo: data})
+	if err != nil {
+		return "", nil, err
+	}
+	return in.ID, func() error { return i.store.Done(in.ID) }, nil
+}
+
+// Secret derives a temporary secret of letters and digits.
+func (i *intents) Secret(label string, length int) string {
+	s, err := i.store.DeriveSecret(label, rig.AlphabetAlnum, length)
+	if err != nil { // the length is a constant of a check
+		panic(fmt.Sprintf("derive a secret: %v", err))
+	}
+	return s
+}

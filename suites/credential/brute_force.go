@@ -1,0 +1,97 @@
+package credential
+
+import (
+	"context"
+	"time"
+
+	"rigor/fixtures/states"
+	"rigor/harness/baseline"
+	"rigor/harness/baseline/en18031"
+	"rigor/harness/baseline/en303645"
+	"rigor/harness/baseline/nist8259a"
+	"rigor/harness/check"
+	"rigor/harness/dut"
+	"rigor/harness/login"
+	"rigor/harness/profile"
+	"rigor/harness/verdict"
+)
+
+// lockoutDeclared is the need of checks about the lock-out.
+var lockoutDeclared = check.OfLogin(func(l *profile.Login) *verdict.Judgement {
+	switch {
+	case l.Lockout.Declared():
+		return check.DeclaredNone(l.Lockout.None.None)
+	case l.Lockout.After == 0:
+		return check.NotDeclared("the login declares no lockout")
+	}
+	return nil
+})
+
+// BruteForce: after the declared number of wrong tries even the right password
+// is not let in.
+var BruteForce = check.Check{
+	ID:    "cred-bruteforce",
+	Title: "Guessing is stopped by a lock",
+	Clauses: baseline.PerChannel{
+		baseline.Network: {nist8259a.LA3, en303645.V3("5.1-5"), en18031.Code("AUM-6")},
+		baseline.Local:   {nist8259a.LA3, en18031.Code("AUM-6")},
+	},
+	From:   states.Onboarded.State,
+	Effect: check.Disturbs,
+	Allow:  []check.Leave{check.LoginTries},
+	Budget: check.Budget{Case: 2 * time.Minute},
+	Cases:  check.Planner(check.PerLogin).With(check.NeedsOwner, lockoutDeclared),
+	Run: func(ctx context.Context, t *check.T) {
+		door := t.Device().Login(t.Case().Channel)
+		own, lock := owner(t, door), door.Decl().Lockout
+		check.Refute(ctx, t, "a locked account stays shut for its owner too", check.Negative[string]{
+			Control: func(ctx context.Context) (dut.Answer, error) { // once a lock of before is over
+				if err := t.Device().Wait(ctx, lock.Lasts+lockMargin); err != nil {
+					return dut.Answer{}, err
+				}
+				return door.Try(ctx, own)
+			},
+			Anti:    door.With(stranger(t)),
+			Probes:  []string{"the owner's password, right after the wrong tries"},
+			Try:     func(ctx context.Context, _ string) (dut.Answer, error) { return lockAndTry(ctx, t, door, own) },
+			Refusal: []verdict.Kind{lockAnswer(door.Decl()), verdict.LockedOut},
+		})
+	},
+}
+
+// lockMargin is added to what is declared to last: two clocks differ.
+const lockMargin = 30 * time.Millisecond
+
+// lockAnswer is how a locked account is declared to answer.
+func lockAnswer(l *profile.Login) verdict.Kind {
+	if l.Lockout.Answer == "" {
+		return verdict.Refused
+	}
+	return l.Lockout.Answer
+}
+
+// lockAndTry makes as many wrong tries as lock the account, each on a
+// connection of its own, and then offers the owner's password. Wrong tries
+// that took longer than the window show nothing.
+func lockAndTry(ctx context.Context, t *check.T, door *dut.Door, own login.Credential) (dut.Answer, error) {
+	lock := door.Decl().Lockout
+	begin := time.Now()
+	for range lock.After {
+		a, err := door.Try(ctx, login.Credential{User: own.User, Password: t.Secret("wrong", 12)})
+		if err != nil {
+			return dut.Answer{}, err
+		}
+		if a.Kind.Opens() {
+			return dut.Answer{Kind: a.Kind, Detail: "a wrong password opened it: " + a.Detail, Raw: a.Raw}, nil
+		}
+		if a.Kind == verdict.Unreachable || a.Kind == verdict.Silent {
+			return a, nil
+		}
+	}
+	took := time.Since(begin)
+	t.Note("%d wrong tries took %v of a window of %v", lock.After, took.Round(time.Millisecond), lock.Window)
+	if took > lock.Window {
+		t.Inconclusive(verdict.ReasonIneffective, "%d wrong tries took %v, longer than the window of %v in which they count", lock.After, took.Round(time.Millisecond), lock.Window)
+	}
+	return door.Try(ctx, own)
+}

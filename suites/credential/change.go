@@ -1,0 +1,145 @@
+package credential
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"rigor/fixtures/states"
+	"rigor/harness/baseline"
+	"rigor/harness/baseline/en18031"
+	"rigor/harness/baseline/en303645"
+	"rigor/harness/baseline/nist8259a"
+	"rigor/harness/check"
+	"rigor/harness/dut"
+	"rigor/harness/login"
+	"rigor/harness/profile"
+	"rigor/harness/verdict"
+)
+
+// changeDeclared is the need of checks that change the owner's password.
+var changeDeclared = check.OfProfile(func(p *profile.Profile) *verdict.Judgement {
+	switch {
+	case p.Password.Declared():
+		return check.DeclaredNone(p.Password.None.None)
+	case len(p.Password.Change) == 0:
+		return check.NotDeclared("the profile does not say how the owner's password is changed (password.change)")
+	}
+	return nil
+})
+
+// Change: after a change of password the old one opens nothing, and what was
+// opened with it is shut.
+var Change = check.Check{
+	ID:    "cred-change",
+	Title: "A changed password leaves nothing of the old one",
+	Clauses: baseline.PerChannel{
+		baseline.Network: {nist8259a.CFG1, en303645.V3("5.1-4"), en18031.Code("AUM-4")},
+		baseline.Local:   {nist8259a.CFG1, en18031.Code("AUM-4")},
+	},
+	From:   states.Onboarded.State,
+	Effect: check.Disturbs,
+	Allow:  []check.Leave{check.LoginTries, check.Configure},
+	Budget: check.Budget{Case: 2 * time.Minute, Cleanup: time.Minute},
+	Cases:  check.Planner(check.PerLogin).With(check.NeedsOwner, changeDeclared),
+	Run: func(ctx context.Context, t *check.T) {
+		door := t.Device().Login(t.Case().Channel)
+		old := owner(t, door)
+		session, a, err := door.Open(ctx, old)
+		t.OK(err)
+		if session == nil {
+			t.Inconclusive(verdict.ReasonControlFailed, "the owner does not get in before the change: %s", a.Detail)
+		}
+		defer func() { _ = session.Close() }() // it is over, whatever the close says
+		alive, err := session.Proof(ctx)
+		t.OK(err)
+		if alive.Kind != verdict.Accepted {
+			t.Inconclusive(verdict.ReasonControlFailed, "a session of the owner does not show itself before the change: %s", alive.Detail)
+		}
+		fresh := changeTo(ctx, t, door, t.Secret("changed", 16))
+		n := against(t, door, []login.Credential{old}, stranger(t))
+		n.Control, n.Wrong, n.Name = door.With(fresh), nil, func(login.Credential) string { return "the old password" }
+		check.Refute(ctx, t, "the old password opens it no more", n)
+		check.Refute(ctx, t, "a session from before the change is shut", check.Negative[login.Access]{
+			Control: func(ctx context.Context) (dut.Answer, error) { return newSession(ctx, door, fresh) },
+			Anti:    door.With(stranger(t)),
+			Probes:  []login.Access{session},
+			Try: func(ctx context.Context, s login.Access) (dut.Answer, error) {
+				o, err := s.Proof(ctx)
+				return dut.Answer{Kind: o.Kind, Detail: o.Detail, Raw: o.Evidence, Took: o.Took}, err
+			},
+			Name: func(login.Access) string { return "the session opened with the old password" },
+			// A device that ends the session closes its connection.
+			Refusal: []verdict.Kind{verdict.Refused, verdict.Unreachable},
+		})
+	},
+}
+
+// newSession opens a session and asks it for its proof once more, on the same
+// path as the session under test.
+func newSession(ctx context.Context, door *dut.Door, c login.Credential) (dut.Answer, error) {
+	s, a, err := door.Open(ctx, c)
+	if err != nil || s == nil {
+		return a, err
+	}
+	defer func() { _ = s.Close() }()
+	o, err := s.Proof(ctx)
+	return dut.Answer{Kind: o.Kind, Detail: o.Detail, Raw: o.Evidence, Took: o.Took}, err
+}
+
+// IntentPassword is the kind of intent of a changed password; its data says
+// under which label the temporary password was derived.
+const IntentPassword = "password"
+
+// changeTo changes the owner's password and takes care that it is changed
+// back, in this run or by the next start.
+func changeTo(ctx context.Context, t *check.T, door *dut.Door, password string) login.Credential {
+	old := owner(t, door)
+	done := t.Intent(IntentPassword, "the owner's password was changed for "+t.ID(), map[string]string{"login": door.Name(), "label": t.ID() + "/changed"})
+	t.Cleanup(func(ctx context.Context, t *check.T) {
+		t.OK(restore(ctx, t.Device(), t.Device().Login(door.Name()), old, password))
+		done()
+	})
+	_, err := t.Device().Steps(ctx, t.Profile().Password.Change, map[string]string{"old": old.Password, "new": password})
+	t.OK(err)
+	return login.Credential{User: old.User, Password: password}
+}
+
+// restore brings the owner's password back if it is not what it was.
+func restore(ctx context.Context, d *dut.Device, door *dut.Door, old login.Credential, changed string) error {
+	a, err := door.Try(ctx, old)
+	if err != nil {
+		return err
+	}
+	temp, err := door.Try(ctx, login.Credential{User: old.User, Password: changed})
+	if err != nil {
+		return err
+	}
+	if a.Kind == verdict.Accepted && temp.Kind != verdict.Accepted {
+		return nil // it was never changed, or is back already
+	}
+	if temp.Kind != verdict.Accepted {
+		return fmt.Errorf("neither the owner's password nor the temporary one opens %s: %s", door.Name(), temp.Detail)
+	}
+	if _, err := d.Steps(ctx, d.Profile.Password.Change, map[string]string{"old": changed, "new": old.Password}); err != nil {
+		return fmt.Errorf("change the owner's password back: %w", err)
+	}
+	if a, err = door.Try(ctx, old); err != nil {
+		return err
+	}
+	if a.Kind != verdict.Accepted {
+		return fmt.Errorf("the owner's password was changed back and does not open %s: %s", door.Name(), a.Detail)
+	}
+	return nil
+}
+
+// Undo brings back the password that a killed run left changed; data is that
+// of the intent, secret derives the temporary password again.
+func Undo(ctx context.Context, d *dut.Device, data map[string]string, secret func(label string, length int) string) error {
+	door := d.Login(data["login"])
+	old, err := door.Owner()
+	if err != nil {
+		return err
+	}
+	return restore(ctx, d, door, old, secret(data["label"], 16))
+}

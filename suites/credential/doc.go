@@ -1,0 +1,18 @@
+// Package credential checks who gets in: published logins, blank passwords,
+// the state before and during set-up, lock-out, change of password, and what
+// the login gives away.
+package credential
+
+import (
+	"rigor/harness/check"
+)
+
+// Suite is the credential suite.
+var Suite = check.Suite{
+	Name:  "credential",
+	Title: "Default credentials are refused",
+	Checks: []*check.Check{
+		&KnownList, &Blank, &FactoryState, &ForcedSet, &BruteForce, &LockRecover, &Enum,
+		&Change, &Policy, &Persist, &Derivable, &Unique, &Transport,
+	},
+}

@@ -1,0 +1,76 @@
+package credential
+
+import (
+	"context"
+	"fmt"
+
+	"rigor/fixtures/credentials"
+	"rigor/harness/check"
+	"rigor/harness/dut"
+	"rigor/harness/login"
+)
+
+// owner gives the credential that must open the door; without it the case
+// cannot be decided.
+func owner(t *check.T, door *dut.Door) login.Credential {
+	c, err := door.Owner()
+	t.OK(err)
+	return c
+}
+
+// published gives the logins that are published for the door's protocol,
+// likeliest first.
+func published(t *check.T, door *dut.Door) []login.Credential {
+	vendor := door.Decl().Vendor
+	if vendor == "" {
+		vendor = t.Profile().Maker
+	}
+	var out []login.Credential
+	for _, e := range credentials.For(door.Protocol(), vendor) {
+		out = append(out, login.Credential{User: e.User, Password: e.Password})
+	}
+	return out
+}
+
+// against is the negative claim that none of the credentials opens the door:
+// the owner's opens it, what the anti-control offers does not, and the
+// declared lock-out says which tries count.
+func against(t *check.T, door *dut.Door, probes []login.Credential, anti login.Credential) check.Negative[login.Credential] {
+	own := owner(t, door)
+	return check.Negative[login.Credential]{
+		Control: door.With(own),
+		Anti:    door.With(anti),
+		Wrong:   door.With(login.Credential{User: own.User, Password: t.Secret("wrong", 12)}),
+		Probes:  probes,
+		Try:     door.Try,
+		Name:    name,
+		Account: func(c login.Credential) string { return c.User },
+		Owner:   own.User,
+		Refusal: door.Refusals(),
+		Pace:    check.PaceOf(door.Decl()),
+	}
+}
+
+// stranger is a login that nobody was given.
+func stranger(t *check.T) login.Credential {
+	return login.Credential{User: "u" + t.Secret("stranger-user", 9), Password: t.Secret("stranger", 14)}
+}
+
+// name shows a probe in the record. A published password is no secret; the
+// owner's is taken out by value when it is one.
+func name(c login.Credential) string {
+	switch {
+	case c.Anonymous():
+		return "nobody"
+	case c.NoPassword:
+		return fmt.Sprintf("%q without a password", c.User)
+	}
+	return fmt.Sprintf("%q with %q", c.User, c.Password)
+}
+
+// opens says whether a credential opens the door now.
+func opens(ctx context.Context, t *check.T, door *dut.Door, c login.Credential) dut.Answer {
+	a, err := door.Try(ctx, c)
+	t.OK(err)
+	return a
+}

@@ -1,0 +1,172 @@
+package credential
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"rigor/fixtures/states"
+	"rigor/harness/baseline"
+	"rigor/harness/baseline/en303645"
+	"rigor/harness/check"
+	"rigor/harness/dut"
+	"rigor/harness/login"
+	"rigor/harness/verdict"
+)
+
+// Limits of what counts as telling known from unknown accounts by time: the
+// medians lie this far apart, and nearly every answer of the one kind is slower
+// than nearly every answer of the other (Cliff's delta).
+const (
+	enumSamples = 30
+	enumGap     = 20 * time.Millisecond
+	enumDelta   = 0.8
+)
+
+// Enum: the answer to a wrong password does not tell whether the account
+// exists.
+var Enum = check.Check{
+	ID:    "cred-enum",
+	Title: "A refusal does not tell which accounts exist",
+	Clauses: baseline.PerChannel{
+		baseline.Network: {en303645.V3("5.6-2")},
+		baseline.Local:   {en303645.V3("5.6-2")},
+	},
+	From:   states.Onboarded.State,
+	Effect: check.Disturbs,
+	Allow:  []check.Leave{check.LoginTries},
+	Budget: check.Budget{Case: 2 * time.Minute},
+	Cases:  check.Planner(check.PerLogin).With(check.NeedsOwner),
+	Run: func(ctx context.Context, t *check.T) {
+		door := t.Device().Login(t.Case().Channel)
+		own := owner(t, door)
+		n := enumSamples
+		if p := check.PaceOf(door.Decl()); !p.Known || door.Protocol() == "console" {
+			n = 2 // by the answer alone: time would need more tries than anybody declared
+		}
+		known, unknown := sample(ctx, t, door, own, n)
+		f := t.File("answers.jsonl", "answers to wrong passwords, of the owner's and of unknown accounts", "application/jsonl")
+		for i := range known {
+			line, err := json.Marshal(map[string]any{"known": shape(known[i], own.User), "known_us": known[i].Took.Microseconds(), "unknown": shape(unknown[i], ""), "unknown_us": unknown[i].Took.Microseconds()})
+			t.OK(err)
+			_, err = f.Write(append(line, '\n'))
+			t.OK(err)
+		}
+		t.Claim("known and unknown accounts are refused alike", func(c *check.Claim) {
+			c.Show(f.Ref())
+			judgeEnum(c, own.User, known, unknown)
+		})
+	},
+}
+
+// judgeEnum compares kinds and texts first: time needs many samples and means
+// less.
+func judgeEnum(c *check.Claim, user string, known, unknown []dut.Answer) {
+	for i := range known {
+		if known[i].Kind.Opens() || unknown[i].Kind.Opens() {
+			c.Unknown(verdict.ReasonAntiControl, "a wrong password opened it: %s%s", known[i].Detail, unknown[i].Detail)
+			return
+		}
+		for _, a := range []dut.Answer{known[i], unknown[i]} {
+			if a.Kind == verdict.Unreachable || a.Kind == verdict.Silent || a.Kind == verdict.Incompatible {
+				c.Unknown(verdict.ReasonIneffective, "no refusal to compare: %s: %s", a.Kind, a.Detail)
+				return
+			}
+		}
+		k, u := shape(known[i], user), shape(unknown[i], "")
+		c.Expect("the same answer for both", fmt.Sprintf("%d answers of each, alike", len(known)))
+		if k != u {
+			c.Fail(verdict.ReasonExpectation, "a known account is answered with %q, an unknown one with %q", k, u)
+			return
+		}
+	}
+	if len(known) < enumSamples {
+		return
+	}
+	mk, mu := median(known), median(unknown)
+	if d := cliff(known, unknown); (mk-mu > enumGap || mu-mk > enumGap) && (d > enumDelta || d < -enumDelta) {
+		c.Fail(verdict.ReasonExpectation, "known accounts are refused after %v, unknown ones after %v (medians of %d, effect size %.2f)", mk.Round(time.Millisecond), mu.Round(time.Millisecond), len(known), d)
+	}
+}
+
+// sample asks in turns, so that a busy rig slows both alike. The owner's right
+// password clears the count of wrong ones before it locks.
+func sample(ctx context.Context, t *check.T, door *dut.Door, own login.Credential, n int) (known, unknown []dut.Answer) {
+	p := check.PaceOf(door.Decl())
+	rng := t.Rand()
+	for i := range n {
+		if p.After > 0 && i > 0 && i%max(1, p.After-1) == 0 {
+			if p.Source || !p.SuccessClears {
+				t.OK(t.Device().Wait(ctx, p.Window+p.Lasts+lockMargin))
+			}
+			if a := opens(ctx, t, door, own); a.Kind != verdict.Accepted {
+				t.Inconclusive(verdict.ReasonControlFailed, "the owner does not get in between the samples: %s", a.Detail)
+			}
+		}
+		wrong := fmt.Sprintf("wrong-%08x", rng.Uint32())
+		known = append(known, opens(ctx, t, door, login.Credential{User: own.User, Password: wrong}))
+		// As long as the owner's name, so that length is no difference of ours.
+		nobody := fmt.Sprintf("q%0*d", max(3, len(own.User)-1), i)
+		unknown = append(unknown, opens(ctx, t, door, login.Credential{User: nobody, Password: wrong}))
+	}
+	if a := opens(ctx, t, door, own); a.Kind != verdict.Accepted {
+		t.Inconclusive(verdict.ReasonControlFailed, "the owner does not get in after the samples: %s", a.Detail)
+	}
+	return known, unknown
+}
+
+// shape is the answer without what differs by nature: the name, tokens,
+// numbers.
+func shape(a dut.Answer, user string) string {
+	s := string(a.Raw)
+	if user != "" {
+		s = strings.ReplaceAll(s, user, "USER")
+	}
+	return string(a.Kind) + " " + digits(s)
+}
+
+// digits makes long runs of letters and digits, which are tokens, and the
+// unknown users' names one word each.
+func digits(s string) string {
+	words := strings.FieldsFunc(s, func(r rune) bool { return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9') })
+	var out []string
+	for _, w := range words {
+		switch {
+		case strings.HasPrefix(w, "q") && strings.Trim(w, "q0123456789") == "":
+			w = "USER"
+		case strings.ContainsAny(w, "0123456789"):
+			w = "#"
+		}
+		out = append(out, w)
+	}
+	return strings.Join(out, " ")
+}
+
+func median(as []dut.Answer) time.Duration {
+	ds := make([]time.Duration, len(as))
+	for i, a := range as {
+		ds[i] = a.Took
+	}
+	slices.Sort(ds)
+	return ds[len(ds)/2]
+}
+
+// cliff gives Cliff's delta: how much more often a is slower than b than
+// faster, from -1 to 1.
+func cliff(a, b []dut.Answer) float64 {
+	n := 0
+	for _, x := range a {
+		for _, y := range b {
+			switch {
+			case x.Took > y.Took:
+				n++
+			case x.Took < y.Took:
+				n--
+			}
+		}
+	}
+	return float64(n) / float64(len(a)*len(b))
+}

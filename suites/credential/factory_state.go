@@ -1,0 +1,117 @@
+package credential
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"rigor/fixtures/states"
+	"rigor/harness/baseline"
+	"rigor/harness/baseline/en18031"
+	"rigor/harness/baseline/en303645"
+	"rigor/harness/baseline/nist8259a"
+	"rigor/harness/check"
+	"rigor/harness/dut"
+	"rigor/harness/login"
+	"rigor/harness/profile"
+	"rigor/harness/verdict"
+)
+
+// FactoryState: before somebody has set it up, the device offers its set-up
+// and nothing else.
+var FactoryState = check.Check{
+	ID:    "cred-factory-state",
+	Title: "Before set-up only the set-up is reachable",
+	Clauses: baseline.PerChannel{
+		baseline.Network: {nist8259a.LA2, en303645.V3("5.1-1"), en303645.V3("5.5-5"), en18031.Code("AUM-5-1")},
+		baseline.Local:   {nist8259a.LA1, en303645.V3("5.1-1"), en18031.Code("AUM-5-1")},
+	},
+	From:   states.Factory.State,
+	Effect: check.Disturbs,
+	Allow:  []check.Leave{check.LoginTries},
+	Budget: check.Budget{Case: 3 * time.Minute},
+	Cases:  check.PerLogin,
+	Run: func(ctx context.Context, t *check.T) {
+		door := t.Device().Login(t.Case().Channel)
+		alive := holds(t, states.Factory.Name)
+		probes := append(published(t, door), blanks(door.Decl().Owner.User)...)
+		if label := t.Device().Unit().Label; label != "" {
+			probes = append(probes, login.Credential{User: "admin", Password: label}, login.Credential{User: door.Decl().Owner.User, Password: label})
+		}
+		check.Refute(ctx, t, "no login opens it before set-up", check.Negative[login.Credential]{
+			// There is no login yet that must open: the set-up, which the
+			// profile says must answer in this state, shows that the device
+			// and the way to it work.
+			Control: alive,
+			Anti:    door.With(stranger(t)),
+			Probes:  probes,
+			Try:     door.Try,
+			Name:    name,
+			Account: func(c login.Credential) string { return c.User },
+			Refusal: factoryRefusals(t, door),
+			Pace:    check.PaceOf(door.Decl()),
+		})
+		if r := t.Profile().Routes; r.Login == door.Name() && len(r.Protected) > 0 {
+			check.Refute(ctx, t, "no protected route answers before set-up", routes(t, door, alive, r.Protected))
+		}
+	},
+}
+
+// factoryRefusals: a login that the profile does not list for the factory
+// state is declared to be closed there; a listed one has to say no.
+func factoryRefusals(t *check.T, door *dut.Door) []verdict.Kind {
+	s := t.Profile().States.Items[states.Factory.Name]
+	if s != nil && slices.Contains(s.Logins, door.Name()) {
+		return door.Refusals()
+	}
+	return append(door.Refusals(), verdict.Unreachable)
+}
+
+// holds makes the attempt that opens while the DUT shows itself in a state.
+func holds(t *check.T, name string) check.Attempt {
+	return func(ctx context.Context) (dut.Answer, error) {
+		start := time.Now()
+		s := t.Profile().States.Items[name]
+		if s == nil || len(s.Holds) == 0 {
+			t.Inconclusive(verdict.ReasonProfileMissing, "the profile does not say how state %s is recognised", name)
+		}
+		if _, err := t.Device().Steps(ctx, s.Holds, nil); err != nil {
+			if dut.IsFault(err) {
+				return dut.Answer{}, err
+			}
+			return dut.Answer{Kind: verdict.Refused, Detail: err.Error(), Took: time.Since(start)}, nil
+		}
+		return dut.Answer{Kind: verdict.Accepted, Detail: "the DUT shows itself in state " + name, Took: time.Since(start)}, nil
+	}
+}
+
+// routes is the negative claim that none of the routes answers without a
+// login. The oracle is the status: a route that gives its resource gives 2xx.
+func routes(t *check.T, door *dut.Door, control check.Attempt, protected []string) check.Negative[string] {
+	ask := func(ctx context.Context, route string) (dut.Answer, error) {
+		method, path, ok := strings.Cut(route, " ")
+		if !ok {
+			method, path = "GET", route
+		}
+		return t.Device().Request(ctx, door.Name(), method, path)
+	}
+	return check.Negative[string]{
+		Control: control,
+		Anti:    func(ctx context.Context) (dut.Answer, error) { return ask(ctx, "GET /"+t.Secret("no-such-route", 12)) },
+		Probes:  protected,
+		Try:     ask,
+		Refusal: []verdict.Kind{verdict.Refused},
+	}
+}
+
+// setupDeclared is the need of checks about the set-up.
+var setupDeclared = check.OfProfile(func(p *profile.Profile) *verdict.Judgement {
+	switch {
+	case p.Setup.Declared():
+		return check.DeclaredNone(p.Setup.None.None)
+	case len(p.Setup.Skips) == 0 || p.Setup.Login == "":
+		return check.NotDeclared("the profile does not say how the set-up could be skipped (setup.login, setup.skips)")
+	}
+	return nil
+})

@@ -1,0 +1,98 @@
+package credential
+
+import (
+	"context"
+	"time"
+
+	"rigor/fixtures/states"
+	"rigor/harness/baseline"
+	"rigor/harness/baseline/en18031"
+	"rigor/harness/baseline/en303645"
+	"rigor/harness/baseline/nist8259a"
+	"rigor/harness/check"
+	"rigor/harness/dut"
+	"rigor/harness/login"
+	"rigor/harness/steps"
+	"rigor/harness/verdict"
+
+	"errors"
+)
+
+// ForcedSet: there is no way into normal use that leaves the password unset.
+var ForcedSet = check.Check{
+	ID:    "cred-forced-set",
+	Title: "Nobody gets past the setting of a password",
+	Clauses: baseline.PerChannel{
+		baseline.Network: {nist8259a.LA2, en303645.V3("5.1-1"), en18031.Code("AUM-5-1"), en18031.Code("AUM-5-2")},
+	},
+	From:   states.Factory.State,
+	Effect: check.Consumes,
+	Allow:  []check.Leave{check.LoginTries, check.Configure, check.Supply},
+	Budget: check.Budget{Case: 3 * time.Minute},
+	Cases:  check.Planner(check.Device).With(setupDeclared, check.NeedsNetwork, check.NeedsPower),
+	Run: func(ctx context.Context, t *check.T) {
+		door := t.Device().Login(t.Profile().Setup.Login)
+		alive := holds(t, states.Factory.Name)
+		for _, skip := range t.Profile().Setup.Skips {
+			before := len(skip.Steps)
+			_, err := t.Device().Steps(ctx, skip.Steps, map[string]string{"new": t.Secret("skip", 16)})
+			var refused *steps.StepError
+			switch {
+			case errors.As(err, &refused):
+				t.Note("skip %s: refused at %s", skip.ID, refused.At)
+			case err != nil:
+				t.OK(err)
+			default:
+				t.Note("skip %s: all %d steps went through", skip.ID, before)
+			}
+			t.OK(t.Device().Reachable(ctx))
+			still, err := alive(ctx)
+			t.OK(err)
+			ref := t.Keep("skip-"+skip.ID+".txt", "what the DUT showed after the skip", []byte(still.Detail+"\n"))
+			left := false
+			t.Claim("after "+skip.ID+" the device still wants to be set up", func(c *check.Claim) {
+				c.Show(ref)
+				c.Expect("the factory state", still.Detail)
+				if still.Kind != verdict.Accepted {
+					left = true
+					judgeLeft(ctx, t, c, door)
+				}
+			})
+			if left {
+				return // what else could be skipped is moot: the state is another
+			}
+			n := check.Negative[login.Credential]{
+				Control: alive, Anti: door.With(stranger(t)), Probes: skipped(door), Try: door.Try, Name: name,
+				Refusal: factoryRefusals(t, door),
+			}
+			check.Refute(ctx, t, "after "+skip.ID+" nobody gets in without a password", n)
+		}
+	},
+}
+
+// skipped gives who might get in when no password was set.
+func skipped(door *dut.Door) []login.Credential {
+	return blanks(door.Decl().Owner.User)
+}
+
+// judgeLeft decides about a device that left the factory state: it fails when
+// somebody gets in without a password. When nobody does, or it does not answer
+// at all, that cannot be said.
+func judgeLeft(ctx context.Context, t *check.T, c *check.Claim, door *dut.Door) {
+	reached := verdict.Kind("")
+	for _, probe := range skipped(door) {
+		a := opens(ctx, t, door, probe)
+		if a.Kind.Opens() {
+			c.Fail(verdict.ReasonAccess, "it is in use, and %s opens it: %s", name(probe), a.Detail)
+			return
+		}
+		if a.Kind != verdict.Unreachable && a.Kind != verdict.Silent {
+			reached = a.Kind
+		}
+	}
+	if reached == "" {
+		c.Unknown(verdict.ReasonDUTLost, "it does not show the factory state any more, and its login does not answer")
+		return
+	}
+	c.Fail(verdict.ReasonExpectation, "it left the factory state without its password having been set by its owner")
+}

@@ -1,0 +1,67 @@
+package credential
+
+import (
+	"context"
+	"time"
+
+	"rigor/fixtures/states"
+	"rigor/harness/baseline"
+	"rigor/harness/baseline/en18031"
+	"rigor/harness/baseline/nist8259a"
+	"rigor/harness/check"
+	"rigor/harness/verdict"
+)
+
+// LockRecover: the lock ends when it is declared to end.
+var LockRecover = check.Check{
+	ID:    "cred-lock-recover",
+	Title: "A lock ends as declared",
+	Clauses: baseline.PerChannel{
+		baseline.Network: {nist8259a.LA3, en18031.Code("AUM-6")},
+		baseline.Local:   {nist8259a.LA3, en18031.Code("AUM-6")},
+	},
+	From:   states.Onboarded.State,
+	Effect: check.Disturbs,
+	Allow:  []check.Leave{check.LoginTries},
+	Budget: check.Budget{Case: 2 * time.Minute, Cleanup: time.Minute},
+	Cases:  check.Planner(check.PerLogin).With(check.NeedsOwner, lockoutDeclared),
+	Run: func(ctx context.Context, t *check.T) {
+		door := t.Device().Login(t.Case().Channel)
+		own, lock := owner(t, door), door.Decl().Lockout
+		before := opens(ctx, t, door, own)
+		if before.Kind != verdict.Accepted {
+			t.Inconclusive(verdict.ReasonControlFailed, "the owner does not get in before anything is locked: %s", before.Detail)
+		}
+		t.Cleanup(func(ctx context.Context, t *check.T) { unlock(ctx, t) })
+		locked, err := lockAndTry(ctx, t, door, own)
+		t.OK(err)
+		if locked.Kind.Opens() {
+			t.Inconclusive(verdict.ReasonPrecondition, "%d wrong tries lock nothing, so there is no lock to recover from", lock.After)
+		}
+		t.OK(t.Device().Wait(ctx, lock.Lasts+lockMargin))
+		after := opens(ctx, t, door, own)
+		ref := t.Keep("lock.txt", "answers before, in and after the lock", []byte("before: "+before.Detail+"\nlocked: "+locked.Detail+"\nafter: "+after.Detail+"\n"))
+		t.Claim("the owner gets in again when the lock is over", func(c *check.Claim) {
+			c.Show(ref)
+			c.Expect("accepted after "+lock.Lasts.String(), string(after.Kind)+": "+after.Detail)
+			switch {
+			case after.Kind == verdict.Accepted:
+			case after.Kind == verdict.Refused, after.Kind == verdict.LockedOut, after.Kind == verdict.Throttled:
+				c.Fail(verdict.ReasonExpectation, "still shut %v after the lock was to be over: %s", lockMargin, after.Detail)
+			default:
+				c.Unknown(verdict.ReasonDUTLost, "%s: %s", after.Kind, after.Detail)
+			}
+		})
+	},
+}
+
+// unlock leaves no locked account behind: where waiting did not help, a power
+// cycle does, if the rig may.
+func unlock(ctx context.Context, t *check.T) {
+	door := t.Device().Login(t.Case().Channel)
+	if opens(ctx, t, door, owner(t, door)).Kind == verdict.Accepted {
+		return
+	}
+	t.Note("the account is still locked; switching the power off and on")
+	t.OK(t.Device().PowerCycle(ctx))
+}

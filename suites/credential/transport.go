@@ -1,0 +1,160 @@
+package credential
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"time"
+
+	"rigor/fixtures/states"
+	"rigor/harness/baseline"
+	"rigor/harness/baseline/en18031"
+	"rigor/harness/baseline/en303645"
+	"rigor/harness/baseline/nist8259a"
+	"rigor/harness/check"
+	"rigor/harness/dut"
+	"rigor/harness/escape"
+	"rigor/harness/login/tap"
+	"rigor/harness/profile"
+	"rigor/harness/verdict"
+	"rigor/harness/wire"
+)
+
+// transportDeclared is the need of the check of the wire: a console has none.
+var transportDeclared = check.OfLogin(func(l *profile.Login) *verdict.Judgement {
+	switch {
+	case l.Protocol == "console":
+		return check.DeclaredNone("a console is a wire of its own; nothing of it crosses a network")
+	case l.Transport.Declared():
+		return check.DeclaredNone(l.Transport.None.None)
+	}
+	return nil
+})
+
+// crossing is one way in which the owner's password may cross the wire.
+type crossing struct {
+	what string
+	port int // a further port, in clear; 0: the login as declared
+}
+
+// Transport: whoever listens on the wire does not learn the password.
+var Transport = check.Check{
+	ID:    "cred-transport",
+	Title: "The password does not cross the wire in clear",
+	Clauses: baseline.PerChannel{
+		baseline.Network: {nist8259a.DP1, en303645.V3("5.5-6"), en303645.V3("5.5-7"), en18031.Code("SCM-3")},
+		baseline.Local:   {nist8259a.DP1},
+	},
+	From:   states.Onboarded.State,
+	Effect: check.Reads,
+	Allow:  []check.Leave{check.LoginTries},
+	Budget: check.Budget{Case: time.Minute},
+	Cases:  check.Planner(check.PerLogin).With(check.NeedsOwner, transportDeclared),
+	Run: func(ctx context.Context, t *check.T) {
+		door := t.Device().Login(t.Case().Channel)
+		own := owner(t, door)
+		probes := []crossing{{what: "the owner's login, as declared"}}
+		for _, port := range door.Decl().Transport.Clear {
+			probes = append(probes, crossing{fmt.Sprintf("the same login in clear on port %d", port), port})
+		}
+		// listen logs in and looks whether a text was among the bytes.
+		listen := func(ctx context.Context, d *dut.Door, text string) (dut.Answer, error) {
+			var ear *tap.Dialer
+			a, err := d.Through(func(in wire.Dialer) wire.Dialer { ear = tap.New(in, 0); return ear }).Try(ctx, own)
+			if err != nil {
+				return a, err
+			}
+			return heard(ear, a, text), nil
+		}
+		check.Refute(ctx, t, "the owner's password is not among the bytes on the wire", check.Negative[crossing]{
+			// The ear is shown to hear: the login opens, and what the protocol
+			// itself says in clear is found by the same search.
+			Control: func(ctx context.Context) (dut.Answer, error) {
+				return hears(ctx, door, own.User, listen)
+			},
+			Anti:   func(ctx context.Context) (dut.Answer, error) { return listen(ctx, door, t.Secret("never sent", 16)) },
+			Probes: probes,
+			Try: func(ctx context.Context, c crossing) (dut.Answer, error) {
+				if c.port == 0 {
+					return listen(ctx, door, own.Password)
+				}
+				return clear(ctx, t, door, c.port)
+			},
+			Name:    func(c crossing) string { return c.what },
+			Refusal: []verdict.Kind{verdict.Refused},
+		})
+	},
+}
+
+// greetings is what each protocol says in clear, whatever comes after: it
+// shows that the ear hears.
+var greetings = map[string][][]byte{
+	"ssh":    {[]byte("SSH-2.0-")},
+	"telnet": {[]byte{0xff}, []byte("ogin")},
+	"tls":    {{0x16, 0x03}}, // a handshake record, RFC 8446 5.1
+	"http":   {[]byte("HTTP/1.")},
+}
+
+// hears is the control: the login opens, and its greeting is heard.
+func hears(ctx context.Context, door *dut.Door, _ string, listen func(context.Context, *dut.Door, string) (dut.Answer, error)) (dut.Answer, error) {
+	kind := door.Protocol()
+	if door.Decl().TLS {
+		kind = "tls"
+	} else if kind != "ssh" && kind != "telnet" {
+		kind = "http"
+	}
+	var last dut.Answer
+	for _, g := range greetings[kind] {
+		a, err := listen(ctx, door, string(g))
+		if err != nil || a.Kind == verdict.Accepted {
+			return a, err
+		}
+		last = a
+	}
+	last.Detail = "the ear on the wire does not hear the protocol's own greeting: " + last.Detail
+	return last, nil
+}
+
+// heard gives Accepted when the text was among the bytes in any encoding,
+// Refused when it was not, and the login's own answer when that did not open:
+// then nothing was sent that could have been heard.
+func heard(ear *tap.Dialer, login dut.Answer, text string) dut.Answer {
+	if login.Kind != verdict.Accepted {
+		return dut.Answer{Kind: verdict.Incompatible, Detail: "the owner did not get in, so nothing was to be heard: " + login.Detail, Raw: login.Raw}
+	}
+	total := 0
+	for _, r := range ear.Records() {
+		sent, received, cut := r.Bytes()
+		total += len(sent) + len(received)
+		for _, enc := range escape.Encodings(text) {
+			for _, stream := range [][]byte{sent, received} {
+				if bytes.Contains(stream, enc.Bytes) {
+					return dut.Answer{Kind: verdict.Accepted, Detail: "heard on the wire, as " + enc.Name}
+				}
+			}
+		}
+		if cut {
+			return dut.Answer{Kind: verdict.Silent, Detail: "more went over the wire than was kept"}
+		}
+	}
+	if total == 0 {
+		return dut.Answer{Kind: verdict.Silent, Detail: "nothing was heard on the wire at all"}
+	}
+	return dut.Answer{Kind: verdict.Refused, Detail: fmt.Sprintf("not among %d bytes on the wire", total), Took: login.Took}
+}
+
+// clear tries the same login in clear on another port. A port that is closed,
+// or that answers without taking the login, keeps the password off the wire.
+func clear(ctx context.Context, t *check.T, door *dut.Door, port int) (dut.Answer, error) {
+	a, err := t.Device().Variant(door.Name(), port, false).Try(ctx, owner(t, door))
+	if err != nil {
+		return a, err
+	}
+	switch a.Kind {
+	case verdict.Accepted, verdict.Restricted:
+		a.Detail = "the login is taken in clear: " + a.Detail
+	case verdict.Unreachable, verdict.Incompatible, verdict.Garbled:
+		a.Kind = verdict.Refused
+	}
+	return a, nil
+}
