@@ -28,6 +28,8 @@ const (
 	// DefaultSettle is the silence that stands for the end of the text where a
 	// pattern does not say.
 	DefaultSettle = 100 * time.Millisecond
+
+	closeWait = 5 * time.Second
 )
 
 // Options say how a console is recorded and spoken to. The zero value records
@@ -253,10 +255,19 @@ func (c *Console) shut() {
 }
 
 // Close closes the port, waits for its last byte, and writes what the
-// recordings still hold. It gives the first error of closing and recording.
+// recordings still hold. It gives the first error of closing and recording, and
+// a *wire.Fault where a port goes on reading for 5 s after it was closed.
 func (c *Console) Close() error {
 	c.stop()
 	c.shut()
-	<-c.done
+	t := time.NewTimer(closeWait)
+	defer t.Stop()
+	select {
+	case <-c.done:
+	case <-t.C:
+		err := &wire.Fault{Part: c.opts.Part, Op: "close the console", Err: fmt.Errorf("a read does not end within %s", closeWait)}
+		c.text.finish(err)
+		return err
+	}
 	return errors.Join(c.closeErr, c.RecordErr())
 }

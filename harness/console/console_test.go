@@ -192,6 +192,32 @@ func TestEndOfThePort(t *testing.T) {
 	})
 }
 
+// deafPort goes on reading when it is closed.
+type deafPort struct {
+	*fakePort
+	end chan struct{}
+}
+
+func (d deafPort) Read([]byte) (int, error) {
+	<-d.end
+	return 0, io.EOF
+}
+
+func TestCloseDoesNotWaitForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		port := deafPort{newFakePort(), make(chan struct{})}
+		c := Open(t.Context(), port, Options{Part: "console.main"})
+		err := c.Close()
+		_, ok := wire.AsFault(err)
+		require.True(t, ok)
+		assert.ErrorContains(t, err, "does not end within 5s")
+		_, err = c.Expect(t.Context(), 0, expect.MustText("x"))
+		require.Error(t, err, "who waits is told")
+		close(port.end)
+		<-c.Done()
+	})
+}
+
 func TestQuiet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, port := open(t, Options{})
@@ -286,7 +312,7 @@ func TestEcho(t *testing.T) {
 func TestWindowAndSpill(t *testing.T) {
 	raw, err := os.Create(filepath.Join(t.TempDir(), "raw"))
 	require.NoError(t, err)
-	defer raw.Close()
+	defer func() { require.NoError(t, raw.Close()) }()
 	for name, w := range map[string]io.Writer{"with the recording": raw, "without": &bytes.Buffer{}} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -361,7 +387,7 @@ func TestCast(t *testing.T) {
 		require.NoError(t, json.Unmarshal([]byte(lines[0]), &head))
 		assert.InDelta(t, 2, head["version"], 0)
 		assert.Equal(t, "console main", head["title"])
-		var got []string
+		got := make([]string, 0, len(lines))
 		last := 0.0
 		for _, line := range lines[1:] {
 			var e []any

@@ -23,7 +23,7 @@ const (
 	// mergeSpan how long one stamp may reach: the resolution of times.
 	merge     = time.Millisecond
 	mergeSpan = 5 * time.Millisecond
-	maxStamps = 1 << 17
+	maxStamps = 1 << 16
 )
 
 // stamp says when the bytes from off on came, until the next stamp's.
@@ -158,14 +158,14 @@ func (t *transcript) stampAt(c Cursor) int {
 }
 
 // silence gives the end, the time since the last byte or, if that is shorter,
-// since a moment, and why nothing more can come.
-func (t *transcript) silence(since time.Time) (end Cursor, quiet time.Duration, over error, news <-chan struct{}) {
+// since a moment, and why nothing more can come, if so.
+func (t *transcript) silence(since time.Time) (end Cursor, quiet time.Duration, news <-chan struct{}, over error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if n := len(t.stamps); n > 0 && t.stamps[n-1].last.After(since) {
 		since = t.stamps[n-1].last
 	}
-	return t.end, time.Since(since), t.over, t.news
+	return t.end, time.Since(since), t.news, t.over
 }
 
 // copyUnlock fills p with the bytes from from on, which must be there. It is

@@ -145,7 +145,7 @@ func (c *Console) Quiet(ctx context.Context, d time.Duration) (Cursor, error) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	for {
-		at, quiet, over, news := c.text.silence(began)
+		at, quiet, news, over := c.text.silence(began)
 		if quiet >= d {
 			return at, nil
 		}

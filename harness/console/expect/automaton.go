@@ -5,9 +5,13 @@ import (
 	"regexp/syntax"
 )
 
-// maxStates bounds the states that are kept. When there are more, all are
-// forgotten and made anew, so that a hostile stream costs time and not memory.
-const maxStates = 2000
+// What bounds the states that are kept: their number, and the ways between them
+// in all. When there are more, all are forgotten and made anew, so that a hostile
+// stream costs time and not memory.
+const (
+	maxStates = 2000
+	maxWays   = 1 << 19
+)
 
 // state is a set of threads of the program, best first. Its items are
 // instructions that wait for a character, assertions that wait to know the next
@@ -38,10 +42,11 @@ type automaton struct {
 	list  []uint32
 	full  []uint32
 	key   []byte
+	room  int // states that may be kept
 }
 
 func newAutomaton(p *program) *automaton {
-	a := &automaton{p: p, all: map[string]*state{}, mark: make([]uint32, len(p.prog.Inst))}
+	a := &automaton{p: p, all: map[string]*state{}, mark: make([]uint32, len(p.prog.Inst)), room: max(16, min(maxStates, maxWays/len(p.bounds)))}
 	a.reset()
 	before := p.lookBehind(endOfText)
 	a.list, _ = a.add(a.list, uint32(p.prog.Start), before) //nolint:gosec // an index into a slice
@@ -156,7 +161,7 @@ func (a *automaton) step(s *state, k uint16) *state {
 	if !seen && !ended {
 		a.list, _ = a.add(a.list, uint32(a.p.prog.Start), before) //nolint:gosec // an index into a slice
 	}
-	if len(a.all) >= maxStates {
+	if len(a.all) >= a.room {
 		a.forget(s)
 	}
 	next := a.intern(before, seen, late, idle)
@@ -168,10 +173,10 @@ func (a *automaton) step(s *state, k uint16) *state {
 // stream goes by, in an idle state, it makes the others too, to know which
 // character alone matters there.
 func (a *automaton) explore(s *state, k uint16) *state {
-	if s.idle && !s.special && len(a.all)+len(s.next) < maxStates {
+	if s.idle && !s.special && len(a.all)+len(s.next) < a.room {
 		for other := range s.next {
 			if s.next[other] == nil {
-				a.step(s, uint16(other)) //nolint:gosec // an index into a slice
+				a.step(s, uint16(other))
 			}
 		}
 		a.outline(s)

@@ -82,7 +82,7 @@ func TestEverySplitAgreesWithRegexp(t *testing.T) {
 
 func FuzzAgreesWithRegexp(f *testing.F) {
 	for i, text := range oracleTexts {
-		f.Add(oracleExprs[i%len(oracleExprs)], text, uint64(i*2654435761))
+		f.Add(oracleExprs[i%len(oracleExprs)], text, uint64(i)*2654435761)
 	}
 	f.Fuzz(func(t *testing.T, expr, text string, seed uint64) {
 		if len(expr) > 40 || len(text) > 2000 {
@@ -260,7 +260,13 @@ func TestBadPatterns(t *testing.T) {
 		}
 		require.ErrorContains(t, err, want, expr)
 	}
-	_, err := Text("")
+	var many strings.Builder
+	for r := rune(0x4e00); r < 0x4e00+20_000; r += 2 {
+		many.WriteRune(r)
+	}
+	_, err := Regexp("[" + many.String() + "]")
+	require.ErrorContains(t, err, "classes of characters")
+	_, err = Text("")
 	require.ErrorIs(t, err, ErrEmpty)
 	_, err = Text("\xff")
 	require.ErrorContains(t, err, "UTF-8")
@@ -284,6 +290,13 @@ func TestStatesAreBounded(t *testing.T) {
 	assert.LessOrEqual(t, len(s.matchers[0].a.all), maxStates+1)
 	m := s.Resolve(hit, []byte(text[hit.From:hit.Upto]))
 	assert.Equal(t, regexp.MustCompile(`a[ab]{20}c`).FindStringIndex(text), []int{int(m.From), int(m.To)})
+}
+
+// TestManyClasses runs an expression that tells the whole of Unicode apart.
+func TestManyClasses(t *testing.T) {
+	expr := `(?:\p{Lu}\p{Ll}+ ){2}\p{Nd}`
+	text := strings.Repeat("ab Ünï Çöde x ", 2000) + "Ünï Çöde ٣"
+	agree(t, MustRegexp(expr).Raw(), regexp.MustCompile(expr), text, cutsOf(text, 3))
 }
 
 func BenchmarkFeed(b *testing.B) {

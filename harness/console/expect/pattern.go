@@ -42,9 +42,12 @@ import (
 	"unicode/utf8"
 )
 
-// maxProgram bounds a compiled pattern, in instructions. A profile is a foreign
-// file, and x{1000}{1000} is a short line in it.
-const maxProgram = 10_000
+// The bounds of a compiled pattern. A profile is a foreign file, and a short line
+// in it can stand for a large program.
+const (
+	maxProgram = 10_000 // instructions
+	maxClasses = 10_000 // of characters that the program tells apart
+)
 
 // ErrEmpty says that a pattern matches the empty text, and so everywhere.
 var ErrEmpty = errors.New("the pattern matches the empty text")

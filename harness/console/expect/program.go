@@ -34,6 +34,9 @@ func compile(tree *syntax.Regexp) (*program, error) {
 	}
 	p := &program{prog: prog, names: names}
 	p.classify()
+	if len(p.bounds) > maxClasses {
+		return nil, fmt.Errorf("too large: it tells %d classes of characters apart, at most %d", len(p.bounds), maxClasses)
+	}
 	if p.matchesEmpty() {
 		return nil, ErrEmpty
 	}
@@ -67,7 +70,7 @@ func (p *program) classify() {
 		if len(in.Rune) == 1 {
 			r := in.Rune[0]
 			add(r, r)
-			if syntax.Flags(in.Arg)&syntax.FoldCase != 0 {
+			if syntax.Flags(in.Arg)&syntax.FoldCase != 0 { //nolint:gosec // set by the parser from Flags
 				for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
 					add(f, f)
 				}
@@ -91,7 +94,7 @@ func (p *program) classify() {
 const utf8First rune = 0x80
 
 func (p *program) search(r rune) uint16 {
-	return uint16(sort.Search(len(p.bounds), func(i int) bool { return p.bounds[i] > r }) - 1) //nolint:gosec // bounded by maxProgram and the size of Unicode's tables
+	return uint16(sort.Search(len(p.bounds), func(i int) bool { return p.bounds[i] > r }) - 1) //nolint:gosec // bounded by maxClasses, which compile asks for
 }
 
 func (p *program) class(r rune) uint16 {

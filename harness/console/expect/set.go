@@ -1,7 +1,7 @@
 package expect
 
 import (
-	"sort"
+	"slices"
 	"time"
 )
 
@@ -10,6 +10,7 @@ type Set struct {
 	patterns []Pattern
 	matchers []*matcher // nil for a pattern that is not Valid
 	settle   time.Duration
+	quiets   []time.Duration // that can decide, shortest first
 	view     View
 	off      int64
 }
@@ -50,8 +51,13 @@ func NewSet(from int64, settle time.Duration, patterns ...Pattern) *Set {
 	for i, p := range patterns {
 		if p.Valid() {
 			s.matchers[i] = newMatcher(p.prog, from, p.forbid)
+			if q := s.quietOf(i); q > 0 {
+				s.quiets = append(s.quiets, q)
+			}
 		}
 	}
+	slices.Sort(s.quiets)
+	s.quiets = slices.Compact(s.quiets)
 	return s
 }
 
@@ -83,7 +89,7 @@ func (s *Set) Feed(chunk []byte) (Hit, bool) {
 // Quiet says that nothing has come for d. It may be called again with a longer
 // d in the same silence.
 func (s *Set) Quiet(d time.Duration) (Hit, bool) {
-	for _, q := range s.quiets() {
+	for _, q := range s.quiets {
 		if q > d {
 			break
 		}
@@ -110,7 +116,7 @@ func (s *Set) End() (Hit, bool) {
 // NextQuiet gives the shortest silence longer than d that can decide, 0 where
 // there is none.
 func (s *Set) NextQuiet(d time.Duration) time.Duration {
-	for _, q := range s.quiets() {
+	for _, q := range s.quiets {
 		if q > d {
 			return q
 		}
@@ -123,17 +129,6 @@ func (s *Set) quietOf(i int) time.Duration {
 		return q
 	}
 	return s.settle
-}
-
-func (s *Set) quiets() []time.Duration {
-	var all []time.Duration
-	for i, m := range s.matchers {
-		if m != nil && s.quietOf(i) > 0 {
-			all = append(all, s.quietOf(i))
-		}
-	}
-	sort.Slice(all, func(i, j int) bool { return all[i] < all[j] })
-	return all
 }
 
 // best chooses among the patterns that are decided.
