@@ -192,6 +192,30 @@ func TestEndOfThePort(t *testing.T) {
 	})
 }
 
+// floodPort has always more to read.
+type floodPort struct{ *fakePort }
+
+func (f floodPort) Read(p []byte) (int, error) {
+	select {
+	case <-f.closed:
+		return 0, io.EOF
+	default:
+		return copy(p, strings.Repeat("flood ", 1000)), nil
+	}
+}
+
+func TestFloodDoesNotOutrunTheDeadline(t *testing.T) {
+	c := Open(t.Context(), floodPort{newFakePort()}, Options{Part: "console.main", Window: 1})
+	began := time.Now()
+	_, err := c.Expect(within(t, 50*time.Millisecond), c.Mark(), expect.MustText("login: "))
+	require.Error(t, err)
+	if !errors.Is(err, ErrForgotten) { // the flood can outrun the reader, too
+		require.ErrorIs(t, err, ErrTimeout)
+	}
+	assert.Less(t, time.Since(began), 5*time.Second)
+	require.NoError(t, c.Close())
+}
+
 // deafPort goes on reading when it is closed.
 type deafPort struct {
 	*fakePort

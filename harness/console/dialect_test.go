@@ -29,6 +29,7 @@ type fakeLogin struct {
 	hold     time.Duration // before a refusal
 	passless bool
 	asked    func() // after the password prompt
+	fake     string // the answer to each password, and then silence
 }
 
 func newFakeLogin(port *fakePort) *fakeLogin {
@@ -79,6 +80,9 @@ func (f *fakeLogin) line(line string) {
 		ok := f.user == "root" && line == "right"
 		answer := func() {
 			switch {
+			case f.fake != "":
+				f.port.say(f.fake)
+				f.mute = true
 			case f.locked:
 				f.port.say("Account temporarily locked.\r\n")
 				f.prompt("\r\nvg login: ")
@@ -145,6 +149,7 @@ func TestLogin(t *testing.T) {
 		{"silent", func(f *fakeLogin) { f.mute = true }, right, Nothing, false, nil, 31 * time.Second},
 		{"kernel over the prompt", func(f *fakeLogin) { f.noise = "[    1.5] usb 1-1: new device\r\n" }, right, LoggedIn, true, []string{"root:right"}, 7 * time.Second},
 		{"motd like a prompt", func(f *fakeLogin) { f.motd = "vg# 1 device\r\nvg login: is here\r\n" }, right, LoggedIn, true, []string{"root:right"}, time.Second},
+		{"motd that stops like a prompt", func(f *fakeLogin) { f.fake = "\r\nvg# " }, wrong, Unclear, true, []string{"root:wrong"}, 31 * time.Second},
 		{"motd of a lock", func(f *fakeLogin) { f.motd = "3 accounts are locked\r\n" }, right, LoggedIn, true, []string{"root:right"}, time.Second},
 		{"left at the password", func(f *fakeLogin) {
 			f.stage, f.user = "password", "admin"

@@ -170,6 +170,18 @@ func TestDecidedAsSoonAsCanBe(t *testing.T) {
 	}
 }
 
+func TestForbiddenAtTheEndOfALine(t *testing.T) {
+	// The line's end is known by the byte behind it; the second line could
+	// still make the match longer.
+	p := MustRegexp(`(?m)(?:^root$\n?)+`).Forbidden()
+	s := NewSet(0, 0, p)
+	_, ok := s.Feed([]byte("root"))
+	require.False(t, ok)
+	hit, ok := s.Feed([]byte("\n"))
+	require.True(t, ok)
+	assert.Equal(t, "root", string(s.Resolve(hit, []byte("root\n")).Text))
+}
+
 func TestPrompt(t *testing.T) {
 	login := MustText("login: ").Prompt(200 * time.Millisecond)
 	feed := func(parts ...string) (Match, bool) {

@@ -15,7 +15,6 @@ type matcher struct {
 	base   int64
 	before rune
 
-	end  int64 // end of the best match so far, where one was seen
 	upto int64 // end of what has been looked at
 
 	carry    [utf8.UTFMax]byte // the beginning of a character
@@ -73,7 +72,7 @@ func (m *matcher) feed(run []byte, off int64) bool {
 				m.base, m.before = off+int64(i), st.before
 			}
 			st = next
-			if st.special && m.note(st, off+int64(i), off+int64(i+width)) {
+			if st.special && m.note(st, off+int64(i+width)) {
 				m.st = st
 				return true
 			}
@@ -112,25 +111,13 @@ func (m *matcher) walk(r rune, at, past int64) bool {
 	}
 	m.st = next
 	m.upto = past
-	return next.special && m.note(next, at, past)
+	return next.special && m.note(next, past)
 }
 
-// note keeps what a special state says, and tells whether that decides.
-func (m *matcher) note(st *state, at, past int64) bool {
+// note looks at a special state, and tells whether it decides.
+func (m *matcher) note(st *state, past int64) bool {
 	m.upto = past
-	if st.late {
-		m.end = at
-		if m.first {
-			return true
-		}
-	}
-	if st.ends {
-		m.end = past
-		if m.first {
-			return true
-		}
-	}
-	return st.final
+	return st.final || m.first && (st.late || st.ends)
 }
 
 // peek says whether the text holds a match if it ends here. It changes nothing
@@ -142,11 +129,7 @@ func (m *matcher) peek() bool {
 			return true
 		}
 	}
-	if m.a.resolve(m.st, endOfText) {
-		m.end = m.upto
-		return true
-	}
-	if m.st.seen {
+	if m.a.resolve(m.st, endOfText) || m.st.seen {
 		return true
 	}
 	*m = was
