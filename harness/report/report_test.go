@@ -151,7 +151,7 @@ func TestGolden(t *testing.T) {
 	for _, f := range []string{report.JUnit, report.HTML, report.Markdown, report.JSON, "terminal.txt"} {
 		got, golden := read(t, out, f), filepath.Join(dir, f)
 		if *update {
-			require.NoError(t, os.WriteFile(golden, []byte(got), 0o600))
+			require.NoError(t, os.WriteFile(golden, []byte(got), 0o644)) //nolint:gosec // golden files are for everybody
 		}
 		assert.True(t, got == read(t, dir, f), "%s differs from %s; if that is meant, write it anew with -update", f, golden)
 	}

@@ -105,6 +105,11 @@ func newView(res, before *journal.Result) *view {
 	for _, t := range res.Trouble {
 		v.Why = append(v.Why, show(t.String()))
 	}
+	for i := range res.Cases {
+		if c := &res.Cases[i]; len(v.Why) == 0 && diff.Bad(res.Worst) && c.Verdict() == res.Worst {
+			v.Why = append(v.Why, show(c.ID)+": "+why(c.Judgement))
+		}
+	}
 	for _, t := range []struct {
 		v    verdict.Verdict
 		word string

@@ -48,7 +48,7 @@ func (e *encoder) properties(ps []property) {
 	e.raw("\n<properties>")
 	for _, p := range ps {
 		if p.value != "" {
-			e.raw("\n" + `<property name="` + attr(p.name) + `" value="` + attr(p.value) + `"/>`)
+			e.raw("\n" + `<property name="` + attr(p.name) + `" value="` + attr(strings.ReplaceAll(clip(p.value, 4*maxLine), "\n", " ")) + `"/>`)
 		}
 	}
 	e.raw("\n</properties>\n")

@@ -52,10 +52,12 @@ type Options struct {
 
 // Limits, in bytes, of the text that one case may carry: Jenkins cuts a
 // failing case's output at 100,000 characters and a passing one's at 1,000.
-// maxFile bounds the text of all cases, since consumers refuse large files.
+// maxLine is for what is read in one line, a message or a property. maxFile
+// bounds the text of all cases, since consumers refuse large files.
 const (
 	maxBad  = 90_000
 	maxGood = 1_000
+	maxLine = 400
 	maxFile = 16 << 20
 )
 
@@ -299,7 +301,7 @@ func (r *renderer) outcome(t *testcase) {
 		if t.c != nil && t.c.Waiver != nil {
 			word = "waived: "
 		}
-		r.element("skipped", word+t.j.Detail, "message", word+message)
+		r.element("skipped", clip(word+t.j.Detail, maxBad), "message", word+message)
 	case verdict.Fail:
 		r.element("failure", r.why(t), "message", message, "type", kind)
 	default:
@@ -333,7 +335,7 @@ func (r *renderer) why(t *testcase) string {
 		b.WriteString("\n" + l)
 	}
 	if t.c == nil {
-		return b.String()
+		return clip(b.String(), maxBad)
 	}
 	for i := range t.c.Claims {
 		cl := &t.c.Claims[i]
@@ -351,7 +353,7 @@ func (r *renderer) why(t *testcase) string {
 	if cmd := r.res.Rerun(t.name); cmd != "" {
 		fmt.Fprintf(&b, "\nrun it again: %s", cmd)
 	}
-	return cut(b.String(), maxBad)
+	return clip(b.String(), maxBad)
 }
 
 // caseOutput is a case's system-out, as XML: its claims, and what the console
@@ -374,18 +376,18 @@ func (r *renderer) caseOutput(t *testcase) string {
 			fmt.Fprintf(&b, "  probes: %d planned, %d tried, %d effective: %s\n", p.Planned, p.Tried, p.Effective, journal.KindsText(p.Kinds))
 		}
 	}
-	text := cut(b.String(), limit)
-	limit -= len(text)
-	out := prose(text)
+	out := clip(b.String(), limit)
 	for i := range c.Excerpts {
 		x := &c.Excerpts[i]
-		out += prose(fmt.Sprintf("--- %s, bytes %d to %d\n", x.Source, x.Offset, x.Offset+x.Length))
-		raw := cut(shown.Excerpt(x.Text), max(limit, 0))
-		limit -= len(raw)
-		out += escape.XMLText(raw) + "\n"
+		if len(out) >= limit {
+			out += fmt.Sprintf("--- %d further excerpts left out, see the evidence\n", len(c.Excerpts)-i)
+			break
+		}
+		out += clip(fmt.Sprintf("--- %s, bytes %d to %d\n", x.Source, x.Offset, x.Offset+x.Length), maxLine)
+		out += cut(escape.Visible(shown.Excerpt(x.Text)), max(limit-len(out), maxLine)) + "\n"
 	}
 	r.left -= len(out)
-	return out
+	return prose(out)
 }
 
 // attachments gives the lines by which CI systems find a case's evidence. They
@@ -437,11 +439,12 @@ func evidence(c *journal.Case) []string {
 
 func firstLine(s string) string {
 	s, _, _ = strings.Cut(strings.TrimSpace(s), "\n")
-	if len(s) > 400 {
-		return strings.ReplaceAll(cut(s, 400), "\n", " ")
-	}
-	return s
+	return strings.ReplaceAll(clip(s, maxLine), "\n", " ")
 }
+
+// clip makes a text visible and then cuts it, so that what grows by escaping
+// stays within its limit too.
+func clip(s string, limit int) string { return cut(shown.Prose(escape.Visible(s)), limit) }
 
 // cut keeps the head and the tail of a text that is too long.
 func cut(s string, limit int) string {

@@ -57,7 +57,7 @@ func (p *printer) details(res *journal.Result, c *journal.Case) {
 			}
 		}
 	}
-	p.field("again", p.clean(res.Rerun(c.ID)))
+	p.field("again", p.safe(res.Rerun(c.ID)))
 	p.print("\n")
 }
 

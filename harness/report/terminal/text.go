@@ -27,6 +27,9 @@ var words = map[verdict.Verdict]string{
 	verdict.Pass: "pass", verdict.Fail: "FAIL", verdict.Error: "ERROR", verdict.Inconclusive: "UNCLEAR", verdict.NotApplicable: "n/a", verdict.None: "open",
 }
 
+// maxText is how much of one text is shown, in characters; the report has all.
+const maxText = 400
+
 // column is where ids begin, so that they stand below one another.
 const column = 9
 
@@ -49,9 +52,19 @@ func (p *printer) print(s string) {
 // printf writes one line; the arguments have been cleaned.
 func (p *printer) printf(format string, args ...any) { p.print(fmt.Sprintf(format, args...) + "\n") }
 
-// clean makes foreign text fit for a line of the terminal.
+// clean makes foreign text fit for a line of the terminal. Nothing that is
+// shown there needs to be longer than maxText.
 func (p *printer) clean(s string) string {
 	s = strings.Join(strings.Fields(s), " ")
+	if r := []rune(s); len(r) > maxText {
+		s = string(r[:maxText]) + " …"
+	}
+	return p.safe(s)
+}
+
+// safe escapes and leaves all else as it is: for a command, in which a space
+// or the end may matter.
+func (p *printer) safe(s string) string {
 	if p.o.CI {
 		return shown.Prose(escape.CILog(s))
 	}
