@@ -1,0 +1,311 @@
+// Package uart tries logins on the DUT's serial console. There is one console:
+// tries take turns on it, and each leaves it as it found it.
+package uart
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"rigor/harness/console"
+	"rigor/harness/console/expect"
+	"rigor/harness/login"
+	"rigor/harness/verdict"
+)
+
+// Config is the console, how it asks, and what proves access.
+type Config struct {
+	Console console.Talker
+	Dialect console.Login // the prompts for user and shell are needed
+	Timeout time.Duration // of one try; login.DefaultTimeout where it is 0
+
+	// Shell is how commands are run. Its prompt is the dialect's where it has
+	// none.
+	Shell console.Shell
+	// Command and Proof declare the protected resource: what the command
+	// prints has to match. Without them a POSIX shell has to run a command of
+	// ours, and of a plain one the prompt has to come again.
+	Command string
+	Proof   *regexp.Regexp
+
+	Texts login.Texts // the maker's words, asked before the built-in ones
+}
+
+// Prober makes tries on one console.
+type Prober struct {
+	cfg   Config
+	texts login.Texts
+	turn  chan struct{} // has a token when nobody is at the console
+	left  bool          // a session of ours could not be ended; guarded by turn
+}
+
+// ErrBusy says that a session of ours is open on the console.
+var ErrBusy = errors.New("a session is open on the console")
+
+// New checks the configuration.
+func New(cfg Config) (*Prober, error) {
+	switch {
+	case cfg.Console == nil:
+		return nil, fmt.Errorf("uart: no console: %w", login.ErrConfig)
+	case !cfg.Dialect.User.Valid() || !cfg.Dialect.Shell.Valid():
+		return nil, fmt.Errorf("uart: the prompts for user and shell are not declared: %w", login.ErrConfig)
+	case (cfg.Command == "") != (cfg.Proof == nil):
+		return nil, fmt.Errorf("uart: a proof needs a command and a pattern: %w", login.ErrConfig)
+	}
+	if !cfg.Shell.Prompt.Valid() {
+		cfg.Shell.Prompt = cfg.Dialect.Shell
+	}
+	cfg.Timeout = cmp.Or(cfg.Timeout, login.DefaultTimeout)
+	p := &Prober{cfg: cfg, texts: login.DefaultTexts().With(cfg.Texts), turn: make(chan struct{}, 1)}
+	p.turn <- struct{}{}
+	return p, nil
+}
+
+// Try makes one attempt with one credential, and ends the session that it
+// opened.
+func (p *Prober) Try(ctx context.Context, c login.Credential) (login.Outcome, error) {
+	access, o, err := p.Open(ctx, c)
+	if access != nil {
+		_ = access.(*session).close(ctx) // noted in p.left: the next try sees to it
+	}
+	return o, err
+}
+
+// Open logs in and stays: nobody else tries until the session is closed. Only
+// an Accepted outcome has an Access.
+func (p *Prober) Open(ctx context.Context, c login.Credential) (login.Access, login.Outcome, error) {
+	begun := time.Now()
+	var o login.Outcome
+	if strings.ContainsFunc(c.User+c.Password, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		o.Set(verdict.Incompatible, "a credential with control characters cannot be typed")
+		return nil, o, nil
+	}
+	win, cancel := login.Window(ctx, p.cfg.Timeout)
+	defer cancel()
+	select {
+	case <-p.turn:
+	case <-win.Done():
+		if ctx.Err() != nil {
+			return nil, o, fmt.Errorf("%s: wait for the console: %w", p.cfg.Console.Part(), context.Cause(ctx))
+		}
+		return nil, o, fmt.Errorf("%s: waited %s: %w: %w", p.cfg.Console.Part(), p.cfg.Timeout, ErrBusy, login.ErrConfig)
+	}
+	from := p.cfg.Console.Mark()
+	s := &session{p: p, secret: c.Password, after: context.WithoutCancel(ctx)}
+	err := p.attempt(win, c, s, &o)
+	o.Evidence = s.evidence(from)
+	o.Took = time.Since(begun)
+	if err != nil {
+		p.turn <- struct{}{}
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		return nil, o, fmt.Errorf("%s: %s: %w", p.cfg.Console.Part(), c, err)
+	}
+	if o.Kind != verdict.Accepted {
+		p.turn <- struct{}{}
+		return nil, o, nil
+	}
+	return s, o, nil
+}
+
+func (p *Prober) attempt(win context.Context, c login.Credential, s *session, o *login.Outcome) error {
+	if p.left {
+		// A shell that we left open would be taken for one that is open to all.
+		if err := p.cfg.Dialect.LogOut(win, p.cfg.Console); err != nil {
+			if !errors.Is(err, console.ErrTimeout) && win.Err() == nil {
+				return err
+			}
+			o.Set(verdict.Unproven, "the session before could not be ended")
+			return nil
+		}
+		p.left = false
+	}
+	got, err := p.cfg.Dialect.Try(win, p.cfg.Console, console.Identity{
+		User: c.User, Password: c.Password, NoUser: c.NoUser, NoPassword: c.NoPassword,
+	})
+	if err != nil {
+		return err
+	}
+	o.Sent = got.Offered
+	o.Fact(login.FactMethod, method(got))
+	raw, err := p.cfg.Console.Excerpt(got.From, got.To)
+	if err != nil {
+		return err
+	}
+	said := expect.Plain(raw)
+	kind, words := p.texts.Read(said, nil)
+	switch got.Reply {
+	case console.LoggedIn, console.StoodOpen:
+		if kind == verdict.Restricted && got.Reply == console.LoggedIn {
+			o.Set(kind, "the DUT said %q", words)
+			p.left = true // whatever it is that we were let into
+			return nil
+		}
+		return s.prove(win, got.Reply == console.StoodOpen, o)
+	case console.IsLocked:
+		o.Set(verdict.LockedOut, "the DUT said %q", got.Words)
+	case console.IsThrottled:
+		o.Set(verdict.Throttled, "the DUT said %q", got.Words)
+	case console.MustSet:
+		o.Set(verdict.Restricted, "the DUT said %q", got.Words)
+	case console.Nothing:
+		o.Set(verdict.Silent, "not a byte came")
+	case console.Again:
+		o.Set(verdict.Refused, "the DUT asks for a login")
+		if kind == verdict.LockedOut || kind == verdict.Throttled || kind == verdict.Restricted {
+			o.Set(kind, "the DUT said %q", words)
+		}
+	default:
+		o.Set(verdict.Garbled, "no prompt that is declared came: %s", login.Tail(said, 120))
+		if kind != "" && got.Offered {
+			o.Set(kind, "the DUT said %q", words)
+		}
+	}
+	switch o.Kind {
+	case verdict.LockedOut, verdict.Throttled:
+		o.RetryAfter = login.Wait(said)
+	case verdict.Restricted:
+		// Out of the dialogue for a new password, which is not ours to set.
+		abort := p.cfg.Dialect.Abort
+		if len(abort) == 0 {
+			abort = []byte("\x03")
+		}
+		if _, err := p.cfg.Console.Send(win, abort); err != nil && win.Err() == nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func method(o console.Outcome) string {
+	switch {
+	case o.Reply == console.StoodOpen:
+		return "none"
+	case o.Asked:
+		return "user and password"
+	}
+	return "user alone"
+}
+
+// session is a shell on the console.
+type session struct {
+	p      *Prober
+	secret string
+	after  context.Context // for Close, which has none: outlives the one of Open
+	closed bool
+}
+
+// prove asks the shell for the protected resource.
+func (s *session) prove(ctx context.Context, stood bool, o *login.Outcome) error {
+	cfg := &s.p.cfg
+	how := ""
+	if stood {
+		o.Fact(login.FactOpen, "yes")
+		how = ", and nothing was asked for"
+	}
+	if cfg.Command == "" && cfg.Shell.Plain {
+		// The dialect has seen the prompt come again where it logged in itself.
+		if _, err := console.Confirm(ctx, cfg.Console, cfg.Shell.Prompt); err != nil {
+			return s.unproven(ctx, o, err)
+		}
+		o.Fact(login.FactProof, "prompt")
+		o.Set(verdict.Accepted, "the prompt answers%s", how)
+		return nil
+	}
+	command := cmp.Or(cfg.Command, ":")
+	got, err := cfg.Shell.Run(ctx, cfg.Console, command)
+	if err != nil && !errors.Is(err, console.ErrNoStatus) {
+		return s.unproven(ctx, o, err)
+	}
+	if cfg.Proof != nil && !cfg.Proof.Match(got.Output) {
+		s.p.left = true
+		o.Set(verdict.Unproven, "a shell came, but the protected resource did not: %s", login.Tail(got.Output, 120))
+		return nil
+	}
+	o.Fact(login.FactProof, "shell")
+	o.Set(verdict.Accepted, "a shell ran a command%s", how)
+	return nil
+}
+
+func (s *session) unproven(ctx context.Context, o *login.Outcome, err error) error {
+	if !errors.Is(err, console.ErrTimeout) && ctx.Err() == nil {
+		return err
+	}
+	s.p.left = true
+	o.Set(verdict.Unproven, "a prompt came, but no command of ours ran")
+	return nil
+}
+
+// evidence gives what the DUT said from a cursor on. A console that echoes a
+// password has leaked it already; it goes no further.
+func (s *session) evidence(from console.Cursor) []byte {
+	raw, err := s.p.cfg.Console.Since(from)
+	if err != nil {
+		return nil // the transcript has it
+	}
+	if len(s.secret) > 3 {
+		raw = bytes.ReplaceAll(raw, []byte(s.secret), []byte("[kept out]"))
+	}
+	return login.Cut(raw)
+}
+
+// Proof asks the shell for the protected resource again.
+func (s *session) Proof(ctx context.Context) (login.Outcome, error) {
+	begun := time.Now()
+	win, cancel := login.Window(ctx, s.p.cfg.Timeout)
+	defer cancel()
+	from := s.p.cfg.Console.Mark()
+	o := login.Outcome{Sent: true}
+	err := s.prove(win, false, &o)
+	o.Evidence, o.Took = s.evidence(from), time.Since(begun)
+	if err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		return o, fmt.Errorf("%s: %w", s.p.cfg.Console.Part(), err)
+	}
+	return o, nil
+}
+
+// Do runs a command line.
+func (s *session) Do(ctx context.Context, r login.Request) (login.Response, error) {
+	if r.Command == "" {
+		return login.Response{}, fmt.Errorf("uart: %w", login.ErrRequest)
+	}
+	win, cancel := login.Window(ctx, s.p.cfg.Timeout)
+	defer cancel()
+	got, err := s.p.cfg.Shell.Run(win, s.p.cfg.Console, r.Command)
+	if err != nil {
+		return login.Response{Status: -1}, fmt.Errorf("uart: %w", err)
+	}
+	return login.Response{Status: got.Status, Body: got.Output}, nil
+}
+
+// Close logs out and gives the console free. Where the DUT does not come back
+// to its login in time, the next try logs out first. It takes a try's time at
+// most, and ends with the console.
+func (s *session) Close() error {
+	return s.close(s.after)
+}
+
+func (s *session) close(ctx context.Context) error {
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	win, cancel := login.Window(ctx, s.p.cfg.Timeout)
+	defer cancel()
+	err := s.p.cfg.Dialect.LogOut(win, s.p.cfg.Console)
+	s.p.left = err != nil
+	s.p.turn <- struct{}{}
+	if err != nil {
+		return fmt.Errorf("uart: log out: %w", err)
+	}
+	return nil
+}
