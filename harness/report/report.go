@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"rigor/harness/journal"
 	"rigor/harness/report/html"
@@ -49,7 +50,7 @@ type Options struct {
 // Write makes all reports in dir, each whole or not at all. Before is the run
 // to compare with, or nil. Equal results and evidence give equal bytes.
 func Write(dir string, res, before *journal.Result, o Options) error {
-	for _, f := range []struct {
+	all := []struct {
 		name  string
 		write func(io.Writer) error
 	}{
@@ -57,10 +58,17 @@ func Write(dir string, res, before *journal.Result, o Options) error {
 		{HTML, func(w io.Writer) error { return html.Write(w, res, before) }},
 		{Markdown, func(w io.Writer) error { return markdown.Write(w, res, before) }},
 		{JSON, func(w io.Writer) error { return json.Write(w, res) }},
-	} {
-		if err := File(filepath.Join(dir, f.name), f.write); err != nil {
-			return err
-		}
+	}
+	// Side by side: all only read the result. One that cannot be written does
+	// not keep the others from being there.
+	errs := make([]error, len(all))
+	var wg sync.WaitGroup
+	for i, f := range all {
+		wg.Go(func() { errs[i] = File(filepath.Join(dir, f.name), f.write) })
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return err
 	}
 	sums, err := hashes(dir)
 	if err != nil {

@@ -3,6 +3,8 @@
 package json
 
 import (
+	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -43,9 +45,9 @@ type Run struct {
 	Losses   []Timed[journal.Lost]   `json:"losses,omitempty"`
 	Observed []journal.Observe       `json:"observed,omitempty"`
 	Clauses  []Clause                `json:"clauses"`
-	Cases    []Case                  `json:"cases"`
 	Left     []Left                  `json:"not_selected,omitempty"`
 	Files    []journal.Evidence      `json:"evidence"`
+	Cases    []Case                  `json:"cases"`
 }
 
 // Journal says what the result was read from.
@@ -118,19 +120,26 @@ type Left struct {
 
 // Of gives the document of a result.
 func Of(res *journal.Result) *Run {
+	r := headOf(res)
+	r.Files = nonNil(res.Files)
+	for i := range res.Cases {
+		r.Cases = append(r.Cases, caseOf(res, &res.Cases[i]))
+	}
+	return r
+}
+
+// headOf gives the document without its two long lists.
+func headOf(res *journal.Result) *Run {
 	r := &Run{Schema: Schema, Verdict: res.Worst, Exit: res.Exit, At: res.At.UTC(), TookUS: res.Took.Microseconds(), Planned: res.Planned,
 		Selected: len(res.Cases), Counts: map[verdict.Verdict]int{}, Start: res.Start, End: res.End, Signal: res.Signal,
 		Journal: Journal{res.Hash, res.Damage, res.Torn}, Trouble: nonNil(res.Trouble), Broken: res.Broken, Undone: res.Open, Doctor: res.Doctor, Units: res.Units,
-		States: timed(res.States), Faults: timed(res.Faults), Losses: timed(res.Losses), Observed: res.Observe, Files: nonNil(res.Files),
-		Clauses: []Clause{}, Cases: []Case{}}
+		States: timed(res.States), Faults: timed(res.Faults), Losses: timed(res.Losses), Observed: res.Observe,
+		Clauses: []Clause{}, Files: []journal.Evidence{}, Cases: []Case{}}
 	for _, v := range verdict.All {
 		r.Counts[v] = res.Counts[v]
 	}
 	for _, row := range cover.Rows(res) {
 		r.Clauses = append(r.Clauses, Clause{row.Clause, row.Word, row.Findings, row.Passed, row.Open, row.NotApplicable, row.Remains})
-	}
-	for i := range res.Cases {
-		r.Cases = append(r.Cases, caseOf(res, &res.Cases[i]))
 	}
 	for i := range res.Left {
 		r.Left = append(r.Left, Left{res.Left[i].ID, res.Left[i].Plan})
@@ -155,14 +164,57 @@ func caseOf(res *journal.Result, c *journal.Case) Case {
 	return out
 }
 
-// Write renders the document. Equal results give equal bytes.
+// Write renders the document, each case and each file of evidence on a line of
+// its own. Equal results give equal bytes.
 func Write(w io.Writer, res *journal.Result) error {
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", " ")
-	if err := enc.Encode(Of(res)); err != nil {
+	bw := bufio.NewWriterSize(w, 1<<16)
+	if err := write(bw, res); err != nil {
+		return fmt.Errorf("run.json: %w", err)
+	}
+	if err := bw.Flush(); err != nil {
 		return fmt.Errorf("run.json: %w", err)
 	}
 	return nil
+}
+
+// write streams the long lists, so that a long run is never in memory as text.
+func write(w *bufio.Writer, res *journal.Result) error {
+	const tail = `,"evidence":[],"cases":[]}`
+	head, err := json.Marshal(headOf(res))
+	if err != nil {
+		return err
+	}
+	if !bytes.HasSuffix(head, []byte(tail)) {
+		return fmt.Errorf("the lists do not stand at the end")
+	}
+	_, _ = w.Write(head[:len(head)-len(tail)])
+	if err := list(w, "evidence", len(res.Files), func(i int) any { return &res.Files[i] }); err != nil {
+		return err
+	}
+	if err := list(w, "cases", len(res.Cases), func(i int) any { return caseOf(res, &res.Cases[i]) }); err != nil {
+		return err
+	}
+	_, err = w.WriteString("}\n")
+	return err
+}
+
+func list(w *bufio.Writer, name string, n int, item func(i int) any) error {
+	_, _ = w.WriteString(",\n\"" + name + "\":[")
+	for i := range n {
+		data, err := json.Marshal(item(i))
+		if err != nil {
+			return err
+		}
+		if i > 0 {
+			_ = w.WriteByte(',')
+		}
+		_ = w.WriteByte('\n')
+		if _, err := w.Write(data); err != nil {
+			return err
+		}
+	}
+	_, err := w.WriteString("]")
+	return err
 }
 
 func timed[T any](in []journal.Timed[T]) []Timed[T] {
