@@ -72,6 +72,7 @@ func prober(t *testing.T, c console.Talker, change func(*uart.Config)) *uart.Pro
 
 // Busybox's login on a terminal, started again for each login, as a getty does.
 func TestBusyboxLogin(t *testing.T) {
+	t.Parallel()
 	busybox := peers.Need(t, "busybox", "busybox")
 	// Ctrl-C ends a login and not what starts the next one.
 	c := on(t, peers.WithAccounts(t, "sh", "-c", "trap : INT; while :; do "+busybox+" login; done")...)
@@ -130,6 +131,7 @@ printf 'Password: '; stty -echo; read p; stty echo; printf '\n'; ` + said + `; d
 }
 
 func TestAnswers(t *testing.T) {
+	t.Parallel()
 	cred := login.Credential{User: "admin", Password: "p4ssw0rd-x"}
 	for _, tc := range []struct {
 		name string
@@ -163,6 +165,7 @@ func TestAnswers(t *testing.T) {
 }
 
 func TestSilent(t *testing.T) {
+	t.Parallel()
 	dut, rig, err := pty.Open()
 	require.NoError(t, err)
 	_, err = term.MakeRaw(int(rig.Fd())) // nobody echoes
@@ -179,6 +182,7 @@ func TestSilent(t *testing.T) {
 
 // A session that could not be ended is not taken for an open console.
 func TestLeftSession(t *testing.T) {
+	t.Parallel()
 	c := on(t, "sh", "-c", "stty -echo; PS1='~ # ' exec sh -i")
 	p := prober(t, c, func(c *uart.Config) {
 		c.Timeout, c.Dialect.Patience, c.Dialect.Logout = time.Second, 300*time.Millisecond, ":"

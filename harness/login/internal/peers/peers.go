@@ -124,7 +124,7 @@ func Start(t testing.TB, address string, argv ...string) {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM)
 		select {
 		case <-ended:
-		case <-time.After(2 * time.Second):
+		case <-time.After(300 * time.Millisecond): // some end only when their idle connections do
 		}
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		<-ended
