@@ -138,6 +138,7 @@ location = /status.txt { if ($cookie_sid != "1") { return 302 /login.html; } }`,
 }
 
 func TestLighttpd(t *testing.T) {
+	t.Parallel()
 	program := peers.Need(t, "lighttpd", "lighttpd")
 	for name, tc := range map[string]struct {
 		auth   string
@@ -149,6 +150,7 @@ func TestLighttpd(t *testing.T) {
 		"digest SHA-256": {`"method" => "digest", "algorithm" => "SHA-256"`, web.Digest, web.Basic},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // it holds each refusal back for a second
 			dir, address := site(t), peers.Port(t)
 			users := peers.Write(t, filepath.Join(dir, "users"), "admin:"+good+"\n")
 			config := peers.Write(t, filepath.Join(dir, "conf"), fmt.Sprintf(`server.document-root = "%[1]s/www"
