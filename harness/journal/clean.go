@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -146,9 +147,9 @@ func rewrite(v reflect.Value, key string, f func(key, s string) string) (reflect
 
 func rewriteStruct(v reflect.Value, f func(key, s string) string) (reflect.Value, bool) {
 	out, any := v, false
+	names := fieldNames(v.Type())
 	for i := range v.NumField() {
-		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
-		elem, changed := rewrite(v.Field(i), name, f)
+		elem, changed := rewrite(v.Field(i), names[i], f)
 		if !changed {
 			continue
 		}
@@ -159,4 +160,19 @@ func rewriteStruct(v reflect.Value, f func(key, s string) string) (reflect.Value
 		out.Field(i).Set(elem)
 	}
 	return out, any
+}
+
+var namesOf sync.Map // by reflect.Type: []string
+
+// fieldNames gives the JSON name of each field of a struct.
+func fieldNames(t reflect.Type) []string {
+	if known, ok := namesOf.Load(t); ok {
+		return known.([]string) //nolint:forcetypeassert // nothing else is stored
+	}
+	names := make([]string, t.NumField())
+	for i := range names {
+		names[i], _, _ = strings.Cut(t.Field(i).Tag.Get("json"), ",")
+	}
+	namesOf.Store(t, names)
+	return names
 }
