@@ -3,6 +3,7 @@ package credential
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"rigor/fixtures/credentials"
 	"rigor/harness/check"
@@ -25,7 +26,7 @@ func published(t *check.T, door *dut.Door) []login.Credential {
 	if vendor == "" {
 		vendor = t.Profile().Maker
 	}
-	var out []login.Credential
+	out := slices.Clone(t.Input().Credentials)
 	for _, e := range credentials.For(door.Protocol(), vendor) {
 		out = append(out, login.Credential{User: e.User, Password: e.Password})
 	}

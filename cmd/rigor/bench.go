@@ -1,0 +1,268 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/term"
+
+	"rigor/harness/console"
+	"rigor/harness/escape"
+	"rigor/harness/profile"
+	"rigor/harness/rig"
+	"rigor/harness/runner"
+	"rigor/harness/verdict"
+	"rigor/rigs"
+)
+
+// bound opens a rig for a command of a person, under its lease, and closes it
+// afterwards.
+func bound(ctx context.Context, name string, do func(context.Context, *rig.Bench, *rig.File, *profile.Profile) error) error {
+	file, prof, err := rigs.Load(name)
+	if err != nil {
+		return usage(err)
+	}
+	job := &runner.Job{File: file, Profile: prof, Env: rig.Env{Dir: filepath.Dir(file.Path), Redact: escape.NewRedactor()}}
+	work := func(ctx context.Context) (err error) {
+		b, err := rig.Bind(ctx, file, prof, job.Drivers, job.Env)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, b.Close()) }()
+		return do(ctx, b, file, prof)
+	}
+	if rigs.UsesVirtual(file) {
+		return onVirtual(ctx, job, work)
+	}
+	lease, err := rig.Acquire(file.Name, rig.Resources(file), rig.LeaseConfig{Role: "a person"})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = lease.Release() }() // it goes with the process at the latest
+	job.Drivers = rigs.Drivers()
+	return work(ctx)
+}
+
+type doctorCmd struct {
+	Rig string `required:"" help:"A rig file, or the name of a built-in rig."`
+}
+
+// Run says whether the rig is well.
+func (c *doctorCmd) Run(ctx context.Context, a *app) error {
+	return bound(ctx, c.Rig, func(ctx context.Context, b *rig.Bench, f *rig.File, p *profile.Profile) error {
+		broken := 0
+		for _, d := range rig.Doctor(ctx, rig.PhaseBefore, b, f, p, rig.Probe{}) {
+			if d.Status == rig.StatusBroken {
+				broken++
+			}
+			if _, err := fmt.Fprintf(a.out, "%-8s %-24s %s\n", d.Status, d.Item, escape.Terminal(d.Detail)); err != nil {
+				return err
+			}
+		}
+		if broken > 0 {
+			a.exit = verdict.ExitRig
+		}
+		_, err := rig.Safe(ctx, b)
+		return err
+	})
+}
+
+type powerCmd struct {
+	Rig string `required:"" help:"A rig file."`
+	Do  string `arg:"" enum:"on,off,cycle,state" help:"on, off, cycle or state."`
+}
+
+// Run switches the supply.
+func (c *powerCmd) Run(ctx context.Context, a *app) error {
+	ctx, cancel := timeout(ctx, time.Minute)
+	defer cancel()
+	return bound(ctx, c.Rig, func(ctx context.Context, b *rig.Bench, f *rig.File, _ *profile.Profile) error {
+		if b.Power == nil {
+			return usage(fmt.Errorf("power: %w", errNoSuch))
+		}
+		if c.Do == "off" || c.Do == "cycle" {
+			if err := b.Power.Off(ctx); err != nil {
+				return err
+			}
+		}
+		if c.Do == "cycle" {
+			timer := time.NewTimer(f.Power.OffSettle)
+			defer timer.Stop()
+			select {
+			case <-timer.C:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
+		if c.Do == "on" || c.Do == "cycle" {
+			if err := b.Power.On(ctx); err != nil {
+				return err
+			}
+		}
+		s, err := b.Power.State(ctx)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(a.out, "the switch says: %s\n", s)
+		return err
+	})
+}
+
+type pressCmd struct {
+	Rig  string        `required:"" help:"A rig file."`
+	Line string        `arg:"" help:"The line's name."`
+	Hold time.Duration `default:"500ms" help:"For how long."`
+}
+
+// Run asserts a line for a time.
+func (c *pressCmd) Run(ctx context.Context, a *app) error {
+	return bound(ctx, c.Rig, func(ctx context.Context, b *rig.Bench, _ *rig.File, _ *profile.Profile) (err error) {
+		l := b.Lines[c.Line]
+		if l == nil {
+			return usage(fmt.Errorf("line %s: %w", c.Line, errNoSuch))
+		}
+		// Whatever ends the press, the line is let go.
+		defer func() { err = errors.Join(err, l.Release(context.WithoutCancel(ctx))) }()
+		start := time.Now()
+		if err := l.Assert(ctx); err != nil {
+			return err
+		}
+		timer := time.NewTimer(c.Hold)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		_, err = fmt.Fprintf(a.out, "%s was asserted for %v\n", c.Line, time.Since(start).Round(time.Millisecond))
+		return err
+	})
+}
+
+type consoleCmd struct {
+	Rig  string `required:"" help:"A rig file."`
+	Name string `arg:"" default:"main" help:"The console's name."`
+}
+
+// Run talks to a console: what the device sends is shown harmlessly, what is
+// typed goes to it. Ctrl-] ends it.
+func (c *consoleCmd) Run(ctx context.Context, a *app) error {
+	return bound(ctx, c.Rig, func(ctx context.Context, b *rig.Bench, f *rig.File, _ *profile.Profile) error {
+		port := b.Consoles[c.Name]
+		if port == nil {
+			return usage(fmt.Errorf("console %s: %w", c.Name, errNoSuch))
+		}
+		nl, err := console.ParseNewline(f.Consoles[c.Name].Newline)
+		if err != nil {
+			return usage(err)
+		}
+		ctx, stop := context.WithCancel(ctx)
+		defer stop()
+		con := console.Open(ctx, port, console.Options{Part: rig.ConsolePart(c.Name), Newline: nl})
+		if fd := int(os.Stdin.Fd()); term.IsTerminal(fd) {
+			old, err := term.MakeRaw(fd)
+			if err != nil {
+				return err
+			}
+			defer func() { _ = term.Restore(fd, old) }() // the program ends
+			if _, err := fmt.Fprintf(a.err, "console %s; Ctrl-] ends\r\n", c.Name); err != nil {
+				return err
+			}
+		}
+		go typed(ctx, con, stop)
+		return errors.Join(show(ctx, a.out, con), con.Close())
+	})
+}
+
+// typed sends what a person types.
+func typed(ctx context.Context, con *console.Console, stop func()) {
+	defer stop()
+	buf := make([]byte, 256)
+	for {
+		n, err := os.Stdin.Read(buf)
+		if i := slices.Index(buf[:n], 0x1d); i >= 0 {
+			return
+		}
+		if n > 0 {
+			if _, serr := con.Send(ctx, buf[:n]); serr != nil {
+				return
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// show prints what the console sends, escaped.
+func show(ctx context.Context, w io.Writer, con *console.Console) error {
+	from := con.Mark()
+	tick := time.NewTicker(30 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		b, err := con.Since(from)
+		if err != nil {
+			return err
+		}
+		from += console.Cursor(len(b))
+		text := strings.ReplaceAll(strings.ReplaceAll(string(b), "\r", ""), "\n", "\r\n")
+		text = strings.ReplaceAll(escape.Terminal(text), `\x0d`, "\r")
+		if _, err := io.WriteString(w, text); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-con.Done():
+			return con.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+type safeCmd struct {
+	Rig string `arg:"" help:"A rig file."`
+}
+
+// Run puts a rig safe that nobody has bound.
+func (c *safeCmd) Run(ctx context.Context, a *app) error {
+	file, _, err := rigs.Load(c.Rig)
+	if err != nil {
+		return usage(err)
+	}
+	if rigs.UsesVirtual(file) {
+		_, err := fmt.Fprintln(a.out, "the built-in device goes with its process; there is nothing to make safe")
+		return err
+	}
+	ctx, cancel := timeout(ctx, 10*time.Second)
+	defer cancel()
+	lease, err := rig.Acquire(file.Name, rig.Resources(file), rig.LeaseConfig{Role: "safe"})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = lease.Release() }() // it goes with the process at the latest
+	acts, err := rig.MakeSafe(ctx, file, rigs.Drivers(), rig.Env{Dir: filepath.Dir(file.Path)})
+	for _, act := range acts {
+		state := "done"
+		if act.Error != "" {
+			state = "FAILED: " + act.Error
+		}
+		if _, werr := fmt.Fprintf(a.out, "%s: %s: %s\n", act.Part, act.Do, escape.Terminal(state)); werr != nil {
+			return werr
+		}
+	}
+	return err
+}
+
+type guardCmd struct{}
+
+// Run is the guard's process.
+func (*guardCmd) Run(ctx context.Context) error {
+	return rig.RunGuard(ctx, rigs.Drivers(), rig.Env{})
+}

@@ -1,0 +1,230 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"rigor/harness/baseline"
+	"rigor/harness/escape"
+	"rigor/harness/report"
+	"rigor/harness/report/junit"
+	"rigor/harness/report/terminal"
+	"rigor/harness/runner"
+	"rigor/harness/verdict"
+	"rigor/rigs"
+	"rigor/suites"
+)
+
+type listCmd struct {
+	Rig    string `help:"A rig file, or the name of a built-in rig: lists its cases."`
+	Format string `enum:"text,json" default:"text" help:"What goes to standard output."`
+}
+
+// Run lists checks or cases.
+func (c *listCmd) Run(a *app) error {
+	if c.Rig != "" {
+		plan, err := planOf(c.Rig, nil)
+		if err != nil {
+			return err
+		}
+		if c.Format == "json" {
+			return printPlanJSON(a, plan)
+		}
+		for _, p := range plan {
+			if _, err := fmt.Fprintln(a.out, p.ID); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	w := tabwriter.NewWriter(a.out, 2, 0, 2, ' ', 0)
+	for _, s := range suites.All() {
+		for _, ch := range s.Checks {
+			if _, err := fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", s.Name, ch.ID, ch.Title, clauseList(ch.Clauses.All())); err != nil {
+				return err
+			}
+		}
+	}
+	return w.Flush()
+}
+
+func clauseList(cs []baseline.Clause) string {
+	names := make([]string, len(cs))
+	for i, c := range cs {
+		names[i] = c.String()
+	}
+	return strings.Join(names, ", ")
+}
+
+// planOf plans a rig's cases, without touching the rig.
+func planOf(name string, selectors []string) ([]runner.Planned, error) {
+	f, p, err := rigs.Load(name)
+	if err != nil {
+		return nil, usage(err)
+	}
+	plan, err := runner.Plan(suites.All(), runner.PlanInput(f, p), f.Lacks)
+	if err != nil {
+		return nil, usage(err)
+	}
+	if err := runner.Select(plan, selectors); err != nil {
+		return nil, usage(err)
+	}
+	return plan, nil
+}
+
+type planCmd struct {
+	Selectors []string `arg:"" optional:"" name:"selector" help:"A case, a check's id, a glob of ids, a suite or a clause."`
+	Rig       string   `required:"" help:"A rig file, or the name of a built-in rig."`
+	Format    string   `enum:"text,json" default:"text" help:"What goes to standard output."`
+}
+
+// Run says what would run.
+func (c *planCmd) Run(a *app) error {
+	plan, err := planOf(c.Rig, c.Selectors)
+	if err != nil {
+		return err
+	}
+	if c.Format == "json" {
+		return printPlanJSON(a, plan)
+	}
+	w := tabwriter.NewWriter(a.out, 2, 0, 2, ' ', 0)
+	runs := 0
+	for _, p := range plan {
+		what, why := "runs", p.Check.Effect.String()
+		if len(p.Check.Allow) > 0 {
+			why += ", by leave of " + fmt.Sprint(p.Check.Allow)
+		}
+		switch {
+		case p.Unselected:
+			what, why = "left out", "no selector names it"
+		case p.Skip != nil:
+			what, why = string(p.Skip.Verdict), fmt.Sprintf("%s: %s", p.Skip.Reason, p.Skip.Detail)
+		default:
+			runs++
+		}
+		state := "any state"
+		if p.Check.From != nil {
+			state = p.Check.From.Name
+		}
+		if _, err := fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", p.ID, what, state, escape.Terminal(why)); err != nil {
+			return err
+		}
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(a.out, "\n%d of %d cases would run.\n", runs, len(plan))
+	return err
+}
+
+func printPlanJSON(a *app, plan []runner.Planned) error {
+	type row struct {
+		Case    string             `json:"case"`
+		Suite   string             `json:"suite"`
+		Title   string             `json:"title"`
+		State   string             `json:"state,omitempty"`
+		Effect  string             `json:"effect"`
+		Clauses []string           `json:"clauses"`
+		Skip    *verdict.Judgement `json:"skip,omitempty"`
+		Left    bool               `json:"unselected,omitempty"`
+	}
+	rows := make([]row, 0, len(plan))
+	for _, p := range plan {
+		r := row{Case: p.ID, Suite: p.Suite, Title: p.Check.Title, Effect: p.Check.Effect.String(), Skip: p.Skip, Left: p.Unselected}
+		if p.Check.From != nil {
+			r.State = p.Check.From.Name
+		}
+		for _, c := range p.Clauses {
+			r.Clauses = append(r.Clauses, c.String())
+		}
+		rows = append(rows, r)
+	}
+	enc := json.NewEncoder(a.out)
+	enc.SetIndent("", "  ")
+	return enc.Encode(rows)
+}
+
+type lintCmd struct {
+	Rigs []string `arg:"" name:"rig" help:"Rig files, or names of built-in rigs."`
+}
+
+// Run says which checks a rig and its profile feed, and what is missing for
+// the others.
+func (c *lintCmd) Run(a *app) error {
+	bad := false
+	for _, name := range c.Rigs {
+		plan, err := planOf(name, nil)
+		if err != nil {
+			if _, werr := fmt.Fprintln(a.err, escape.Terminal(err.Error())); werr != nil {
+				return werr
+			}
+			bad = true
+			continue
+		}
+		fed := 0
+		w := tabwriter.NewWriter(a.out, 2, 0, 2, ' ', 0)
+		for _, p := range plan {
+			if p.Skip == nil {
+				fed++
+				continue
+			}
+			if _, err := fmt.Fprintf(w, "  %s\t%s\t%s\n", p.ID, p.Skip.Reason, escape.Terminal(p.Skip.Detail)); err != nil {
+				return err
+			}
+		}
+		if _, err := fmt.Fprintf(a.out, "%s: no mistakes; %d of %d cases have what they need.\n", name, fed, len(plan)); err != nil {
+			return err
+		}
+		if err := w.Flush(); err != nil {
+			return err
+		}
+	}
+	if bad {
+		return &exitError{verdict.ExitUsage}
+	}
+	return nil
+}
+
+type reportCmd struct {
+	Dir         string `arg:"" help:"A run's folder."`
+	Profile     string `name:"junit-profile" enum:"rich,strict" default:"rich" help:"rich (default), or strict."`
+	Attachments string `name:"junit-attachments" enum:"relative,absolute,off" default:"relative" help:"How evidence is named in the JUnit file."`
+	Now         bool   `hidden:""`
+}
+
+// Run makes a run's reports again; its exit code is the run's.
+func (c *reportCmd) Run(_ context.Context, a *app) error {
+	res, err := runner.Load(c.Dir)
+	if err != nil {
+		return usage(err)
+	}
+	rc := runCmd{Attachments: c.Attachments}
+	before := lastRun(c.Dir, res)
+	ro := report.Options{JUnit: junit.Options{Profile: junit.Profile(c.Profile), Attachments: junit.Attachments(c.Attachments), Folder: rc.folder(c.Dir)}}
+	werr := report.Write(c.Dir, res, before, ro)
+	opts, _ := screen(a.out)
+	if err := terminal.Summary(a.out, res, before, filepath.Join(c.Dir, report.HTML), opts); err != nil {
+		return err
+	}
+	a.exit = res.Exit
+	return werr
+}
+
+// timeout gives a context with a deadline for a command of a person.
+func timeout(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, d, fmt.Errorf("it took longer than %v", d))
+}
+
+var errNoSuch = errors.New("the rig has none")
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}

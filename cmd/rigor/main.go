@@ -1,0 +1,152 @@
+// Command rigor checks a physical device under test against a baseline of IoT
+// security and says what it saw.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"rigor/harness/escape"
+	"rigor/harness/verdict"
+)
+
+// cli is the command line.
+type cli struct {
+	Verbose bool `short:"v" help:"Log what the harness does, to standard error."`
+
+	Run      runCmd      `cmd:"" help:"Check the device on a rig."`
+	List     listCmd     `cmd:"" help:"List the checks, or with --rig the cases that a run would have."`
+	Plan     planCmd     `cmd:"" help:"Say what would run, what it would alter, and why the rest would not."`
+	Lint     lintCmd     `cmd:"" help:"Say what is wrong in a rig file and its profile, and which checks they feed."`
+	Doctor   doctorCmd   `cmd:"" help:"Say whether the rig itself is well."`
+	Report   reportCmd   `cmd:"" help:"Make the reports of a run again, from its journal."`
+	Validate validateCmd `cmd:"" help:"Show that the checks detect what they say: planted weaknesses and bench faults."`
+	Safe     safeCmd     `cmd:"" help:"Put a rig into its safe state now."`
+	Virtual  virtualCmd  `cmd:"" help:"Serve the built-in device as a process of its own."`
+	Console  consoleCmd  `cmd:"" help:"Talk to a console of the rig."`
+	Power    powerCmd    `cmd:"" help:"Switch the device's supply."`
+	Press    pressCmd    `cmd:"" help:"Assert a line of the rig for a time."`
+	Version  versionCmd  `cmd:"" help:"Print the version."`
+	Guard    guardCmd    `cmd:"" hidden:""`
+}
+
+// app is what every command works with.
+type app struct {
+	out, err io.Writer
+	exit     int
+}
+
+// usageError is a mistake in what the user wrote: exit code 2.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+func usage(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &usageError{err}
+}
+
+// exitError ends the program with a code and nothing more to say.
+type exitError struct{ code int }
+
+func (e *exitError) Error() string { return fmt.Sprintf("exit %d", e.code) }
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// run is the program: its arguments in, its exit code out.
+func run(args []string, stdout, stderr io.Writer) int {
+	// A closed standard output ends nothing: writes fail, the run goes on.
+	signal.Ignore(syscall.SIGPIPE)
+	var c cli
+	parser, err := kong.New(&c, kong.Name("rigor"), kong.Writers(stdout, stderr),
+		kong.Description("Checks a device under test on its rig against an IoT security baseline. Exit codes: 0 pass, 1 fail, 2 usage, 3 inconclusive, 4 nothing selected, 75 rig trouble, 130 interrupted."),
+		kong.UsageOnError(), kong.Exit(func(code int) { panic(&exitError{code}) }))
+	if err != nil {
+		return say(stderr, verdict.ExitBug, err)
+	}
+	code := 0
+	err = func() (err error) {
+		defer func() {
+			if e, ok := recover().(*exitError); ok { // kong's own way out: help was asked for
+				err = e
+			}
+		}()
+		kctx, err := parser.Parse(args)
+		if err != nil {
+			return usage(err)
+		}
+		level := slog.LevelError
+		if c.Verbose {
+			level = slog.LevelDebug
+		}
+		slog.SetDefault(slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level})))
+		a := &app{out: stdout, err: stderr}
+		ctx, stop := signals(context.Background())
+		defer stop()
+		kctx.BindTo(ctx, (*context.Context)(nil))
+		err = kctx.Run(a)
+		code = a.exit
+		return err
+	}()
+	var exit *exitError
+	var use *usageError
+	switch {
+	case err == nil:
+		return code
+	case errors.As(err, &exit):
+		return exit.code
+	case errors.As(err, &use):
+		return say(stderr, verdict.ExitUsage, err)
+	}
+	return say(stderr, verdict.ExitRig, err)
+}
+
+// say prints an error, made harmless, and gives the code back.
+func say(w io.Writer, code int, err error) int {
+	_, _ = fmt.Fprintf(w, "rigor: %s\n", escape.Terminal(err.Error())) // there is nowhere else to say it
+	return code
+}
+
+// version is what the binary knows of where it comes from.
+func version() string {
+	v := "rigor"
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return v
+	}
+	rev, dirty := "", ""
+	for _, s := range info.Settings {
+		switch s.Key {
+		case "vcs.revision":
+			rev = s.Value[:min(len(s.Value), 12)]
+		case "vcs.modified":
+			if s.Value == "true" {
+				dirty = "+changes"
+			}
+		}
+	}
+	if rev == "" {
+		return v + " (" + info.GoVersion + ")"
+	}
+	return fmt.Sprintf("%s %s%s (%s)", v, rev, dirty, info.GoVersion)
+}
+
+type versionCmd struct{}
+
+// Run prints the version.
+func (*versionCmd) Run(a *app) error {
+	_, err := fmt.Fprintln(a.out, version())
+	return err
+}

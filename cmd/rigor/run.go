@@ -1,0 +1,280 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/term"
+
+	"rigor/fixtures/credentials"
+	"rigor/harness/journal"
+	"rigor/harness/login"
+	"rigor/harness/profile"
+	"rigor/harness/report"
+	"rigor/harness/report/junit"
+	"rigor/harness/report/terminal"
+	"rigor/harness/rig"
+	"rigor/harness/runner"
+	"rigor/harness/verdict"
+	"rigor/rigs"
+	"rigor/suites"
+)
+
+type runCmd struct {
+	Selectors []string `arg:"" optional:"" name:"selector" help:"A case, a check's id, a glob of ids, a suite or a clause. None: everything."`
+
+	Rig         string   `required:"" help:"A rig file, or the name of a built-in rig."`
+	Out         string   `help:"The run's own folder, in place of a new one under runs/."`
+	JUnit       string   `name:"junit" help:"A further copy of the JUnit file."`
+	Profile     string   `name:"junit-profile" enum:"rich,strict" default:"rich" help:"rich (default), or strict: valid against the common schemas."`
+	Attachments string   `name:"junit-attachments" enum:"relative,absolute,off" default:"relative" help:"How evidence is named in the JUnit file."`
+	Weakness    []string `help:"Plant these weaknesses into the built-in device."`
+	Fault       []string `help:"Plant these faults into the built-in device's bench."`
+	Credentials string   `help:"A file with further credentials to try: user:password lines, or CSV."`
+	Waivers     string   `help:"A file of waivers. Default: waivers.yaml beside the rig file, if there is one."`
+	Repeat      int      `default:"1" help:"Run so many times."`
+	FailFast    bool     `help:"Stop at the first failure."`
+	Hold        bool     `help:"Stop at the first failure with the device as it is."`
+	Seed        uint64   `help:"Choose what is chosen at random; the report says which seed a run had."`
+	Format      string   `enum:"text,json" default:"text" help:"What goes to standard output."`
+
+	list  *credentials.List  // all that are tried
+	given []login.Credential // those of --credentials
+}
+
+// Run checks the device on a rig.
+func (c *runCmd) Run(ctx context.Context, a *app) error {
+	file, prof, err := rigs.Load(c.Rig)
+	if err != nil {
+		return usage(err)
+	}
+	if c.Repeat < 1 {
+		return usage(fmt.Errorf("--repeat is %d; it must be at least 1", c.Repeat))
+	}
+	if c.Out != "" && c.Repeat > 1 {
+		return usage(errors.New("--out names one run's folder; it cannot hold the runs of --repeat"))
+	}
+	if err := c.plant(file); err != nil {
+		return usage(err)
+	}
+	if err := c.loadCredentials(); err != nil {
+		return usage(err)
+	}
+	waivers, err := loadWaivers(c.Waivers, file)
+	if err != nil {
+		return usage(err)
+	}
+	worst := verdict.ExitPass
+	for range c.Repeat {
+		code, err := c.once(ctx, a, file, prof, waivers)
+		if err != nil {
+			return err
+		}
+		if code != verdict.ExitPass && (worst == verdict.ExitPass || code == verdict.ExitFail || code == verdict.ExitInterrupted) {
+			worst = code
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	a.exit = worst
+	return nil
+}
+
+// loadCredentials reads what is to be tried besides the published logins.
+func (c *runCmd) loadCredentials() error {
+	c.list = credentials.Builtin()
+	if c.Credentials == "" {
+		return nil
+	}
+	more, err := credentials.Load(c.Credentials)
+	if err != nil {
+		return err
+	}
+	for _, e := range more.Entries {
+		c.given = append(c.given, login.Credential{User: e.User, Password: e.Password})
+	}
+	c.list = c.list.With(more)
+	return nil
+}
+
+// plant puts weaknesses and faults of the command line into the rig file, for
+// a rig that drives the built-in device.
+func (c *runCmd) plant(f *rig.File) error {
+	if len(c.Weakness) == 0 && len(c.Fault) == 0 {
+		return nil
+	}
+	if !rigs.UsesVirtual(f) {
+		return fmt.Errorf("rig %s drives a real device; nothing can be planted into it", f.Name)
+	}
+	if f.Virtual == nil {
+		f.Virtual = &rig.Virtual{}
+	}
+	f.Virtual.Weaknesses = append(f.Virtual.Weaknesses, c.Weakness...)
+	f.Virtual.Faults = append(f.Virtual.Faults, c.Fault...)
+	return nil
+}
+
+// rerun is the command that runs this again, without selectors.
+func (c *runCmd) rerun() []string {
+	args := []string{"rigor", "run", "--rig", c.Rig}
+	for _, w := range c.Weakness {
+		args = append(args, "--weakness", w)
+	}
+	for _, f := range c.Fault {
+		args = append(args, "--fault", f)
+	}
+	if c.Credentials != "" {
+		args = append(args, "--credentials", c.Credentials)
+	}
+	return args
+}
+
+// once is one run: it gives the exit code.
+func (c *runCmd) once(ctx context.Context, a *app, file *rig.File, prof *profile.Profile, waivers []journal.Waiver) (int, error) {
+	id := runID(file.Name)
+	dir := c.Out
+	if dir == "" {
+		dir = filepath.Join("runs", id)
+	}
+	job := &runner.Job{File: file, Profile: prof, Suites: suites.All(), Env: rig.Env{Dir: filepath.Dir(file.Path)}, Selectors: c.Selectors,
+		Dir: dir, RunID: id, Seed: c.Seed, Waivers: waivers, Writer: version(), Rerun: c.rerun(), FailFast: c.FailFast, Hold: c.Hold,
+		Undo: suites.Undo(), Exec: rigs.Exec, Ask: asker(a), Digests: map[string]string{"rig": file.Digest, "profile": prof.Digest, "credentials": c.list.Digest()}, Credentials: c.given}
+	if file.Virtual != nil {
+		job.Planted = append(append(job.Planted, file.Virtual.Weaknesses...), file.Virtual.Faults...)
+	}
+	opts, live := screen(a.err)
+	ob := terminal.NewObserver(live, opts)
+	job.Observe, job.Waiting = ob.Event, ob.Waiting
+	obCtx, obEnd := context.WithCancel(context.WithoutCancel(ctx))
+	go ob.Run(obCtx)
+	err := onRig(ctx, job, job.Run)
+	obEnd()
+	if cerr := ob.Close(); cerr != nil {
+		slog.DebugContext(ctx, "Closing the live display", "error", cerr)
+	}
+	if errors.Is(err, runner.ErrPlan) || errors.Is(err, os.ErrExist) || errors.Is(err, os.ErrPermission) || errors.Is(err, rig.ErrLeased) {
+		if errors.Is(err, rig.ErrLeased) {
+			return 0, err
+		}
+		return 0, usage(err)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return c.finish(a, dir, ob)
+}
+
+// finish writes the reports of a run and shows its end.
+func (c *runCmd) finish(a *app, dir string, _ *terminal.Observer) (int, error) {
+	res, err := runner.Load(dir)
+	if err != nil {
+		return 0, err
+	}
+	before := lastRun(dir, res)
+	ro := report.Options{JUnit: junit.Options{Profile: junit.Profile(c.Profile), Attachments: junit.Attachments(c.Attachments), Folder: c.folder(dir)}}
+	werr := report.Write(dir, res, before, ro)
+	if c.JUnit != "" && werr == nil {
+		werr = report.File(c.JUnit, func(w io.Writer) error { return junit.Write(w, res, ro.JUnit) })
+	}
+	link(dir)
+	if err := c.show(a, dir, res, before); err != nil {
+		slog.Info("Standard output is gone; the run is in its folder", "folder", dir, "error", err)
+	}
+	if werr != nil {
+		return 0, fmt.Errorf("write the reports of %s: %w", dir, werr)
+	}
+	if len(res.Cases) == 0 && res.Worst == verdict.None {
+		return verdict.ExitNothing, nil
+	}
+	return res.Exit, nil
+}
+
+// folder is the run's folder as the reader of the JUnit file sees it.
+func (c *runCmd) folder(dir string) string {
+	if c.Attachments != "absolute" {
+		return dir
+	}
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return dir
+	}
+	return abs
+}
+
+// show writes the summary to standard output.
+func (c *runCmd) show(a *app, dir string, res, before *journal.Result) error {
+	if c.Format == "json" {
+		data, err := os.ReadFile(filepath.Join(dir, report.JSON))
+		if err != nil {
+			return err
+		}
+		_, err = a.out.Write(data)
+		return err
+	}
+	opts, _ := screen(a.out)
+	return terminal.Summary(a.out, res, before, filepath.Join(dir, report.HTML), opts)
+}
+
+// runID names a run: when, and on which rig.
+func runID(rigName string) string {
+	var b [2]byte
+	_, _ = rand.Read(b[:]) // it never fails, by its documentation
+	return time.Now().UTC().Format("2006-01-02T15-04-05Z") + "-" + rigName + "-" + hex.EncodeToString(b[:])
+}
+
+// link points runs/latest at a run's folder.
+func link(dir string) {
+	latest := filepath.Join(filepath.Dir(dir), "latest")
+	if filepath.Base(filepath.Dir(dir)) != "runs" {
+		return
+	}
+	temp := latest + ".new"
+	_ = os.Remove(temp) // what an earlier run left
+	if err := os.Symlink(filepath.Base(dir), temp); err == nil {
+		_ = os.Rename(temp, latest) // a convenience; the folder is there without it
+	}
+}
+
+// lastRun gives the newest finished run of the same rig and device before this
+// one, beside it; nil when there is none.
+func lastRun(dir string, res *journal.Result) *journal.Result {
+	entries, err := os.ReadDir(filepath.Dir(dir))
+	if err != nil {
+		return nil
+	}
+	for i := len(entries) - 1; i >= 0; i-- {
+		name := entries[i].Name()
+		if name >= filepath.Base(dir) || !entries[i].IsDir() {
+			continue
+		}
+		other, err := runner.Load(filepath.Join(filepath.Dir(dir), name))
+		if err == nil && other.Start.Rig == res.Start.Rig && other.Start.Device == res.Start.Device && other.End != nil {
+			return other
+		}
+	}
+	return nil
+}
+
+// screen says what the place that text goes to can do.
+func screen(w io.Writer) (terminal.Options, io.Writer) {
+	o := terminal.Options{CI: os.Getenv("CI") != ""}
+	f, ok := w.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return o, w
+	}
+	o.Live = true
+	o.Color = os.Getenv("NO_COLOR") == ""
+	if width, _, err := term.GetSize(int(f.Fd())); err == nil {
+		o.Width = width
+	}
+	return o, w
+}

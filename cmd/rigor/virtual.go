@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"rigor/fixtures/virtual"
+)
+
+type virtualCmd struct {
+	Dir      string   `default:"/tmp/rigor-virtual" help:"Where the device keeps its flash, and where its wires end: main, aux, control, label, operator."`
+	Weakness []string `help:"Plant these weaknesses."`
+	Ports    []int    `default:"42022,42023,42080,42443" help:"Ports on 127.0.0.1 for SSH, Telnet, HTTP and HTTPS; 0 chooses one."`
+	Seed     int64    `default:"1" help:"Makes what is made once in the factory."`
+	Serial   string   `default:"VG1-000123" help:"Of the unit."`
+	MAC      string   `default:"02:56:47:00:01:23" help:"Of the unit."`
+	Control  string   `help:"Do not serve: pass one request from standard input on to the control socket at this path, in the words of an exec driver."`
+}
+
+// Run serves the built-in device until it is told to end.
+func (c *virtualCmd) Run(ctx context.Context, a *app) error {
+	if c.Control != "" {
+		return c.pass(ctx, a)
+	}
+	if len(c.Ports) != 4 {
+		return usage(fmt.Errorf("--ports has %d numbers; it needs four: SSH, Telnet, HTTP, HTTPS", len(c.Ports)))
+	}
+	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
+		return fmt.Errorf("make the device's folder: %w", err)
+	}
+	cfg := virtual.Config{Dir: c.Dir, Serial: c.Serial, MAC: c.MAC, Seed: c.Seed, Weaknesses: c.Weakness,
+		Ports: virtual.Ports{SSH: c.Ports[0], Telnet: c.Ports[1], HTTP: c.Ports[2], HTTPS: c.Ports[3]}}
+	var ready error
+	err := virtual.Serve(ctx, cfg, filepath.Join(c.Dir, "control"), func(d virtual.Description) {
+		if ready = c.wires(d); ready != nil {
+			return
+		}
+		enc := json.NewEncoder(a.out)
+		enc.SetIndent("", "  ")
+		d.Label = "in the file label"
+		ready = enc.Encode(d)
+	})
+	if ctx.Err() != nil { // it was told to end
+		return ready
+	}
+	return errors.Join(err, ready)
+}
+
+// wires puts the ends of the device's wires where a rig file finds them.
+func (c *virtualCmd) wires(d virtual.Description) error {
+	for name, path := range d.Consoles {
+		at := filepath.Join(c.Dir, name)
+		_ = os.Remove(at) // what an earlier start left
+		if err := os.Symlink(path, at); err != nil {
+			return fmt.Errorf("console %s: %w", name, err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(c.Dir, "label"), []byte(d.Label), 0o600); err != nil {
+		return fmt.Errorf("write the label: %w", err)
+	}
+	at := filepath.Join(c.Dir, "operator")
+	if exists(at) {
+		return nil
+	}
+	var r [9]byte
+	if _, err := rand.Read(r[:]); err != nil {
+		return fmt.Errorf("make the owner's password: %w", err)
+	}
+	if err := os.WriteFile(at, []byte("Ow-"+hex.EncodeToString(r[:])), 0o600); err != nil {
+		return fmt.Errorf("write the owner's password: %w", err)
+	}
+	return nil
+}
+
+// seam is a request of the exec drivers for power and lines.
+type seam struct {
+	Op   string `json:"op"`
+	Do   string `json:"do"`
+	Line string `json:"line,omitempty"`
+}
+
+// pass hands one request of an exec driver on to the device.
+func (c *virtualCmd) pass(ctx context.Context, a *app) error {
+	ctx, cancel := timeout(ctx, 10*time.Second)
+	defer cancel()
+	var s seam
+	if err := json.NewDecoder(os.Stdin).Decode(&s); err != nil {
+		return usage(fmt.Errorf("read the request: %w", err))
+	}
+	req := virtual.Request{Op: s.Op, Value: s.Do, Line: s.Line}
+	short := s.Op == "line" && s.Line == "flash-short"
+	if short {
+		req = virtual.Request{Op: "fail-boots"}
+		if s.Do == "assert" {
+			req.N = -1
+		}
+	}
+	resp, err := virtual.Control(ctx, c.Control, req)
+	if err != nil {
+		return err
+	}
+	if !resp.OK {
+		return errors.New(resp.Error)
+	}
+	var answer any
+	switch {
+	case short:
+		answer = map[string]bool{"asserted": s.Do == "assert"}
+	case s.Op == "line":
+		if resp.Asserted == nil {
+			return errors.New("the device does not say what the line is")
+		}
+		answer = map[string]bool{"asserted": *resp.Asserted}
+	default:
+		answer = map[string]string{"state": resp.State}
+	}
+	return json.NewEncoder(a.out).Encode(answer)
+}

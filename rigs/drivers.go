@@ -1,0 +1,173 @@
+package rigs
+
+import (
+	"context"
+	"time"
+
+	"rigor/harness/driver/exec"
+	"rigor/harness/driver/gpio"
+	"rigor/harness/driver/http"
+	"rigor/harness/driver/link"
+	"rigor/harness/driver/serial"
+	"rigor/harness/driver/tcp"
+	"rigor/harness/rig"
+	"rigor/harness/wire"
+)
+
+// Drivers is the table by which a rig file's instruments are opened.
+func Drivers() rig.Drivers {
+	return rig.Drivers{
+		Power: map[string]func(context.Context, *rig.Power, rig.Env) (wire.Power, error){
+			"gpio": gpioPower, "exec": execPower, "http": httpPower,
+		},
+		Line: map[string]func(context.Context, *rig.Line, rig.Env) (wire.Line, error){
+			"gpio": gpioLine, "exec": execLine,
+		},
+		Port: map[string]func(context.Context, *rig.Port, rig.Env) (wire.Port, error){
+			"serial": serialPort, "tcp": tcpPort,
+		},
+		Link: map[string]func(context.Context, *rig.Network, rig.Env) (wire.Link, error){
+			"link": netLink,
+		},
+	}
+}
+
+// Exec runs a program that stands in for a step: it is given the values and
+// answers with a text and values of its own.
+func Exec(ctx context.Context, argv []string, values map[string]string) (text string, got map[string]string, err error) {
+	cmd := exec.Command{Part: "exec", Argv: argv}
+	var resp struct {
+		OK     bool              `json:"ok"`
+		Text   string            `json:"text"`
+		Values map[string]string `json:"values"`
+	}
+	req := map[string]any{"op": "step", "values": values}
+	if err := cmd.Call(ctx, req, &resp); err != nil {
+		return "", nil, err
+	}
+	if !resp.OK {
+		return "", nil, &wire.Fault{Part: "exec", Op: "run " + argv[0], Err: errNotOK(resp.Text)}
+	}
+	return resp.Text, resp.Values, nil
+}
+
+type errNotOK string
+
+// Error gives what the program said.
+func (e errNotOK) Error() string { return "the program says that it did not work: " + string(e) }
+
+// pinRef names a pin as the gpio driver reads it.
+func pinRef(chip, line string) string {
+	if chip == "" {
+		return line
+	}
+	return chip + ":" + line
+}
+
+func gpioConfig(part wire.Part, active, drive, pull string) (gpio.Config, error) {
+	cfg := gpio.Config{Part: part}
+	var err error
+	if drive == "input" {
+		drive = "open-drain" // it is only ever released and read
+	}
+	if cfg.Active, err = gpio.ParseActive(orElse(active, "high")); err != nil {
+		return cfg, err
+	}
+	if cfg.Drive, err = gpio.ParseDrive(orElse(drive, "push-pull")); err != nil {
+		return cfg, err
+	}
+	cfg.Pull, err = gpio.ParsePull(orElse(pull, "none"))
+	return cfg, err
+}
+
+func orElse(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}
+
+func gpioLine(_ context.Context, l *rig.Line, env rig.Env) (wire.Line, error) {
+	cfg, err := gpioConfig(env.Part, l.Active, l.Drive, l.Pull)
+	if err != nil {
+		return nil, err
+	}
+	return gpio.Open(pinRef(l.Chip, l.Line), cfg)
+}
+
+func gpioPower(_ context.Context, p *rig.Power, env rig.Env) (wire.Power, error) {
+	cfg, err := gpioConfig(env.Part, p.Active, "", "")
+	if err != nil {
+		return nil, err
+	}
+	line, err := gpio.Open(pinRef(p.Chip, p.Line), cfg)
+	if err != nil {
+		return nil, err
+	}
+	// A pin is let go when its process ends: a supply that is to stay on then
+	// has to be wired through the contact that is closed at rest.
+	return gpio.NewPower(env.Part, line, gpio.PowerConfig{NormallyClosed: p.Rest == "on"})
+}
+
+func command(argv []string, env rig.Env) exec.Command {
+	return exec.Command{Part: env.Part, Argv: argv, Dir: env.Dir}
+}
+
+func execPower(_ context.Context, p *rig.Power, env rig.Env) (wire.Power, error) {
+	return exec.NewPower(command(p.Exec, env))
+}
+
+func execLine(_ context.Context, l *rig.Line, env rig.Env) (wire.Line, error) {
+	return exec.NewLine(command(l.Exec, env), env.Name, 0)
+}
+
+func httpPower(ctx context.Context, p *rig.Power, env rig.Env) (wire.Power, error) {
+	cfg := http.Config{Part: env.Part, Base: p.URL, Style: http.Style(p.Style), Auth: httpAuth(p.Auth), User: p.User}
+	switch p.Style {
+	case "shelly1":
+		cfg.Style = http.Shelly1
+	case "shelly2":
+		cfg.Style = http.Shelly2
+	}
+	var err error
+	if cfg.Password, err = env.Secrets.Value(p.Password); err != nil {
+		return nil, err
+	}
+	return http.New(context.WithoutCancel(ctx), cfg)
+}
+
+// defaultBaud is what nearly every console of a device speaks.
+const defaultBaud = 115200
+
+func serialPort(_ context.Context, p *rig.Port, env rig.Env) (wire.Port, error) {
+	cfg := serial.Config{Part: env.Part, Path: p.Port, Baud: p.Baud}
+	if cfg.Baud == 0 {
+		cfg.Baud = defaultBaud
+	}
+	if p.Frame != "" {
+		var err error
+		if cfg.Frame, err = serial.ParseFrame(p.Frame); err != nil {
+			return nil, err
+		}
+	}
+	return serial.Open(cfg)
+}
+
+func tcpPort(ctx context.Context, p *rig.Port, env rig.Env) (wire.Port, error) {
+	cfg := tcp.Config{Part: env.Part, Address: p.Address, Mode: tcp.Raw, DialTimeout: 5 * time.Second}
+	if p.RFC2217 {
+		cfg.Mode, cfg.Baud, cfg.Frame, cfg.Control = tcp.Telnet, p.Baud, p.Frame, true
+	}
+	return tcp.Open(context.WithoutCancel(ctx), cfg)
+}
+
+func netLink(ctx context.Context, n *rig.Network, env rig.Env) (wire.Link, error) {
+	return link.New(context.WithoutCancel(ctx), link.Config{Part: env.Part, Interface: n.Interface})
+}
+
+func httpAuth(s string) http.Auth {
+	if s == "none" {
+		return http.NoAuth
+	}
+	return http.Auth(s)
+}

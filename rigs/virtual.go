@@ -1,0 +1,199 @@
+package rigs
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"rigor/fixtures/virtual"
+	"rigor/harness/driver/gpio"
+	"rigor/harness/rig"
+	"rigor/harness/wire"
+)
+
+// Virtual is the built-in device on a bench of its own, in this process.
+type Virtual struct {
+	Bench    *virtual.Bench
+	dir      string
+	temp     bool
+	operator string
+	label2   string
+}
+
+// UsesVirtual says whether a rig file drives the built-in device.
+func UsesVirtual(f *rig.File) bool {
+	return f.Network != nil && f.Network.Driver == "virtual" || f.Power != nil && f.Power.Driver == "virtual"
+}
+
+// NewVirtual makes the device that a rig file describes, without power. Close
+// ends it.
+func NewVirtual(f *rig.File, seed uint64) (*Virtual, error) {
+	v := &Virtual{}
+	cfg := f.Virtual
+	if cfg == nil {
+		cfg = &rig.Virtual{}
+	}
+	v.dir = cfg.Persist
+	if v.dir == "" {
+		dir, err := os.MkdirTemp("", "rigor-virtual-")
+		if err != nil {
+			return nil, fmt.Errorf("make a folder for the device's flash: %w", err)
+		}
+		v.dir, v.temp = dir, true
+	}
+	dc := virtual.Config{Dir: v.dir, Serial: f.Unit.Serial, MAC: f.Unit.MAC, Weaknesses: cfg.Weaknesses, Seed: int64(seed >> 1)}
+	b, err := virtual.NewBench(virtual.BenchConfig{Device: dc, Faults: cfg.Faults, Seed: dc.Seed})
+	if err != nil {
+		v.cleanup()
+		return nil, fmt.Errorf("make the built-in device: %w", err)
+	}
+	v.Bench = b
+	// The password that its owner sets: new for each device, as an owner's is.
+	var r [9]byte
+	if _, err := rand.Read(r[:]); err != nil {
+		return nil, fmt.Errorf("make the owner's password: %w", err)
+	}
+	v.operator = "Ow-" + hex.EncodeToString(r[:])
+	if len(f.Units) > 0 {
+		if v.label2, err = secondLabel(dc, f.Units[0]); err != nil {
+			return nil, err
+		}
+	}
+	return v, nil
+}
+
+// secondLabel is the password on the label of a second unit, as the same
+// factory would print it.
+func secondLabel(dc virtual.Config, u rig.Unit) (string, error) {
+	dir, err := os.MkdirTemp("", "rigor-virtual-")
+	if err != nil {
+		return "", fmt.Errorf("make a folder for the second unit: %w", err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }() // a folder of ours for temporary files
+	dc.Dir, dc.Serial, dc.MAC, dc.Seed = dir, u.Serial, u.MAC, dc.Seed+1
+	d, err := virtual.New(dc)
+	if err != nil {
+		return "", fmt.Errorf("make the second unit: %w", err)
+	}
+	defer func() { _ = d.Close() }() // it was never powered
+	return d.Label(), nil
+}
+
+// Close ends the device and removes what was temporary.
+func (v *Virtual) Close() error {
+	err := v.Bench.Close()
+	v.cleanup()
+	return err
+}
+
+func (v *Virtual) cleanup() {
+	if v.temp {
+		_ = os.RemoveAll(v.dir) // a folder of ours for temporary files
+	}
+}
+
+// Given resolves the secrets that only the device knows.
+func (v *Virtual) Given(name string) (string, error) {
+	switch name {
+	case "operator":
+		return v.operator, nil
+	case "label":
+		return v.Bench.Unit().Label, nil
+	case "label-2":
+		if v.label2 != "" {
+			return v.label2, nil
+		}
+	}
+	return "", fmt.Errorf("the built-in device has no secret %q", name)
+}
+
+// Drivers gives the table with the virtual instruments in it.
+func (v *Virtual) Drivers() rig.Drivers {
+	d := Drivers()
+	d.Power["virtual"] = func(context.Context, *rig.Power, rig.Env) (wire.Power, error) { return v.Bench.Power(), nil }
+	d.Port["virtual"] = func(_ context.Context, p *rig.Port, _ rig.Env) (wire.Port, error) { return v.Bench.Port(p.Port) }
+	d.Link["virtual"] = func(context.Context, *rig.Network, rig.Env) (wire.Link, error) {
+		return &services{Link: v.Bench.Link(), ports: v.Bench.Device().Ports()}, nil
+	}
+	d.Line["virtual"] = func(_ context.Context, l *rig.Line, env rig.Env) (wire.Line, error) {
+		if l.Line == "flash-short" {
+			return &flashShort{d: v.Bench.Device()}, nil
+		}
+		cfg, err := gpioConfig(env.Part, l.Active, l.Drive, "")
+		if err != nil {
+			return nil, err
+		}
+		pin := v.Bench.Pin(l.Line)
+		if pin == nil {
+			return nil, fmt.Errorf("the built-in device has no pin %q", l.Line)
+		}
+		return gpio.NewLine(pin, cfg)
+	}
+	return d
+}
+
+// services is the device's network with its services at their well-known
+// ports, as its profile declares them.
+type services struct {
+	wire.Link
+	ports virtual.Ports
+}
+
+// DialContext dials the port at which the device really listens.
+func (s *services) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, fmt.Errorf("dial %s: %w", address, err)
+	}
+	known := map[string]int{"22": s.ports.SSH, "23": s.ports.Telnet, "80": s.ports.HTTP, "443": s.ports.HTTPS}
+	if p, ok := known[port]; ok {
+		address = net.JoinHostPort(host, strconv.Itoa(p))
+	}
+	return s.Link.DialContext(ctx, network, address)
+}
+
+// flashShort is a wire that shorts a data line of the device's flash: while it
+// is asserted no boot finds an image.
+type flashShort struct {
+	d  *virtual.Device
+	mu sync.Mutex
+	on bool
+}
+
+func (f *flashShort) set(on bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.on = on
+	n := 0
+	if on {
+		n = -1
+	}
+	f.d.FailBoots(n)
+}
+
+// Assert shorts the line.
+func (f *flashShort) Assert(context.Context) error { f.set(true); return nil }
+
+// Release opens it.
+func (f *flashShort) Release(context.Context) error { f.set(false); return nil }
+
+// Asserted says whether it is shorted.
+func (f *flashShort) Asserted(context.Context) (bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.on, nil
+}
+
+// Wait is not for a wire that only we move.
+func (f *flashShort) Wait(context.Context, bool) (time.Time, error) {
+	return time.Time{}, wire.ErrUnsupported
+}
+
+// Close opens the line.
+func (f *flashShort) Close() error { f.set(false); return nil }
