@@ -59,13 +59,11 @@ func (c *Cabinet) Create(caseID, name, what, mime string) (*File, error) {
 	}
 	c.mu.Lock()
 	path := filepath.Join(folder, safeName(name))
-	if n := c.has[path]; n > 0 {
-		ext := filepath.Ext(path)
-		c.has[path]++
-		path = fmt.Sprintf("%s-%d%s", strings.TrimSuffix(path, ext), n+1, ext)
-	} else {
-		c.has[path] = 1
+	for first, ext := path, filepath.Ext(path); c.has[path] > 0; {
+		c.has[first]++
+		path = fmt.Sprintf("%s-%d%s", strings.TrimSuffix(first, ext), c.has[first], ext)
 	}
+	c.has[path] = 1
 	c.mu.Unlock()
 	full := filepath.Join(c.dir, path)
 	if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
