@@ -3,100 +3,24 @@ package escape
 import (
 	"bytes"
 	"cmp"
-	"encoding/base32"
-	"encoding/base64"
-	"encoding/hex"
-	"encoding/json"
 	"io"
-	"net/url"
 	"slices"
-	"strings"
 	"sync"
-	"unicode/utf16"
 )
 
-// MinSecret is the length in bytes from which a secret is looked for. A
-// shorter one would take half of every text with it; the rig's lint says so.
-const MinSecret = 4
-
-// Encoded is a text in one encoding.
-type Encoded struct {
-	Name  string
-	Bytes []byte
-}
-
-// Encodings gives a text in every encoding in which it may turn up in an
-// output of ours or in what a device says: as it is, in base64 at each of the
-// three alignments, base32, hexadecimal, percent-encoded, escaped for JSON, XML
-// and HTML, UTF-16 in both orders. Each spelling comes once.
-func Encodings(text string) []Encoded {
-	raw := []byte(text)
-	out := []Encoded{{"plain", raw}}
-	add := func(name string, b []byte) {
-		if len(b) >= MinSecret && !slices.ContainsFunc(out, func(e Encoded) bool { return bytes.Equal(e.Bytes, b) }) {
-			out = append(out, Encoded{name, b})
-		}
-	}
-	for shift := range 3 {
-		for _, enc := range []struct {
-			name string
-			enc  *base64.Encoding
-		}{{"base64", base64.RawStdEncoding}, {"base64url", base64.RawURLEncoding}} {
-			// Only the characters that depend on the text alone.
-			coded := enc.enc.EncodeToString(append(make([]byte, shift), raw...))
-			from := (shift*8 + 5) / 6
-			to := (shift + len(raw)) * 8 / 6
-			if to-from >= 6 {
-				add(enc.name, []byte(coded[from:to]))
-			}
-		}
-	}
-	if len(raw) >= 5 {
-		add("base32", []byte(strings.TrimRight(base32.StdEncoding.EncodeToString(raw), "=")[:len(raw)*8/5]))
-	}
-	h := hex.EncodeToString(raw)
-	add("hex", []byte(h))
-	add("hex", []byte(strings.ToUpper(h)))
-	spaced := make([]string, len(raw))
-	for i := range raw {
-		spaced[i] = h[2*i : 2*i+2]
-	}
-	for _, sep := range []string{" ", ":"} {
-		add("hex", []byte(strings.Join(spaced, sep)))
-	}
-	add("percent", []byte(url.QueryEscape(text)))
-	add("percent", []byte(url.PathEscape(text)))
-	var all strings.Builder
-	for _, c := range raw {
-		all.WriteByte('%')
-		all.WriteString(hex.EncodeToString([]byte{c}))
-	}
-	add("percent", []byte(all.String()))
-	add("percent", []byte(strings.ToUpper(all.String())))
-	if j, err := json.Marshal(text); err == nil {
-		add("json", j[1:len(j)-1])
-	}
-	add("visible", []byte(Visible(text)))
-	add("xml", []byte(XMLText(text)))
-	add("xml", []byte(XMLAttr(text)))
-	add("html", []byte(HTML(text)))
-	add("markdown", []byte(Markdown(text)))
-	le, be := []byte{}, []byte{}
-	for _, u := range utf16.Encode([]rune(text)) {
-		le = append(le, byte(u), byte(u>>8))
-		be = append(be, byte(u>>8), byte(u))
-	}
-	add("utf-16le", le)
-	add("utf-16be", be)
-	return out
-}
-
 // Redactor takes secrets out of texts, by value. It is safe for concurrent
-// use, also while secrets are added.
+// use, also while secrets are added. Its cost does not grow with the number of
+// secrets: every place of a text is asked in a table first, by its next four
+// bytes.
+//
+// What it gives holds no secret in any of Encodings. It does not undo
+// encodings that spread a secret over lines, nor encryption or compression.
 type Redactor struct {
-	mu      sync.RWMutex
-	needles []needle // longest first
-	longest int
+	mu     sync.RWMutex
+	tables tables
+	words  []needle          // secrets that are shorter than MinSecret
+	masks  map[string][]byte // what stands for a secret, by its name
+	all    [][]byte          // every needle, for the choice of masks
 }
 
 type needle struct {
@@ -104,23 +28,131 @@ type needle struct {
 	bytes     []byte
 }
 
-// NewRedactor makes one that knows no secret yet.
-func NewRedactor() *Redactor { return &Redactor{} }
+// tables finds the needles that may begin at a place.
+type tables struct {
+	by4     map[uint32][]needle // by their first four bytes, the longest first
+	sieve   [1 << 11]uint64     // one bit for each hash of such four bytes
+	short   [3]map[uint32]bool  // beginnings of one, two and three bytes
+	longest int
+}
 
-// Add takes a secret's value in. One shorter than MinSecret is not taken.
+// NewRedactor makes one that knows no secret yet.
+func NewRedactor() *Redactor {
+	r := &Redactor{masks: map[string][]byte{}}
+	r.tables.by4 = map[uint32][]needle{}
+	for i := range r.tables.short {
+		r.tables.short[i] = map[uint32]bool{}
+	}
+	return r
+}
+
+// Add takes a secret in; the name is what is shown in its place. An empty
+// value is nothing. One shorter than MinSecret is replaced where it stands
+// alone, with no letter or digit beside it, and in no encoding.
 func (r *Redactor) Add(name, value string) {
-	if len(value) < MinSecret {
+	if value == "" {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, e := range Encodings(value) {
-		if !slices.ContainsFunc(r.needles, func(n needle) bool { return bytes.Equal(n.bytes, e.Bytes) }) {
-			r.needles = append(r.needles, needle{name, e.Name, e.Bytes})
+	before := len(r.all)
+	if len(value) < MinSecret {
+		n := needle{name, "plain", []byte(value)}
+		if !slices.ContainsFunc(r.words, func(o needle) bool { return bytes.Equal(o.bytes, n.bytes) }) {
+			r.words = append(r.words, n)
+			slices.SortStableFunc(r.words, longestFirst)
+			r.all = append(r.all, n.bytes)
 		}
-		r.longest = max(r.longest, len(e.Bytes))
+	} else {
+		for _, e := range Encodings(value) {
+			r.tables.add(needle{name, e.Name, e.Bytes}, &r.all)
+		}
 	}
-	slices.SortStableFunc(r.needles, func(a, b needle) int { return cmp.Compare(len(b.bytes), len(a.bytes)) })
+	for n, m := range r.masks { // a new secret may be part of an older mask
+		if slices.ContainsFunc(r.all[before:], func(b []byte) bool { return meets(m, b) }) {
+			r.masks[n] = mask(n, r.all)
+		}
+	}
+	if _, ok := r.masks[name]; !ok {
+		r.masks[name] = mask(name, r.all)
+	}
+}
+
+func longestFirst(a, b needle) int { return cmp.Compare(len(b.bytes), len(a.bytes)) }
+
+func (t *tables) add(n needle, all *[][]byte) {
+	k := four(n.bytes)
+	same := t.by4[k]
+	if slices.ContainsFunc(same, func(o needle) bool { return bytes.Equal(o.bytes, n.bytes) }) {
+		return
+	}
+	same = append(slices.Clone(same), n)
+	slices.SortStableFunc(same, longestFirst)
+	t.by4[k] = same
+	h := hash(k)
+	t.sieve[h>>6] |= 1 << (h & 63)
+	for i := range t.short {
+		t.short[i][few(n.bytes[:i+1])] = true
+	}
+	t.longest = max(t.longest, len(n.bytes))
+	*all = append(*all, n.bytes)
+}
+
+// starting gives the needles whose first four bytes stand at the beginning of
+// data, which has four at least.
+func (t *tables) starting(data []byte) []needle {
+	k := four(data)
+	h := hash(k)
+	if t.sieve[h>>6]&(1<<(h&63)) == 0 {
+		return nil
+	}
+	return t.by4[k]
+}
+
+func four(b []byte) uint32 {
+	return uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 | uint32(b[3])<<24
+}
+
+func few(b []byte) uint32 {
+	k := uint32(0)
+	for _, c := range b {
+		k = k<<8 | uint32(c)
+	}
+	return k
+}
+
+// hash gives 17 bits of four bytes (multiplicative, Knuth's constant).
+func hash(k uint32) uint32 { return k * 2654435761 >> 15 }
+
+// mask gives what stands for a secret: the plainest form that neither holds a
+// needle nor makes one together with the text beside it.
+func mask(name string, needles [][]byte) []byte {
+	forms := []string{"‹secret:" + Visible(name) + "›", "‹secret›", "‹···›", "«···»", "***", "###", "~~~", "___", "|||", "^^^"}
+	for _, f := range forms {
+		if m := []byte(f); !slices.ContainsFunc(needles, func(n []byte) bool { return meets(m, n) }) {
+			return m
+		}
+	}
+	for c := byte('!'); c < 0x7f; c++ { // for secrets that are made to collide
+		if m := []byte{c, c, c}; !slices.ContainsFunc(needles, func(n []byte) bool { return meets(m, n) }) {
+			return m
+		}
+	}
+	return nil // then secrets leave no trace, and the text on both sides meets
+}
+
+// meets says whether a needle can be seen in a text with m in it, without
+// being in the text on either side alone.
+func meets(m, n []byte) bool {
+	if bytes.Contains(m, n) || bytes.Contains(n, m) {
+		return true
+	}
+	for k := 1; k < min(len(m), len(n)); k++ {
+		if bytes.HasPrefix(m, n[len(n)-k:]) || bytes.HasSuffix(m, n[:k]) {
+			return true
+		}
+	}
+	return false
 }
 
 // Hit is a secret that was found.
@@ -130,103 +162,174 @@ type Hit struct {
 	Offset   int
 }
 
-// Find gives where secrets are in data, in order.
+// Find gives where secrets are in data, in order, overlapping ones too.
 func (r *Redactor) Find(data []byte) []Hit {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	var hits []Hit
-	for _, n := range r.needles {
-		for at := 0; ; {
-			i := bytes.Index(data[at:], n.bytes)
-			if i < 0 {
-				break
+	for i := range data {
+		if len(data)-i >= MinSecret {
+			for _, n := range r.tables.starting(data[i:]) {
+				if bytes.HasPrefix(data[i:], n.bytes) {
+					hits = append(hits, Hit{n.name, n.enc, i})
+				}
 			}
-			hits = append(hits, Hit{n.name, n.enc, at + i})
-			at += i + 1
+		}
+		if n := r.word(data, i); n != nil {
+			hits = append(hits, Hit{n.name, n.enc, i})
 		}
 	}
-	slices.SortStableFunc(hits, func(a, b Hit) int { return cmp.Compare(a.Offset, b.Offset) })
 	return hits
 }
 
-// Bytes gives data without secrets.
+// word gives the short secret that stands alone at i, or nil.
+func (r *Redactor) word(data []byte, i int) *needle {
+	for k := range r.words {
+		n := &r.words[k]
+		if bytes.HasPrefix(data[i:], n.bytes) && (i == 0 || !wordByte(data[i-1])) && (i+len(n.bytes) == len(data) || !wordByte(data[i+len(n.bytes)])) {
+			return n
+		}
+	}
+	return nil
+}
+
+// wordByte says whether a byte makes a short secret beside it part of a longer
+// word.
+func wordByte(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c == '_' || c >= 0x80
+}
+
+// Bytes gives data without secrets. It gives data itself where it has none.
 func (r *Redactor) Bytes(data []byte) []byte {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	for changed := true; changed; { // what a replacement joins may be a secret anew
-		changed = false
-		for _, n := range r.needles {
-			if bytes.Contains(data, n.bytes) {
-				mask := []byte("‹secret:" + n.name + "›")
-				if bytes.Contains(mask, n.bytes) { // a secret that its own name holds
-					mask = []byte("‹secret›")
-				}
-				if bytes.Contains(mask, n.bytes) {
-					mask = []byte("***")
-				}
-				data = bytes.ReplaceAll(data, n.bytes, mask)
-				changed = !bytes.Contains(mask, n.bytes)
-			}
-		}
+	out, done, changed := r.clean(nil, data, 0, true)
+	if !changed && done == len(data) {
+		return data
 	}
-	return data
+	return out
 }
 
 // String gives s without secrets.
 func (r *Redactor) String(s string) string {
-	out := r.Bytes([]byte(s))
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	out, _, changed := r.clean(nil, []byte(s), 0, true)
+	if !changed {
+		return s
+	}
 	return string(out)
 }
 
+// clean appends data without secrets to out, from the leftmost place on, the
+// longest secret at each. The first skip bytes are context only. Unless data is
+// all there is (last), it stops where a secret may begin that goes on behind
+// the end. It gives how far it came, and whether anything was replaced; where
+// nothing was, out is not touched when last is set.
+func (r *Redactor) clean(out, data []byte, skip int, last bool) (_ []byte, done int, changed bool) {
+	from := skip // what is copied up to here
+	i := skip
+	for i < len(data) {
+		var hit *needle
+		if len(data)-i >= MinSecret {
+			for _, n := range r.tables.starting(data[i:]) {
+				if bytes.HasPrefix(data[i:], n.bytes) {
+					hit = &n
+					break
+				}
+			}
+		}
+		if !last && r.open(data, i) {
+			break
+		}
+		if hit == nil && len(r.words) > 0 {
+			hit = r.word(data, i)
+		}
+		if hit == nil {
+			i++
+			continue
+		}
+		out = append(append(out, data[from:i]...), r.masks[hit.name]...)
+		i += len(hit.bytes)
+		from, changed = i, true
+	}
+	if changed || !last {
+		out = append(out, data[from:i]...)
+	}
+	return out, i, changed
+}
+
+// open says whether what stands at i to the end may be the beginning of a
+// secret that is longer.
+func (r *Redactor) open(data []byte, i int) bool {
+	rest := data[i:]
+	for k := range r.words { // one byte more tells whether it stands alone
+		if w := r.words[k].bytes; len(rest) <= len(w) && bytes.HasPrefix(w, rest) {
+			return true
+		}
+	}
+	switch n := len(rest); {
+	case n >= r.tables.longest:
+		return false
+	case n < MinSecret:
+		return r.tables.short[n-1][few(rest)]
+	}
+	for _, n := range r.tables.starting(rest) {
+		if len(n.bytes) > len(rest) && bytes.HasPrefix(n.bytes, rest) {
+			return true
+		}
+	}
+	return false
+}
+
 // Writer gives a writer that takes secrets out, also where a Write cuts them.
-// Close writes what it still holds back; it does not close w.
+// It holds back only what may be the beginning of a secret. Close writes that;
+// it does not close w. It is not safe for concurrent use.
 func (r *Redactor) Writer(w io.Writer) io.WriteCloser { return &redactWriter{r: r, w: w} }
 
 type redactWriter struct {
 	r    *Redactor
 	w    io.Writer
-	held []byte
+	held []byte // the first before bytes of it are written already
+	pre  int
+	out  []byte
 	err  error
 }
 
-// Write keeps back what may be the beginning of a secret.
+// Write takes all of p, or gives the error of the writer below, for good.
 func (w *redactWriter) Write(p []byte) (int, error) {
 	if w.err != nil {
 		return 0, w.err
 	}
-	w.held = w.r.Bytes(append(w.held, p...))
-	keep := w.r.pending(w.held)
-	if n := len(w.held) - keep; n > 0 {
-		if _, w.err = w.w.Write(w.held[:n]); w.err != nil {
-			return 0, w.err
-		}
-		w.held = append([]byte(nil), w.held[n:]...)
+	w.held = append(w.held, p...)
+	if w.flush(false); w.err != nil {
+		return 0, w.err
 	}
 	return len(p), nil
 }
 
-// pending gives how many bytes at the end of data may be the beginning of a
-// secret.
-func (r *Redactor) pending(data []byte) int {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	most := 0
-	for _, n := range r.needles {
-		for k := min(len(n.bytes)-1, len(data)); k > most; k-- {
-			if bytes.HasSuffix(data, n.bytes[:k]) {
-				most = k
-				break
-			}
-		}
+// flush writes what is decided. One byte before it stays, to tell whether a
+// short secret stands alone.
+func (w *redactWriter) flush(last bool) {
+	w.r.mu.RLock()
+	out, done, changed := w.r.clean(w.out[:0], w.held, w.pre, last)
+	w.r.mu.RUnlock()
+	if last && !changed {
+		out = append(out, w.held[w.pre:]...)
 	}
-	return most
+	w.out = out
+	if len(out) > 0 {
+		_, w.err = w.w.Write(out)
+	}
+	keep := max(0, done-1)
+	w.pre = done - keep
+	w.held = append(w.held[:0], w.held[keep:]...)
 }
 
 // Close writes what is held back.
 func (w *redactWriter) Close() error {
-	if w.err == nil && len(w.held) > 0 {
-		_, w.err = w.w.Write(w.held)
-		w.held = nil
+	if w.err == nil {
+		w.flush(true)
 	}
 	return w.err
 }
