@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -19,6 +20,7 @@ func BenchmarkJournal(b *testing.B) {
 	const cases = 100_000
 	for b.Loop() {
 		path := filepath.Join(b.TempDir(), "journal.jsonl")
+		begin := time.Now()
 		file, err := os.Create(path)
 		require.NoError(b, err)
 		w := journal.NewWriter(file, nil, nil)
@@ -43,11 +45,14 @@ func BenchmarkJournal(b *testing.B) {
 		}
 		add((&journaltest.Builder{}).End())
 		require.NoError(b, w.Close())
+		written := time.Now()
 		_, err = file.Seek(0, 0)
 		require.NoError(b, err)
 		res, err := journal.Load(file)
 		require.NoError(b, err)
 		require.Equal(b, cases, res.Counts[verdict.Pass])
 		require.NoError(b, file.Close())
+		b.ReportMetric(written.Sub(begin).Seconds(), "write-s")
+		b.ReportMetric(time.Since(written).Seconds(), "load-s")
 	}
 }
