@@ -3,9 +3,13 @@ package profile
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"math"
 	"os"
 	"regexp"
+	"slices"
+	"strings"
 
 	"rigor/harness/strictyaml"
 )
@@ -51,10 +55,13 @@ func (s *Section[T]) UnmarshalStrict(n *strictyaml.Node) {
 			n.Key("none").Errorf("keep one of the two", "the section declares none, and something")
 			return
 		}
-		none.Decode(&s.None.None, "none")
-		if s.None.None == "" {
+		if none.Decode(&s.None.None, "none") && strings.TrimSpace(s.None.None) == "" {
 			none.Errorf("say why there is none", "the reason is empty")
 		}
+		return
+	}
+	if len(keys) == 0 {
+		n.Errorf(`name something, write {none: "why there is none"}, or take the section out`, "the section is empty")
 		return
 	}
 	s.Items = map[string]T{}
@@ -100,7 +107,8 @@ func (p *Pattern) UnmarshalStrict(n *strictyaml.Node) {
 	p.Literal, p.Regexp, p.Quiet = plain.Match, plain.Regexp, plain.Quiet
 }
 
-// UnmarshalStrict reads what may be told: a list of expressions, or none.
+// UnmarshalStrict reads what may be told: {allow: [expressions]}, or {none:
+// reason}.
 func (d *Discloses) UnmarshalStrict(n *strictyaml.Node) {
 	d.Given = true
 	var plain struct {
@@ -114,6 +122,33 @@ func (d *Discloses) UnmarshalStrict(n *strictyaml.Node) {
 
 // verbs are the keys of a step of which it has exactly one.
 var verbs = []string{"http", "run", "console", "file", "assert", "release", "line", "power", "wait", "exec", "ask", "repeat"}
+
+// stepKeys are the further keys of a step, by what it does.
+var stepKeys = map[string][]string{
+	"http":    {"login", "as", "password", "port", "tls", "header", "json", "form", "body", "interrupt", "expect", "extract", "within"},
+	"run":     {"login", "as", "password", "expect", "extract", "within"},
+	"console": {"send", "break", "expect", "extract", "within"},
+	"file":    {"expect", "extract", "within"},
+	"assert":  {"within"},
+	"release": {"within"},
+	"line":    {"expect", "within"},
+	"power":   {"within"},
+	"wait":    {"within"},
+	"exec":    {"expect", "extract", "within"},
+	"ask":     {"expect", "extract", "within"},
+	"repeat":  {"steps", "within"},
+}
+
+// expectKeys are what a step can expect, by what it does.
+var expectKeys = map[string][]string{
+	"http":    {"status", "match", "not"},
+	"run":     {"exit", "match", "not"},
+	"console": {"seen", "match", "not"},
+	"file":    {"match", "not"},
+	"line":    {"asserted"},
+	"exec":    {"match", "not"},
+	"ask":     {"match", "not"},
+}
 
 // UnmarshalStrict reads a step and notes where it stands.
 func (s *Step) UnmarshalStrict(n *strictyaml.Node) {
@@ -135,6 +170,48 @@ func (s *Step) UnmarshalStrict(n *strictyaml.Node) {
 		s.Verb = v
 	}
 	if s.Verb == "" {
-		n.Errorf("give it one of "+fmt.Sprint(verbs), "the step does nothing")
+		n.Errorf("give it one of "+strings.Join(verbs, ", "), "the step does nothing")
+		return
 	}
+	for _, k := range n.Keys() {
+		if k != s.Verb && !slices.Contains(stepKeys[s.Verb], k) {
+			n.Key(k).Errorf("it can have "+strings.Join(stepKeys[s.Verb], ", "), "a step of %s has no %s", s.Verb, k)
+		}
+	}
+	if at, ok := sendable(s.JSON); !ok {
+		n.Get("json").Errorf("put it in quotes", "%v is no value of JSON", at)
+	}
+}
+
+// sendable says whether a value can go into JSON, and which part cannot: dates
+// and keys that are no text come of YAML alone.
+func sendable(v any) (part any, ok bool) {
+	switch v := v.(type) {
+	case nil, string, bool, int, int64, uint64:
+		return nil, true
+	case float64:
+		return v, !math.IsInf(v, 0) && !math.IsNaN(v)
+	case []any:
+		for _, x := range v {
+			if part, ok = sendable(x); !ok {
+				return part, false
+			}
+		}
+		return nil, true
+	case map[string]any:
+		for _, x := range v {
+			if part, ok = sendable(x); !ok {
+				return part, false
+			}
+		}
+		return nil, true
+	}
+	return v, false
+}
+
+// IsLint says whether an error is what Parse found in a file, with places, and
+// not that the file could not be read.
+func IsLint(err error) bool {
+	var errs strictyaml.Errors
+	return errors.As(err, &errs)
 }

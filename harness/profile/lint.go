@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"rigor/harness/strictyaml"
 )
@@ -24,6 +25,9 @@ func (l *linter) errorf(path []string, remedy, format string, args ...any) {
 	l.errs = append(l.errs, l.p.Source.Errorf(path, remedy, format, args...))
 }
 
+// maxErrors bounds what is shown of a file at once.
+const maxErrors = 20
+
 // lint holds the sections against each other. What a missing section would
 // have to say is no error: its cases are inconclusive.
 func (p *Profile) lint() strictyaml.Errors {
@@ -31,42 +35,53 @@ func (p *Profile) lint() strictyaml.Errors {
 	if !idForm.MatchString(p.Name) {
 		l.errorf([]string{"profile"}, "give the profile a name of small letters, digits and dashes", "profile is %q", p.Name)
 	}
+	l.absences()
 	l.consoles()
 	l.logins()
 	l.states()
+	l.ways()
+	l.rest()
+	l.log()
 	l.steps()
-	if r := p.Routes.Login; r != "" {
-		l.login([]string{"routes", "login"}, r)
-	}
-	if r := p.Setup.Login; r != "" {
-		l.login([]string{"setup", "login"}, r)
-	}
-	for i, s := range p.Setup.Skips {
-		if s.ID == "" || len(s.Steps) == 0 {
-			l.errorf([]string{"setup", "skips", strconv.Itoa(i)}, "give it an id and steps", "a skip of the set-up says nothing")
-		}
-	}
 	slices.SortStableFunc(l.errs, func(a, b *strictyaml.Error) int {
 		return cmp.Or(cmp.Compare(a.Pos.Line, b.Pos.Line), cmp.Compare(a.Pos.Column, b.Pos.Column), cmp.Compare(a.What, b.What))
 	})
-	return l.errs
+	return l.errs[:min(len(l.errs), maxErrors)]
 }
 
 func (l *linter) consoles() {
 	for name, c := range l.p.Consoles.Items {
 		at := []string{"consoles", name}
-		if c.Newline != "" && !slices.Contains([]string{"cr", "lf", "crlf"}, c.Newline) {
-			l.errorf(append(at, "newline"), "write cr, lf or crlf", "newline is %q", c.Newline)
-		}
+		l.oneOf(append(at, "newline"), c.Newline, "cr", "lf", "crlf")
 		if !c.Boot.Done.Zero() && c.Boot.Within == 0 {
 			l.errorf(append(at, "boot"), "say how long a boot may take: within: 30s", "the end of the boot is declared, and not until when")
 		}
+		if (c.Answer.Send == "") != c.Answer.Expect.Zero() {
+			l.errorf(append(at, "answer"), "give send and expect", "the answer is declared in part")
+		}
+		if f := c.Boot.Fail; len(f.Provoke) > 0 && f.Sign.Zero() {
+			l.errorf(append(at, "boot", "fail"), "give sign: what the console shows when a boot fails", "nothing shows that the boot failed")
+		}
 		for i, cmd := range c.Injection.Commands {
-			if strings.Count(cmd, "%s") != 1 {
-				l.errorf(append(at, "injection", "commands", strconv.Itoa(i)), "write %s where the argument goes", "%q has no place for an argument", cmd)
+			if strings.Count(cmd, "%s") != 1 || strings.Count(cmd, "%") != 1 {
+				l.errorf(append(at, "injection", "commands", strconv.Itoa(i)), "write %s once, where the argument goes", "%q does not have one place for an argument", cmd)
 			}
 		}
 	}
+}
+
+// loginKeys are the keys of a login by its protocol, besides those that every
+// login has.
+var loginKeys = map[string][]string{
+	"ssh":         {"port"},
+	"telnet":      {"port"},
+	"http-basic":  {"port", "tls"},
+	"http-digest": {"port", "tls"},
+	"http-form":   {"port", "tls", "page", "fields", "extra", "logout"},
+	"http-json":   {"port", "tls", "page", "fields", "extra", "token", "logout"},
+	"console":     {"console"},
+	"exec":        {"exec", "port"},
+	"":            {"protocol", "owner", "proof", "locked", "restricted", "refused", "lockout", "transport", "vendor"},
 }
 
 func (l *linter) logins() {
@@ -77,49 +92,99 @@ func (l *linter) logins() {
 		}
 		if !slices.Contains(protocols, lg.Protocol) {
 			l.errorf(append(at, "protocol"), "write one of "+strings.Join(protocols, ", "), "login %s has the protocol %q", name, lg.Protocol)
+			continue
 		}
-		switch {
-		case lg.Protocol == "console":
-			if lg.Console == "" {
-				l.errorf(at, "say which: console: main", "login %s is on a console and does not say on which", name)
-			} else if l.p.Consoles.Given && l.p.Consoles.Items[lg.Console] == nil {
-				l.errorf(append(at, "console"), near(lg.Console, l.p.Consoles.Order), "no console %q is declared", lg.Console)
+		for _, k := range l.p.Source.Keys(at...) {
+			if !slices.Contains(loginKeys[""], k) && !slices.Contains(loginKeys[lg.Protocol], k) {
+				l.errorf(append(at, k), "take it out", "a login by %s has no %s", lg.Protocol, k)
 			}
-		case lg.Protocol == "exec":
-			if len(lg.Exec) == 0 {
-				l.errorf(at, "say which program: exec: [./try-login]", "login %s is tried by a program and does not say by which", name)
-			}
-		case lg.Port < 1 || lg.Port > 65535:
-			l.errorf(append(at, "port"), "write a number from 1 to 65535", "login %s has the port %d", name, lg.Port)
 		}
-		if strings.HasPrefix(lg.Protocol, "http") && lg.Proof.Get == "" {
-			l.errorf(append(at, "proof"), "name a page that only who is logged in can read: proof: {get: /status, match: …}", "login %s does not say what shows that one is in", name)
-		}
-		if (lg.Protocol == "http-form" || lg.Protocol == "http-json") && lg.Page == "" {
-			l.errorf(append(at, "page"), "write the path that takes the login", "login %s does not say where one logs in", name)
-		}
+		l.loginPlace(at, name, lg)
+		l.proof(at, name, lg)
 		l.secretRef(append(at, "owner", "password"), lg.Owner.Password)
 		l.lockout(at, lg)
+		for i, port := range lg.Transport.Clear {
+			l.port(append(at, "transport", "clear", strconv.Itoa(i)), port)
+		}
 	}
 }
 
+// loginPlace is where a login is: a port, a console, a program.
+func (l *linter) loginPlace(at []string, name string, lg *Login) {
+	switch {
+	case lg.Protocol == "console" && lg.Console == "":
+		l.errorf(at, "say which: console: main", "login %s is on a console and does not say on which", name)
+	case lg.Protocol == "console":
+		if l.p.Consoles.Given && !l.p.Consoles.Declared() && l.p.Consoles.Items[lg.Console] == nil {
+			l.errorf(append(at, "console"), near(lg.Console, l.p.Consoles.Order), "no console %q is declared", lg.Console)
+		}
+	case lg.Protocol == "exec":
+		if len(lg.Exec) == 0 {
+			l.errorf(at, "say which program: exec: [./try-login]", "login %s is tried by a program and does not say by which", name)
+		}
+	default:
+		l.port(append(at, "port"), lg.Port)
+	}
+}
+
+func (l *linter) port(at []string, port int) {
+	if port < 1 || port > 65535 {
+		l.errorf(at, "write a number from 1 to 65535", "%s has the port %d", strings.Join(at[:2], " "), port)
+	}
+}
+
+// proof is what shows that one is in.
+func (l *linter) proof(at []string, name string, lg *Login) {
+	web := strings.HasPrefix(lg.Protocol, "http")
+	switch {
+	case web && lg.Proof.Get == "":
+		l.errorf(append(at, "proof"), "name a page that only who is logged in can read: proof: {get: /status, match: …}", "login %s does not say what shows that one is in", name)
+	case web && !strings.HasPrefix(lg.Proof.Get, "/"):
+		l.errorf(append(at, "proof", "get"), "write it as /status", "%q is no path", lg.Proof.Get)
+	case web && lg.Proof.Command != "":
+		l.errorf(append(at, "proof", "command"), "name a page: get: /status", "a login by %s runs no commands", lg.Protocol)
+	case !web && lg.Proof.Get != "":
+		l.errorf(append(at, "proof", "get"), "name a command: command: id", "a login by %s reads no pages", lg.Protocol)
+	}
+	if s := lg.Proof.Status; s != 0 && (s < 100 || s > 599 || !web) {
+		l.errorf(append(at, "proof", "status"), "write a status of HTTP, from 100 to 599", "the status is %d", s)
+	}
+	if (lg.Protocol == "http-form" || lg.Protocol == "http-json") && !strings.HasPrefix(lg.Page, "/") {
+		l.errorf(append(at, "page"), "write the path that takes the login", "login %s does not say where one logs in", name)
+	}
+	if lg.Token != "" && !jsonPath.MatchString(lg.Token) {
+		l.errorf(append(at, "token"), "write it as $.token", "%q is no path in the answer", lg.Token)
+	}
+}
+
+func (l *linter) oneOf(at []string, v string, allowed ...string) {
+	if v != "" && !slices.Contains(allowed, v) {
+		l.errorf(at, "write one of "+strings.Join(allowed, ", "), "%s is %q", at[len(at)-1], v)
+	}
+}
+
+// Bounds of a lock-out: what is beyond them is a slip of the pen.
+const (
+	maxLockAfter = 1000
+	maxLockTime  = 24 * time.Hour
+)
+
 func (l *linter) lockout(at []string, lg *Login) {
 	o := lg.Lockout
-	if o.Declared() || o.After == 0 && o.Lasts == 0 && o.Window == 0 {
+	at = append(slices.Clone(at), "lockout")
+	if o.Declared() || !l.p.Source.Has(at...) {
 		return
 	}
-	at = append(at, "lockout")
-	if o.After < 1 || o.Lasts <= 0 || o.Window <= 0 {
+	switch {
+	case o.After == 0 || o.Lasts == 0 || o.Window == 0:
 		l.errorf(at, "give after, window and lasts", "the lockout is declared in part")
+	case o.After < 1 || o.After > maxLockAfter:
+		l.errorf(append(at, "after"), fmt.Sprintf("write a number from 1 to %d", maxLockAfter), "after is %d", o.After)
+	case o.Lasts > maxLockTime || o.Window > maxLockTime:
+		l.errorf(at, "write at most "+maxLockTime.String(), "a time of the lockout is %v", max(o.Lasts, o.Window))
 	}
-	if o.Scope != "" && o.Scope != "account" && o.Scope != "source" {
-		l.errorf(append(at, "scope"), "write account or source", "scope is %q", o.Scope)
-	}
-	switch o.Answer {
-	case "", "refused", "locked-out", "throttled", "unreachable":
-	default:
-		l.errorf(append(at, "answer"), "write refused, locked-out, throttled or unreachable", "answer is %q", o.Answer)
-	}
+	l.oneOf(append(at, "scope"), o.Scope, "account", "source")
+	l.oneOf(append(at, "answer"), string(o.Answer), "refused", "locked-out", "throttled", "unreachable")
 }
 
 // secretRef: a password in the profile would be every unit's password.
@@ -129,32 +194,144 @@ func (l *linter) secretRef(at []string, v string) {
 	}
 }
 
+var service = regexp.MustCompile(`^(?:tcp|udp)/([1-9]\d{0,4})$`)
+
 func (l *linter) states() {
-	services := regexp.MustCompile(`^(?:tcp|udp)/\d{1,5}$`)
 	for name, s := range l.p.States.Items {
+		at := []string{"states", name}
 		for i, lg := range s.Logins {
-			l.login([]string{"states", name, "logins", strconv.Itoa(i)}, lg)
+			l.login(append(at, "logins", strconv.Itoa(i)), lg)
 		}
 		for i, svc := range s.Services {
-			if !services.MatchString(svc) {
-				l.errorf([]string{"states", name, "services", strconv.Itoa(i)}, "write it as tcp/22", "%q is no service", svc)
+			m := service.FindStringSubmatch(svc)
+			if m == nil {
+				l.errorf(append(at, "services", strconv.Itoa(i)), "write it as tcp/22", "%q is no service", svc)
+			} else if n, err := strconv.Atoi(m[1]); err != nil || n > 65535 {
+				l.errorf(append(at, "services", strconv.Itoa(i)), "write a port from 1 to 65535", "%q is no service", svc)
 			}
 		}
-		if s.Address.Find != "" && s.Address.Find != "mac" {
-			l.errorf([]string{"states", name, "address", "find"}, "write mac", "find is %q", s.Address.Find)
+		l.oneOf(append(at, "address", "find"), s.Address.Find, "mac")
+		if s.Address.Find != "" && s.Address.Host != "" {
+			l.errorf(append(at, "address"), "keep one of find and host", "the state has two addresses")
 		}
 	}
+}
+
+// Leaves are what a rig file can allow, and what a way can need.
+func Leaves() []string {
+	return []string{"login-tries", "config", "reset", "update", "power", "power-cut", "debug-attach", "halt", "rom-loader"}
+}
+
+func (l *linter) ways() {
+	ids := map[string]bool{}
 	for i, w := range l.p.Ways {
 		at := []string{"ways", strconv.Itoa(i)}
-		for key, st := range map[string]string{"from": w.From, "to": w.To} {
-			if st == "" {
-				l.errorf(at, "give from and to", "a way does not say where it leads %s", key)
-			} else if l.p.States.Given && l.p.States.Items[st] == nil {
-				l.errorf(append(at, key), near(st, l.p.States.Order), "no state %q is declared", st)
+		l.id(append(at, "id"), w.ID, ids)
+		for _, end := range []struct{ key, state string }{{"from", w.From}, {"to", w.To}} {
+			if end.state == "" {
+				l.errorf(at, "give from and to", "a way does not say where it leads %s", end.key)
+			} else if l.p.States.Given && !l.p.States.Declared() && l.p.States.Items[end.state] == nil {
+				l.errorf(append(at, end.key), near(end.state, l.p.States.Order), "no state %q is declared", end.state)
+			}
+		}
+		if w.From != "" && w.From == w.To {
+			l.errorf(append(at, "to"), "name another state", "the way leads from %s to itself", w.From)
+		}
+		for j, need := range w.Needs {
+			if !slices.Contains(Leaves(), need) {
+				l.errorf(append(at, "needs", strconv.Itoa(j)), near(need, Leaves()), "nothing is called %q that a rig could allow", need)
 			}
 		}
 		if len(w.Steps) == 0 {
 			l.errorf(at, "give it steps", "the way from %s to %s has no steps", w.From, w.To)
+		}
+	}
+}
+
+// id holds a name that may be left out against the others of its kind.
+func (l *linter) id(at []string, id string, seen map[string]bool) {
+	switch {
+	case id == "":
+	case !idForm.MatchString(id):
+		l.errorf(at, "use small letters, digits and dashes", "%q is no name", id)
+	case seen[id]:
+		l.errorf(at, "give it another one", "the id %s is there twice", id)
+	}
+	seen[id] = true
+}
+
+// rest are the small sections.
+func (l *linter) rest() {
+	p := l.p
+	if e := p.Identity.Equals; e != "" && !unitValue.MatchString(e) {
+		l.errorf([]string{"identity", "equals"}, "write unit.serial, unit.mac, or unit.NAME of the rig's values", "equals is %q", e)
+	}
+	if n := p.Password.MinLength; n < 0 || n > 1024 {
+		l.errorf([]string{"password", "min-length"}, "write a number from 1 to 1024", "min-length is %d", n)
+	}
+	if r := p.Setup.Login; r != "" {
+		l.login([]string{"setup", "login"}, r)
+	}
+	ids := map[string]bool{}
+	for i, s := range p.Setup.Skips {
+		at := []string{"setup", "skips", strconv.Itoa(i)}
+		if s.ID == "" || len(s.Steps) == 0 {
+			l.errorf(at, "give it an id and steps", "a skip of the set-up says nothing")
+		}
+		l.id(append(at, "id"), s.ID, ids)
+	}
+	if r := p.Routes.Login; r != "" {
+		l.login([]string{"routes", "login"}, r)
+	}
+	for key, routes := range map[string][]string{"open": p.Routes.Open, "setup": p.Routes.Setup, "protected": p.Routes.Protected} {
+		for i, r := range routes {
+			if !request.MatchString(r) {
+				l.errorf([]string{"routes", key, strconv.Itoa(i)}, "write it as GET /path", "the route is %q", r)
+			}
+		}
+		if len(routes) > 0 && p.Routes.Login == "" {
+			l.errorf([]string{"routes", key}, "give login: the channel whose port and session they use", "the routes do not say where they are")
+		}
+	}
+	for name, s := range p.Stores.Items {
+		at := []string{"stores", name}
+		l.oneOf(append(at, "alphabet"), s.Alphabet, "ascii", "hex", "digits")
+		if s.Length < 0 || s.Length > 1024 {
+			l.errorf(append(at, "length"), "write a number from 1 to 1024", "length is %d", s.Length)
+		}
+	}
+	if d := p.Discloses; d.Given && !d.Declared() && !p.Source.Has("discloses", "allow") {
+		l.errorf([]string{"discloses"}, `write allow: [expressions], or none: "why nothing"`, "discloses says nothing")
+	}
+}
+
+var unitValue = regexp.MustCompile(`^unit\.[a-z][a-z0-9_-]*$`)
+
+// log compiles what the entries look like.
+func (l *linter) log() {
+	for key, expr := range map[string]string{"failed": l.p.Log.Failed, "ok": l.p.Log.OK} {
+		names, err := References(expr)
+		for _, n := range names {
+			if n != "user" && n != "channel" {
+				l.errorf([]string{"log", key}, "write ${user} and ${channel} alone", "nobody gives ${%s} here", n)
+			}
+		}
+		if err == nil {
+			var plain string
+			plain, err = Expand(expr, func(string) (string, error) { return "x", nil })
+			if err == nil {
+				_, err = regexp.Compile(plain)
+			}
+		}
+		if err != nil {
+			l.errorf([]string{"log", key}, "write a regular expression (RE2 syntax)", "%v", err)
+		}
+	}
+	for channel, expr := range l.p.Log.Sources {
+		at := []string{"log", "sources", channel}
+		l.login(at, channel)
+		if _, err := regexp.Compile(expr); err != nil {
+			l.errorf(at, "write a regular expression (RE2 syntax)", "%v", err)
 		}
 	}
 }
@@ -175,46 +352,6 @@ func near(name string, known []string) string {
 	return "there are " + strings.Join(known, ", ")
 }
 
-// steps holds each step against what it needs.
-func (l *linter) steps() {
-	l.p.EachStep(func(s *Step) {
-		fail := func(remedy, format string, args ...any) {
-			l.errs = append(l.errs, &strictyaml.Error{Pos: atOf(s.At), What: fmt.Sprintf(format, args...), Remedy: remedy})
-		}
-		switch s.Verb {
-		case "http":
-			method, path, ok := strings.Cut(s.HTTP, " ")
-			if !ok || strings.ToUpper(method) != method || !strings.HasPrefix(path, "/") {
-				fail("write it as GET /path", "the request is %q", s.HTTP)
-			}
-			if s.Login == "" && s.Port == 0 {
-				fail("say login: NAME, or port: N", "the request does not say to which service it goes")
-			}
-		case "run":
-			if s.Login == "" {
-				fail("say login: NAME", "the command does not say over which login it runs")
-			}
-		case "power":
-			if !slices.Contains([]string{"on", "off", "cycle"}, s.Power) {
-				fail("write on, off or cycle", "power is %q", s.Power)
-			}
-		case "repeat":
-			if s.Repeat < 1 || len(s.Steps) == 0 {
-				fail("write repeat: N with steps", "there is nothing to repeat")
-			}
-		}
-		if s.As != "" && s.As != "owner" {
-			fail("write as: owner, or leave it out", "as is %q", s.As)
-		}
-		if s.Login != "" && l.p.Logins.Given && !l.p.Logins.Declared() && l.p.Logins.Items[s.Login] == nil {
-			fail(near(s.Login, l.p.Logins.Order), "no login %q is declared", s.Login)
-		}
-		if s.Console != "" && l.p.Consoles.Given && l.p.Consoles.Items[s.Console] == nil {
-			fail(near(s.Console, l.p.Consoles.Order), "no console %q is declared", s.Console)
-		}
-	})
-}
-
 // atOf reads a step's place back.
 func atOf(at string) strictyaml.Pos {
 	var pos strictyaml.Pos
@@ -226,38 +363,4 @@ func atOf(at string) strictyaml.Pos {
 		pos.Column, _ = strconv.Atoi(parts[n-1])
 	}
 	return pos
-}
-
-// EachStep calls f for every step of the profile.
-func (p *Profile) EachStep(f func(*Step)) {
-	var walk func(ss []Step)
-	walk = func(ss []Step) {
-		for i := range ss {
-			f(&ss[i])
-			walk(ss[i].Steps)
-		}
-	}
-	walk(p.Firmware.Read)
-	walk(p.Identity.Steps)
-	walk(p.Password.Change)
-	walk(p.Log.Read)
-	walk(p.Recovery.Steps)
-	for _, w := range p.Ways {
-		walk(w.Steps)
-		walk(w.Done)
-	}
-	for _, name := range p.States.Order {
-		walk(p.States.Items[name].Holds)
-	}
-	for _, s := range p.Setup.Skips {
-		walk(s.Steps)
-	}
-	for _, name := range p.Stores.Order {
-		walk(p.Stores.Items[name].Plant)
-		walk(p.Stores.Items[name].Read)
-	}
-	for _, name := range p.Consoles.Order {
-		walk(p.Consoles.Items[name].Boot.Fail.Provoke)
-		walk(p.Consoles.Items[name].Boot.Fail.Restore)
-	}
 }

@@ -9,15 +9,18 @@ import "time"
 type Step struct {
 	// http: "METHOD /path", over the port of Login (or Port and TLS), with the
 	// session of that login when As is "owner".
-	HTTP   string            `yaml:"http"`
-	Login  string            `yaml:"login"`
-	As     string            `yaml:"as"` // "" or "owner"
-	Port   int               `yaml:"port"`
-	TLS    bool              `yaml:"tls"`
-	Header map[string]string `yaml:"header"`
-	JSON   any               `yaml:"json"`
-	Form   map[string]string `yaml:"form"`
-	Body   string            `yaml:"body"`
+	HTTP  string `yaml:"http"`
+	Login string `yaml:"login"`
+	As    string `yaml:"as"` // "" or "owner"
+	// Password is what the owner logs in with in place of the declared secret:
+	// for the steps that change it.
+	Password string            `yaml:"password"`
+	Port     int               `yaml:"port"`
+	TLS      bool              `yaml:"tls"`
+	Header   map[string]string `yaml:"header"`
+	JSON     any               `yaml:"json"`
+	Form     map[string]string `yaml:"form"`
+	Body     string            `yaml:"body"`
 
 	// run: a command over Login (ssh, telnet, console), as the owner.
 	Run string `yaml:"run"`

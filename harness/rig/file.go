@@ -59,8 +59,9 @@ type Power struct {
 	Chip      string        `yaml:"chip"`
 	Active    string        `yaml:"active"` // high, low
 	URL       string        `yaml:"url"`
-	Style     string        `yaml:"style"` // tasmota, shelly1, shelly2
-	Auth      string        `yaml:"auth"`  // none, basic, digest
+	Style     string        `yaml:"style"`   // tasmota, shelly-gen1, shelly-gen2
+	Channel   int           `yaml:"channel"` // which relay of the switch, as it numbers them
+	Auth      string        `yaml:"auth"`    // none, basic, digest
 	User      string        `yaml:"user"`
 	Password  string        `yaml:"password"` // secret:NAME
 	Exec      []string      `yaml:"exec"`
@@ -82,7 +83,7 @@ type Line struct {
 
 // Port is one console's port.
 type Port struct {
-	Driver  string        `yaml:"driver"` // serial, tcp, exec, virtual
+	Driver  string        `yaml:"driver"` // serial, tcp, virtual
 	Port    string        `yaml:"port"`   // device path, by a stable name; virtual: main, aux
 	Address string        `yaml:"address"`
 	RFC2217 bool          `yaml:"rfc2217"`

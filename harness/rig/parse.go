@@ -5,23 +5,17 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"os"
+	"net"
+	"net/url"
+	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"rigor/harness/profile"
 	"rigor/harness/strictyaml"
 )
-
-// ReadFile reads a rig file.
-func ReadFile(path string) (*File, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("read the rig file: %w", err)
-	}
-	return Parse(path, data)
-}
 
 // Parse reads a rig file. The error is a strictyaml.Errors with every mistake
 // of the file.
@@ -37,18 +31,21 @@ func Parse(path string, data []byte) (*File, error) {
 	l := &fileLint{f: f, claimed: map[string]string{}}
 	l.all()
 	if len(l.errs) > 0 {
-		slices.SortStableFunc(l.errs, func(a, b *strictyaml.Error) int {
-			return cmp.Or(cmp.Compare(a.Pos.Line, b.Pos.Line), cmp.Compare(a.Pos.Column, b.Pos.Column), cmp.Compare(a.What, b.What))
-		})
-		return nil, l.errs
+		return nil, l.sorted()
 	}
 	return f, nil
 }
 
 var (
-	nameForm = regexp.MustCompile(`^[a-z][a-z0-9_-]*$`)
-	leaves   = []string{"login-tries", "config", "reset", "update", "power", "power-cut", "debug-attach", "halt", "rom-loader"}
+	nameForm  = regexp.MustCompile(`^[a-z][a-z0-9_-]*$`)
+	macForm   = regexp.MustCompile(`^[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){5}$`)
+	frameForm = regexp.MustCompile(`^[5-8][NEOMSneoms][12]$`)
+	// secretForm is where a secret is read from.
+	secretForm = regexp.MustCompile(`^(?:env:[A-Za-z_][A-Za-z0-9_]*|file:.+|virtual:[a-z][a-z0-9-]*)$`)
 )
+
+// maxErrors bounds what is shown of a file at once.
+const maxErrors = 20
 
 // driverKeys says which keys each driver takes, besides "driver" and those
 // that every instrument of the kind has.
@@ -56,7 +53,7 @@ var driverKeys = map[string]map[string][]string{
 	"power": {
 		"gpio":    {"line", "chip", "active"},
 		"exec":    {"exec"},
-		"http":    {"url", "style", "auth", "user", "password"},
+		"http":    {"url", "style", "channel", "auth", "user", "password"},
 		"virtual": {},
 		"":        {"off-settle", "rest", "proof"},
 	},
@@ -68,7 +65,6 @@ var driverKeys = map[string]map[string][]string{
 	"consoles": {
 		"serial":  {"port", "baud", "frame"},
 		"tcp":     {"address", "rfc2217", "baud", "frame"},
-		"exec":    {"exec"},
 		"virtual": {"port"},
 		"":        {"newline", "pace"},
 	},
@@ -76,6 +72,26 @@ var driverKeys = map[string]map[string][]string{
 		"link":    {"interface"},
 		"virtual": {},
 		"":        {"address", "ports"},
+	},
+}
+
+// driverNeeds says which of its keys a driver cannot do without, and how they
+// are written.
+var driverNeeds = map[string]map[string][][2]string{
+	"power": {
+		"gpio": {{"line", "line: GPIO6"}, {"active", "active: low, or high"}},
+		"exec": {{"exec", "exec: [./switch]"}},
+		"http": {{"url", "url: http://HOST"}, {"style", "style: tasmota, shelly-gen1 or shelly-gen2"}},
+	},
+	"lines": {
+		"gpio":    {{"line", "line: GPIO17"}, {"active", "active: low, or high"}},
+		"exec":    {{"exec", "exec: [./line]"}},
+		"virtual": {{"line", "line: reset"}, {"active", "active: low, or high"}},
+	},
+	"consoles": {
+		"serial":  {{"port", "port: /dev/serial/by-id/…"}, {"baud", "baud: 115200"}},
+		"tcp":     {{"address", "address: HOST:PORT"}},
+		"virtual": {{"port", "port: main"}},
 	},
 }
 
@@ -89,6 +105,14 @@ func (l *fileLint) errorf(path []string, remedy, format string, args ...any) {
 	l.errs = append(l.errs, l.f.Source.Errorf(path, remedy, format, args...))
 }
 
+// sorted gives the first errors by place.
+func (l *fileLint) sorted() strictyaml.Errors {
+	slices.SortStableFunc(l.errs, func(a, b *strictyaml.Error) int {
+		return cmp.Or(cmp.Compare(a.Pos.Line, b.Pos.Line), cmp.Compare(a.Pos.Column, b.Pos.Column), cmp.Compare(a.What, b.What))
+	})
+	return l.errs[:min(len(l.errs), maxErrors)]
+}
+
 func (l *fileLint) all() {
 	f := l.f
 	if !nameForm.MatchString(f.Name) {
@@ -98,49 +122,112 @@ func (l *fileLint) all() {
 		l.errorf([]string{"rig"}, "write profile: PATH", "the rig file names no profile")
 	}
 	for i, a := range f.Allow {
-		if !slices.Contains(leaves, a) {
-			l.errorf([]string{"allow", fmt.Sprint(i)}, near(a, leaves), "nothing is called %q that could be allowed", a)
+		if !slices.Contains(profile.Leaves(), a) {
+			l.errorf([]string{"allow", strconv.Itoa(i)}, near(a, profile.Leaves()), "nothing is called %q that could be allowed", a)
 		}
 	}
-	if p := f.Power; p != nil {
-		l.driver("power", []string{"power"}, p.Driver)
-		l.oneOf([]string{"power", "active"}, p.Active, "high", "low")
-		l.oneOf([]string{"power", "rest"}, p.Rest, "off", "on")
-		l.oneOf([]string{"power", "proof"}, p.Proof, "cold-boot", "switch", "none")
-		l.oneOf([]string{"power", "auth"}, p.Auth, "none", "basic", "digest")
-		l.secret([]string{"power", "password"}, p.Password)
-		if p.Driver == "gpio" {
-			l.claim([]string{"power"}, "line "+p.Chip+" "+p.Line)
+	l.unit([]string{"unit"}, &f.Unit)
+	for i := range f.Units {
+		l.unit([]string{"units", strconv.Itoa(i)}, &f.Units[i])
+	}
+	l.power()
+	l.lines()
+	l.consoles()
+	l.network()
+	l.rest()
+}
+
+func (l *fileLint) unit(at []string, u *Unit) {
+	if u.MAC != "" && !macForm.MatchString(u.MAC) {
+		l.errorf(append(at, "mac"), `write it in quotes, as "02:00:00:00:00:01"`, "mac is %q", u.MAC)
+	}
+	l.secret(append(at, "label-password"), u.LabelPassword)
+	for _, name := range sortedKeys(u.Values) {
+		if !nameForm.MatchString(name) || slices.Contains([]string{"serial", "mac", "label-password"}, name) {
+			l.errorf(append(at, "values", name), "use small letters, digits and dashes, and no name that a unit has already", "%q is no name of a value", name)
 		}
 	}
-	for _, name := range sortedKeys(f.Lines) {
-		ln, at := f.Lines[name], []string{"lines", name}
+}
+
+func (l *fileLint) power() {
+	p := l.f.Power
+	if p == nil {
+		return
+	}
+	at := []string{"power"}
+	l.driver("power", at, p.Driver)
+	l.oneOf(append(at, "active"), p.Active, "high", "low")
+	l.oneOf(append(at, "rest"), p.Rest, "off", "on")
+	l.oneOf(append(at, "proof"), p.Proof, "cold-boot", "switch", "none")
+	l.oneOf(append(at, "style"), p.Style, "tasmota", "shelly-gen1", "shelly-gen2")
+	l.oneOf(append(at, "auth"), p.Auth, "none", "basic", "digest")
+	l.secret(append(at, "password"), p.Password)
+	if (p.Auth == "basic" || p.Auth == "digest") && p.Password == "" {
+		l.errorf(append(at, "auth"), "write user, and password: secret:NAME", "auth %s has no password", p.Auth)
+	}
+	if u, err := url.Parse(p.URL); p.URL != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
+		// The URL is not shown: it may hold a password.
+		l.errorf(append(at, "url"), "write it as http://HOST", "the url of the switch is none")
+	} else if p.URL != "" && u.User != nil {
+		l.errorf(append(at, "url"), "write user, and password: secret:NAME", "the url of the switch holds a login")
+	}
+	switch p.Driver {
+	case "gpio":
+		l.claimLine(at, p.Chip, p.Line)
+	case "http":
+		l.claim(at, fmt.Sprintf("switch %s %d", p.URL, p.Channel))
+	}
+}
+
+func (l *fileLint) lines() {
+	for _, name := range sortedKeys(l.f.Lines) {
+		ln, at := l.f.Lines[name], []string{"lines", name}
 		l.name(at, name)
 		l.driver("lines", at, ln.Driver)
 		l.oneOf(append(at, "active"), ln.Active, "high", "low")
 		l.oneOf(append(at, "drive"), ln.Drive, "push-pull", "open-drain", "open-source", "input")
 		l.oneOf(append(at, "pull"), ln.Pull, "none", "up", "down")
-		if ln.Line == "" && ln.Driver != "exec" {
-			l.errorf(at, "say which: line: GPIO17", "line %s does not say which pin it is", name)
-		} else if ln.Driver != "exec" {
-			l.claim(at, "line "+ln.Chip+" "+ln.Line)
+		if ln.Drive == "open-drain" && ln.Active == "high" || ln.Drive == "open-source" && ln.Active == "low" {
+			l.errorf(append(at, "drive"), "an open-drain line is active low, an open-source line active high", "%s cannot drive a line that is active %s", ln.Drive, ln.Active)
+		}
+		switch ln.Driver {
+		case "gpio":
+			l.claimLine(at, ln.Chip, ln.Line)
+		case "virtual":
+			l.claim(at, "virtual line "+ln.Line)
 		}
 	}
-	for _, name := range sortedKeys(f.Consoles) {
-		c, at := f.Consoles[name], []string{"consoles", name}
+}
+
+func (l *fileLint) consoles() {
+	for _, name := range sortedKeys(l.f.Consoles) {
+		c, at := l.f.Consoles[name], []string{"consoles", name}
 		l.name(at, name)
 		l.driver("consoles", at, c.Driver)
 		l.oneOf(append(at, "newline"), c.Newline, "cr", "lf", "crlf")
-		switch {
-		case c.Driver == "tcp" && c.Address == "":
-			l.errorf(at, "write address: HOST:PORT", "console %s does not say where it is", name)
-		case (c.Driver == "serial" || c.Driver == "virtual") && c.Port == "":
-			l.errorf(at, "write port: /dev/serial/by-id/…", "console %s does not say at which port it is", name)
+		if c.Frame != "" && !frameForm.MatchString(c.Frame) {
+			l.errorf(append(at, "frame"), "write data bits, parity and stop bits, as 8N1", "frame is %q", c.Frame)
 		}
-		l.claim(at, "port "+c.Port+c.Address)
+		if c.Baud != 0 && (c.Baud < 50 || c.Baud > 20_000_000) {
+			l.errorf(append(at, "baud"), "write a number from 50 to 20000000", "baud is %d", c.Baud)
+		}
+		if c.Address != "" {
+			if _, port, err := net.SplitHostPort(c.Address); err != nil || !portForm(port) {
+				l.errorf(append(at, "address"), "write it as HOST:PORT", "address is %q", c.Address)
+			}
+		}
+		if c.Driver == "serial" && c.Port != "" && !filepath.IsAbs(c.Port) && !strings.HasPrefix(c.Port, "~/") {
+			l.errorf(append(at, "port"), "write the absolute path of a stable name: /dev/serial/by-id/…", "port %q is no path of a device", c.Port)
+		}
+		if c.Port+c.Address != "" {
+			l.claim(at, "port "+c.Driver+" "+c.Port+c.Address)
+		}
 	}
-	l.network()
-	l.rest()
+}
+
+func portForm(s string) bool {
+	n, err := strconv.Atoi(s)
+	return err == nil && n >= 1 && n <= 65535
 }
 
 func (l *fileLint) network() {
@@ -159,15 +246,10 @@ func (l *fileLint) network() {
 func (l *fileLint) rest() {
 	f := l.f
 	for _, name := range sortedKeys(f.Secrets) {
-		ref := f.Secrets[name]
-		kind, rest, ok := strings.Cut(ref, ":")
-		if !ok || rest == "" || !slices.Contains([]string{"env", "file", "virtual"}, kind) {
+		l.name([]string{"secrets", name}, name)
+		if !secretForm.MatchString(f.Secrets[name]) { // which is not shown: it may be the secret itself
 			l.errorf([]string{"secrets", name}, "write env:VARIABLE or file:PATH; a secret does not stand in the file itself", "secret %s has no place that it is read from", name)
 		}
-	}
-	l.secret([]string{"unit", "label-password"}, f.Unit.LabelPassword)
-	for i, u := range f.Units {
-		l.secret([]string{"units", fmt.Sprint(i), "label-password"}, u.LabelPassword)
 	}
 	for _, id := range sortedKeys(f.Lacks) {
 		if strings.TrimSpace(f.Lacks[id]) == "" {
@@ -177,8 +259,15 @@ func (l *fileLint) rest() {
 	for i, lb := range f.Loopback {
 		for _, name := range []string{lb.Out, lb.In} {
 			if f.Lines[name] == nil {
-				l.errorf([]string{"loopback", fmt.Sprint(i)}, near(name, sortedKeys(f.Lines)), "no line %q is declared", name)
+				l.errorf([]string{"loopback", strconv.Itoa(i)}, near(name, sortedKeys(f.Lines)), "no line %q is declared", name)
 			}
+		}
+	}
+	for _, id := range sortedKeys(f.Expect) {
+		v, _, _ := strings.Cut(f.Expect[id], ".")
+		l.oneOf([]string{"expect", id}, v, "pass", "fail", "inconclusive", "not-applicable", "error")
+		if v == "" {
+			l.errorf([]string{"expect", id}, "write pass, fail, or another verdict with its reason", "nothing is expected of %s", id)
 		}
 	}
 	if f.Limits.PowerCycles < 0 || f.Limits.FlashWrites < 0 {
@@ -195,22 +284,19 @@ func (l *fileLint) name(at []string, name string) {
 // driver holds an instrument's keys against those that its driver takes.
 func (l *fileLint) driver(kind string, at []string, driver string) {
 	known := driverKeys[kind]
-	var names []string
-	for d := range known {
-		if d != "" {
-			names = append(names, d)
-		}
-	}
-	slices.Sort(names)
+	names := slices.DeleteFunc(sortedKeys(known), func(d string) bool { return d == "" })
 	if _, ok := known[driver]; !ok || driver == "" {
-		l.errorf(append(at, "driver"), "write one of "+strings.Join(names, ", "), "driver is %q", driver)
+		l.errorf(append(slices.Clone(at), "driver"), "write one of "+strings.Join(names, ", "), "driver is %q", driver)
 		return
 	}
-	for _, keys := range known {
-		for _, k := range keys {
-			if l.f.Source.Has(append(slices.Clone(at), k)...) && !slices.Contains(known[driver], k) && !slices.Contains(known[""], k) {
-				l.errorf(append(slices.Clone(at), k), "take it out", "driver %s has no %s", driver, k)
-			}
+	for _, k := range l.f.Source.Keys(at...) {
+		if k != "driver" && !slices.Contains(known[driver], k) && !slices.Contains(known[""], k) {
+			l.errorf(append(slices.Clone(at), k), "it can have "+strings.Join(append(slices.Clone(known[driver]), known[""]...), ", "), "driver %s has no %s", driver, k)
+		}
+	}
+	for _, need := range driverNeeds[kind][driver] {
+		if !l.f.Source.Has(append(slices.Clone(at), need[0])...) {
+			l.errorf(at, "write "+need[1], "%s with driver %s has no %s", strings.Join(at, "."), driver, need[0])
 		}
 	}
 }
@@ -221,10 +307,22 @@ func (l *fileLint) oneOf(at []string, v string, allowed ...string) {
 	}
 }
 
+// claimLine claims a GPIO line: by its name, or by its offset on a chip.
+func (l *fileLint) claimLine(at []string, chip, line string) {
+	if line == "" {
+		return
+	}
+	if _, err := strconv.Atoi(line); err == nil && chip == "" {
+		l.errorf(append(slices.Clone(at), "line"), "write chip: gpiochip0 too, or the line's name", "line %s is an offset, and of no chip", line)
+		return
+	}
+	l.claim(at, strings.Join(strings.Fields("line "+chip+" "+line), " "))
+}
+
 // claim says that an instrument uses something that only one can.
 func (l *fileLint) claim(at []string, what string) {
 	if other, ok := l.claimed[what]; ok {
-		l.errorf(at, "one wire has one name", "%s is claimed twice; %s has it already", strings.Join(strings.Fields(what), " "), other)
+		l.errorf(at, "one wire has one name", "%s is claimed twice; %s has it already", what, other)
 		return
 	}
 	l.claimed[what] = strings.Join(at, ".")
@@ -261,34 +359,4 @@ func sortedKeys[V any](m map[string]V) []string {
 	}
 	slices.Sort(keys)
 	return keys
-}
-
-// Check holds a rig file and a profile against each other. What the profile
-// needs and the rig has not is no mistake: its cases say rig-lacks.
-func Check(f *File, p *profile.Profile) error {
-	l := &fileLint{f: f, claimed: map[string]string{}}
-	for _, name := range p.Logins.Order {
-		lg := p.Logins.Items[name]
-		if ref, ok := strings.CutPrefix(lg.Owner.Password, "secret:"); ok {
-			if _, ok := f.Secrets[ref]; !ok {
-				l.errorf([]string{"secrets"}, fmt.Sprintf("write %s: env:VARIABLE under secrets", ref), "login %s of profile %s needs the secret %q", name, p.Name, ref)
-			}
-		}
-	}
-	if len(p.Identity.Steps) > 0 {
-		switch p.Identity.Equals {
-		case "unit.serial":
-			if f.Unit.Serial == "" {
-				l.errorf([]string{"unit"}, "write serial: as it stands on the unit's label", "the profile compares the DUT's identity with unit.serial, which the rig does not give")
-			}
-		case "unit.mac":
-			if f.Unit.MAC == "" {
-				l.errorf([]string{"unit"}, "write mac: as it stands on the unit's label", "the profile compares the DUT's identity with unit.mac, which the rig does not give")
-			}
-		}
-	}
-	if len(l.errs) > 0 {
-		return l.errs
-	}
-	return nil
 }

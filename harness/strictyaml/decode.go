@@ -43,15 +43,14 @@ func (n *Node) Scalar() (string, bool) {
 	return n.n.Value, true
 }
 
-// Keys gives the keys of a mapping in their order, each once.
+// Keys gives the keys of a mapping in their order, each once. A key that
+// stands twice, or is no single value, is an error.
 func (n *Node) Keys() []string {
 	var keys []string
 	if !n.IsMap() {
 		return nil
 	}
-	for i := 0; i+1 < len(n.n.Content); i += 2 {
-		keys = append(keys, n.n.Content[i].Value)
-	}
+	n.d.pairs(n.n, "the mapping", func(k, _ *yaml.Node) { keys = append(keys, k.Value) })
 	return keys
 }
 

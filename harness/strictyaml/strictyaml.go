@@ -102,6 +102,27 @@ func (s *Source) Has(path ...string) bool {
 	return n != nil
 }
 
+// Keys gives the keys of the mapping at a path, in their order; nil where there
+// is none.
+func (s *Source) Keys(path ...string) []string {
+	if s == nil || s.root == nil {
+		return nil
+	}
+	n := s.root
+	for _, p := range path {
+		if _, n = child(n, p); n == nil {
+			return nil
+		}
+	}
+	var keys []string
+	if n.Kind == yaml.MappingNode {
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			keys = append(keys, n.Content[i].Value)
+		}
+	}
+	return keys
+}
+
 // Errorf makes an error at a path.
 func (s *Source) Errorf(path []string, remedy, format string, args ...any) *Error {
 	return &Error{Pos: s.Pos(path...), What: fmt.Sprintf(format, args...), Remedy: remedy}
