@@ -1,0 +1,109 @@
+package console
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"regexp"
+	"slices"
+
+	"rigor/harness/check"
+	"rigor/harness/console/expect"
+	"rigor/harness/escape"
+	"rigor/harness/profile"
+)
+
+// secret is what must not be seen on a console.
+type secret struct{ name, value string }
+
+// minSecret is the length from which a secret can be looked for: a shorter one
+// stands in half of all texts.
+const minSecret = 6
+
+// privateKey is the head of a private key in PEM, RFC 7468.
+var privateKey = regexp.MustCompile(`-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----`)
+
+// unitSecrets gives the secrets of the unit that the rig knows: its owners'
+// passwords and its label's. What is too short to be looked for is named in the
+// second result.
+func unitSecrets(t *check.T) (out []secret, short []string) {
+	add := func(name, value string) {
+		switch {
+		case value == "" || slices.ContainsFunc(out, func(s secret) bool { return s.value == value }):
+		case len(value) < minSecret:
+			short = append(short, name+" is too short to be looked for")
+		default:
+			out = append(out, secret{name, value})
+		}
+	}
+	for _, name := range check.LoginChannels(t.Profile()) {
+		l := t.Profile().Logins.Items[name]
+		if l == nil || l.Declared() || l.Owner.Password == "" {
+			continue
+		}
+		c, err := t.Device().Login(name).Owner()
+		t.OK(err)
+		add("the owner's password of "+name, c.Password)
+	}
+	add("the password of the label", t.Device().Unit().Label)
+	return out, short
+}
+
+// find looks for secrets in what a console said: as it came, and without the
+// escape sequences and line ends between, in every encoding.
+func find(text []byte, secrets []secret) (what string, found bool) {
+	plain := expect.Plain(text)
+	joined := bytes.ReplaceAll(plain, []byte("\n"), nil) // a dump is broken into lines
+	for _, view := range [][]byte{plain, text, joined} {
+		for _, s := range secrets {
+			for _, enc := range escape.Encodings(s.value) {
+				if i := bytes.Index(view, enc.Bytes); i >= 0 {
+					return fmt.Sprintf("%s stands there, as %s, behind %q", s.name, enc.Name, before(view, i)), true
+				}
+			}
+		}
+		if m := privateKey.Find(view); m != nil {
+			return fmt.Sprintf("a private key begins there: %q", m), true
+		}
+	}
+	return "", false
+}
+
+// before gives the end of what stands before a place, on its own line.
+func before(text []byte, at int) []byte {
+	line := text[:at]
+	line = line[bytes.LastIndexByte(line, '\n')+1:]
+	return line[max(0, len(line)-40):]
+}
+
+// markerBits is how much chance a planted marker has at least, so that finding it
+// is no accident.
+const markerBits = 40
+
+// alphabets are those that a store can declare.
+var alphabets = map[string]string{
+	"":       "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789",
+	"ascii":  "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789",
+	"hex":    "0123456789abcdef",
+	"digits": "0123456789",
+}
+
+// marker makes a value for a store, of the alphabet and length that it takes.
+// It gives false where that leaves less chance than markerBits.
+func marker(rng *rand.Rand, s *profile.Store) (string, bool) {
+	const usual = 24
+	letters, known := alphabets[s.Alphabet]
+	n := s.Length
+	if n == 0 {
+		n = usual
+	}
+	if !known || float64(n)*math.Log2(float64(len(letters))) < markerBits {
+		return "", false
+	}
+	out := make([]byte, n)
+	for i := range out {
+		out[i] = letters[rng.IntN(len(letters))]
+	}
+	return string(out), true
+}
