@@ -2,6 +2,7 @@ package rigs
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"rigor/harness/driver/exec"
@@ -11,6 +12,7 @@ import (
 	"rigor/harness/driver/serial"
 	"rigor/harness/driver/tcp"
 	"rigor/harness/rig"
+	"rigor/harness/steps"
 	"rigor/harness/wire"
 )
 
@@ -46,15 +48,10 @@ func Exec(ctx context.Context, argv []string, values map[string]string) (text st
 		return "", nil, err
 	}
 	if !resp.OK {
-		return "", nil, &wire.Fault{Part: "exec", Op: "run " + argv[0], Err: errNotOK(resp.Text)}
+		return "", nil, fmt.Errorf("%w: %s", steps.ErrNotDone, resp.Text)
 	}
 	return resp.Text, resp.Values, nil
 }
-
-type errNotOK string
-
-// Error gives what the program said.
-func (e errNotOK) Error() string { return "the program says that it did not work: " + string(e) }
 
 // pinRef names a pin as the gpio driver reads it.
 func pinRef(chip, line string) string {
@@ -67,8 +64,11 @@ func pinRef(chip, line string) string {
 func gpioConfig(part wire.Part, active, drive, pull string) (gpio.Config, error) {
 	cfg := gpio.Config{Part: part}
 	var err error
-	if drive == "input" {
-		drive = "open-drain" // it is only ever released and read
+	if drive == "input" { // it is only ever released and read
+		drive = "open-source"
+		if active == "low" {
+			drive = "open-drain"
+		}
 	}
 	if cfg.Active, err = gpio.ParseActive(orElse(active, "high")); err != nil {
 		return cfg, err

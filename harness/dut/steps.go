@@ -30,20 +30,40 @@ func (t target) Talk(name string) (console.Talker, error) { return t.Console(nam
 
 // Access logs in as the owner. A login that does not open is an error that says
 // what the DUT answered.
-func (t target) Access(ctx context.Context, name string) (login.Access, error) {
+func (t target) Access(ctx context.Context, name, password string) (login.Access, error) {
 	door := t.Login(name)
 	own, err := door.Owner()
 	if err != nil {
 		return nil, err
+	}
+	if password != "" {
+		own.Password = password
 	}
 	a, ans, err := door.Open(ctx, own)
 	if err != nil {
 		return nil, err
 	}
 	if a == nil {
-		return nil, fmt.Errorf("log in to %s as the owner: %s: %s", name, ans.Kind, ans.Detail)
+		return nil, &NoEntryError{Login: name, Answer: ans}
 	}
 	return a, nil
+}
+
+// NoEntryError says that the owner was not let in.
+type NoEntryError struct {
+	Login  string
+	Answer Answer
+}
+
+// Error says what the DUT answered.
+func (e *NoEntryError) Error() string {
+	return fmt.Sprintf("log in to %s as the owner: %s: %s", e.Login, e.Answer.Kind, e.Answer.Detail)
+}
+
+// Ours says that an error says nothing about the DUT: the rig has no such wire,
+// the profile does not say, the session was taken back.
+func (t target) Ours(err error) bool {
+	return errors.Is(err, ErrNotWired) || errors.Is(err, ErrNotDeclared) || errors.Is(err, ErrRevoked)
 }
 
 // Web makes a request without a login.

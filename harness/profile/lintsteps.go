@@ -186,9 +186,7 @@ func (l *stepLint) expectations(s *Step) {
 var (
 	request = regexp.MustCompile(`^[A-Z]+ (?:/|\$\{)\S*$`)
 	// hides is what a field is called that holds a secret.
-	hides = regexp.MustCompile(`(?i)passw|passwd|pwd|passphrase|secret|psk|token|api[-_]?key|^authorization$|^cookie$`)
-	// valueName has no dot: what a step extracts can never pass for a unit's or
-	// a secret's.
+	hides       = regexp.MustCompile(`(?i)passw|passwd|pwd|passphrase|secret|psk|token|api[-_]?key|^authorization$|^cookie$`)
 	valueName   = regexp.MustCompile(`^[a-z][a-z0-9_-]*$`)
 	jsonPath    = regexp.MustCompile(`^\$(?:\.[^.\[\]]+|\[\d{1,6}\])*$`)
 	givenByUnit = regexp.MustCompile(`^(?:unit|secret)\.[a-z][a-z0-9_-]*$`)
@@ -299,7 +297,7 @@ func (l *stepLint) plainSecrets(s *Step) {
 // extractions come after the step: what they give is known from then on.
 func (l *stepLint) extractions(s *Step) {
 	for _, name := range sortedKeys(s.Extract) {
-		if !valueName.MatchString(name) {
+		if !IsValueName(name) {
 			l.at(s, "use small letters, digits, dashes and underscores", "%q is no name of a value", name)
 		}
 		if err := CheckExtract(s.Extract[name]); err != nil {

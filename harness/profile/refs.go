@@ -38,6 +38,10 @@ func Expand(text string, value func(name string) (string, error)) (string, error
 	return out, nil
 }
 
+// IsValueName says whether a step may give a value this name. It has no dot, so
+// that no value can pass for a unit's or a secret's.
+func IsValueName(name string) bool { return valueName.MatchString(name) }
+
 // References gives the names that a text refers to, each once.
 func References(text string) ([]string, error) {
 	var names []string

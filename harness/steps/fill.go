@@ -1,40 +1,37 @@
 package steps
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
-)
 
-// reference is ${name} in a text; $${ stands for ${ itself.
-var reference = regexp.MustCompile(`\$?\$\{([A-Za-z][A-Za-z0-9_.-]*)\}`)
+	"rigor/harness/profile"
+)
 
 // fill puts values in. What a value holds is never looked at again: a device
 // cannot make us expand anything.
 func (r *runner) fill(text string) (string, error) {
-	var failed error
-	out := reference.ReplaceAllStringFunc(text, func(ref string) string {
-		if strings.HasPrefix(ref, "$$") {
-			return ref[1:]
-		}
-		name := ref[2 : len(ref)-1]
+	return profile.Expand(text, func(name string) (string, error) {
 		if v, ok := r.vars[name]; ok {
-			return v
+			return v, nil
 		}
 		v, ok, err := r.t.Value(name)
 		switch {
 		case err != nil:
-			failed = errors.Join(failed, fmt.Errorf("${%s}: %w", name, err))
+			return "", fmt.Errorf("${%s}: %w", name, err)
 		case !ok:
-			failed = errors.Join(failed, fmt.Errorf("${%s}: %w", name, ErrName))
+			return "", fmt.Errorf("${%s}: %w", name, ErrName)
 		}
-		return v
+		if strings.HasPrefix(name, "secret.") || name == "unit.label-password" {
+			r.secrets.Add(name, v)
+		}
+		return v, nil
 	})
-	return out, failed
 }
 
 // fillAll fills in every text of a JSON value.
@@ -78,9 +75,14 @@ func (r *runner) form(fields map[string]string) (string, error) {
 
 // jsonPath gives the value at $.a.b[0] of a JSON text, as text.
 func jsonPath(path string, data []byte) (string, error) {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber() // a serial number keeps all its digits
 	var v any
-	if err := json.Unmarshal(data, &v); err != nil {
+	if err := dec.Decode(&v); err != nil {
 		return "", fmt.Errorf("no JSON: %w", err)
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return "", errors.New("no JSON: something follows it")
 	}
 	rest := strings.TrimPrefix(path, "$")
 	for rest != "" {
@@ -114,6 +116,8 @@ func jsonPath(path string, data []byte) (string, error) {
 	switch v := v.(type) {
 	case string:
 		return v, nil
+	case json.Number:
+		return v.String(), nil
 	case nil:
 		return "", errors.New("it is null")
 	}

@@ -8,8 +8,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"maps"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,6 +35,9 @@ var (
 	ErrNeedsHuman = errors.New("a person is needed")
 	// ErrName says that a text refers to a value that nobody gives.
 	ErrName = errors.New("no such value")
+	// ErrNotDone is what Exec gives when the program says that the DUT did not
+	// do it.
+	ErrNotDone = errors.New("the program says that it did not work")
 )
 
 // StepError says that a step did not show what it had to: the DUT's doing.
@@ -52,8 +58,9 @@ type Target interface {
 	Line(name string) (wire.Line, error)
 	// Talk gives a console, and the pattern that says that it has settled.
 	Talk(name string) (console.Talker, error)
-	// Access logs in as the owner and stays.
-	Access(ctx context.Context, loginName string) (login.Access, error)
+	// Access logs in as the owner and stays. A password that is not empty
+	// stands in for the declared one.
+	Access(ctx context.Context, loginName, password string) (login.Access, error)
 	// Web makes a request without a login, to the service of a login or to a
 	// port of its own.
 	Web(ctx context.Context, s *profile.Step, r login.Request) (login.Response, error)
@@ -65,6 +72,9 @@ type Target interface {
 	Value(name string) (string, bool, error)
 	Exec(ctx context.Context, argv []string, values map[string]string) (text string, got map[string]string, err error)
 	Ask(ctx context.Context, question string) (string, error)
+	// Ours says that an error is neither the DUT's doing nor a fault: a wire
+	// that the rig has not, a session that was taken back.
+	Ours(err error) bool
 }
 
 // Run carries the steps out in order. The values that it gives are vars and
@@ -72,21 +82,61 @@ type Target interface {
 // where the DUT did not show what it had to, a *wire.Fault for the rig's
 // trouble.
 func Run(ctx context.Context, t Target, ss []profile.Step, vars map[string]string) (map[string]string, error) {
-	r := &runner{t: t, vars: map[string]string{}}
+	r := &runner{t: t, vars: map[string]string{}, at: map[string]console.Cursor{}, secrets: escape.NewRedactor()}
 	for k, v := range vars {
 		r.vars[k] = v
+		if len(v) >= longSecret {
+			r.secrets.Add(k, v)
+		}
 	}
 	defer r.close()
+	r.mark(ss)
 	if err := r.all(ctx, ss); err != nil {
 		return r.vars, err
 	}
 	return r.vars, nil
 }
 
+// longSecret is from which length on a value that the caller gives is taken
+// for a secret: a temporary password, a marker. What is shorter is a weak
+// password that is tried out, and a word of every second answer.
+const longSecret = 12
+
 type runner struct {
-	t      Target
-	vars   map[string]string
-	access map[string]login.Access // sessions of this run of steps, by login
+	t       Target
+	vars    map[string]string
+	access  map[string]login.Access   // sessions of this run of steps, by login
+	at      map[string]console.Cursor // up to where each console was looked at
+	secrets *escape.Redactor
+}
+
+// mark notes where the consoles of the steps stand before the first of them, so
+// that nothing is missed that comes between an act and the wait for it.
+func (r *runner) mark(ss []profile.Step) {
+	for i := range ss {
+		if name := ss[i].Console; name != "" {
+			if con, err := r.t.Talk(name); err == nil { // the step itself tells of an error
+				r.at[name] = con.Mark()
+			}
+		}
+		r.mark(ss[i].Steps)
+	}
+}
+
+// failed says that the DUT did not show what it had to. What it said is foreign
+// and may repeat what we sent.
+func (r *runner) failed(s *profile.Step, what, got string) error {
+	return &StepError{At: s.At, Verb: s.Verb, What: what, Got: r.cut(got)}
+}
+
+// notAnswered decides about an error of an exchange with the DUT: it is the
+// DUT's, but for a fault, for what is ours, and for the end of the run.
+func (r *runner) notAnswered(ctx context.Context, s *profile.Step, what string, err error) error {
+	if isFault(err) || r.t.Ours(err) || errors.Is(ctx.Err(), context.Canceled) ||
+		errors.Is(err, login.ErrConfig) || errors.Is(err, login.ErrRequest) || errors.Is(err, login.ErrIdentity) || errors.Is(err, ErrName) {
+		return err
+	}
+	return r.failed(s, what, err.Error())
 }
 
 func (r *runner) close() {
@@ -106,11 +156,12 @@ func (r *runner) all(ctx context.Context, ss []profile.Step) error {
 
 func (r *runner) step(ctx context.Context, s *profile.Step) error {
 	within := s.Within
-	if within == 0 {
+	switch {
+	case within > 0:
+	case s.Verb == "repeat" || s.Verb == "power" || s.Verb == "ask": // they have times of their own
+		within = 10 * time.Minute
+	default:
 		within = DefaultWithin + s.Wait
-	}
-	if s.Verb == "repeat" || s.Verb == "power" || s.Verb == "ask" { // they have times of their own
-		within = max(within, 10*time.Minute)
 	}
 	stepCtx, cancel := context.WithTimeoutCause(ctx, within, fmt.Errorf("%s: %s took longer than %v", s.At, s.Verb, within))
 	defer cancel()
@@ -120,7 +171,7 @@ func (r *runner) step(ctx context.Context, s *profile.Step) error {
 	case err == nil || errors.As(err, &se):
 		return err
 	case ctx.Err() == nil && stepCtx.Err() != nil && !isFault(err):
-		return &StepError{s.At, s.Verb, "it to be done within " + within.String(), cut(err.Error())}
+		return r.failed(s, "it to be done within "+within.String(), err.Error())
 	}
 	return fmt.Errorf("%s: %s: %w", s.At, s.Verb, err)
 }
@@ -167,13 +218,21 @@ func (r *runner) act(ctx context.Context, s *profile.Step) error {
 	return fmt.Errorf("no action %q", s.Verb)
 }
 
-func (r *runner) session(ctx context.Context, name string) (login.Access, error) {
-	if a := r.access[name]; a != nil {
+func (r *runner) session(ctx context.Context, s *profile.Step) (login.Access, error) {
+	name := s.Login
+	if a := r.access[name]; a != nil && s.Password == "" {
 		return a, nil
 	}
-	a, err := r.t.Access(ctx, name)
+	password, err := r.fill(s.Password)
 	if err != nil {
 		return nil, err
+	}
+	a, err := r.t.Access(ctx, name, password)
+	if err != nil {
+		return nil, err
+	}
+	if old := r.access[name]; old != nil {
+		_ = old.Close() // it is replaced; how it ends changes nothing
 	}
 	if r.access == nil {
 		r.access = map[string]login.Access{}
@@ -191,7 +250,7 @@ func (r *runner) http(ctx context.Context, s *profile.Step) error {
 		if s.As == "" {
 			return r.t.Web(ctx, s, req)
 		}
-		a, err := r.session(ctx, s.Login)
+		a, err := r.session(ctx, s)
 		if err != nil {
 			return login.Response{}, err
 		}
@@ -201,24 +260,21 @@ func (r *runner) http(ctx context.Context, s *profile.Step) error {
 		cutCtx, cancel := context.WithTimeout(ctx, s.Interrupt)
 		defer cancel()
 		_, err := do(cutCtx)
-		if err != nil && (isFault(err) && cutCtx.Err() == nil || ctx.Err() != nil) {
+		if err != nil && (isFault(err) && cutCtx.Err() == nil || r.t.Ours(err) || ctx.Err() != nil) {
 			return err
 		}
 		return r.t.Wait(ctx, time.Until(deadline(cutCtx)))
 	}
 	resp, err := do(ctx)
 	if err != nil {
-		if isFault(err) || ctx.Err() != nil || errors.Is(err, login.ErrConfig) {
-			return err
-		}
-		return &StepError{s.At, s.Verb, "an answer to " + s.HTTP, cut(err.Error())}
+		return r.notAnswered(ctx, s, "an answer to "+s.HTTP, err)
 	}
 	want := s.Expect.Status
 	switch {
 	case want != 0 && resp.Status != want:
-		return &StepError{s.At, s.Verb, fmt.Sprintf("status %d from %s", want, s.HTTP), fmt.Sprintf("%d: %s", resp.Status, quote(resp.Body))}
+		return r.failed(s, fmt.Sprintf("status %d from %s", want, s.HTTP), fmt.Sprintf("%d: %s", resp.Status, resp.Body))
 	case want == 0 && (resp.Status < 200 || resp.Status > 299):
-		return &StepError{s.At, s.Verb, "a status from 200 to 299 from " + s.HTTP, fmt.Sprintf("%d: %s", resp.Status, quote(resp.Body))}
+		return r.failed(s, "a status from 200 to 299 from "+s.HTTP, fmt.Sprintf("%d: %s", resp.Status, resp.Body))
 	}
 	return r.seen(s, resp.Body)
 }
@@ -280,37 +336,36 @@ func (r *runner) command(ctx context.Context, s *profile.Step) error {
 	if err != nil {
 		return err
 	}
-	a, err := r.session(ctx, s.Login)
+	a, err := r.session(ctx, s)
 	if err != nil {
-		return err
+		return r.notAnswered(ctx, s, "to be let in as the owner", err)
 	}
 	resp, err := a.Do(ctx, login.Request{Command: cmd})
 	if err != nil {
-		if isFault(err) || ctx.Err() != nil {
-			return err
-		}
-		return &StepError{s.At, s.Verb, "the output of a command", cut(err.Error())}
+		return r.notAnswered(ctx, s, "the output of a command", err)
 	}
 	want := 0
 	if s.Expect.Exit != nil {
 		want = *s.Expect.Exit
 	}
-	if resp.Status >= 0 && resp.Status != want {
-		return &StepError{s.At, s.Verb, fmt.Sprintf("exit status %d of %q", want, s.Run), fmt.Sprintf("%d: %s", resp.Status, quote(resp.Body))}
+	// A session that cannot tell the status shows nothing about one that is asked for.
+	if resp.Status >= 0 && resp.Status != want || resp.Status < 0 && s.Expect.Exit != nil {
+		return r.failed(s, fmt.Sprintf("exit status %d of %q", want, s.Run), fmt.Sprintf("%d: %s", resp.Status, resp.Body))
 	}
 	return r.seen(s, resp.Body)
 }
 
-// console sends what the step says and waits for what it must show, from its
-// own sending on.
+// console sends what the step says and waits for what it must show: from its
+// own sending on, or else from where the steps before have looked to.
 func (r *runner) console(ctx context.Context, s *profile.Step) error {
 	con, err := r.t.Talk(s.Console)
 	if err != nil {
 		return err
 	}
-	from := con.Mark()
+	from := r.at[s.Console]
 	switch {
 	case s.Break:
+		from = con.Mark()
 		if err := con.Break(ctx, 250*time.Millisecond); err != nil {
 			return err
 		}
@@ -338,11 +393,12 @@ func (r *runner) console(ctx context.Context, s *profile.Step) error {
 	var timeout *console.TimeoutError
 	var forbidden *console.ForbiddenError
 	if errors.As(err, &timeout) || errors.As(err, &forbidden) {
-		return &StepError{s.At, s.Verb, fmt.Sprintf("%s on console %s", ps[0], s.Console), cut(err.Error())}
+		return r.failed(s, fmt.Sprintf("to see %s on console %s", describe(want), s.Console), err.Error())
 	}
 	if err != nil {
 		return err
 	}
+	r.at[s.Console] = m.To
 	raw, err := con.Excerpt(from, m.To)
 	if err != nil {
 		return err
@@ -372,11 +428,27 @@ func (r *runner) file(s *profile.Step) error {
 	if err != nil {
 		return err
 	}
-	data, err := os.ReadFile(path)
+	data, err := readFile(path)
 	if err != nil {
 		return &wire.Fault{Part: "disk", Op: "read " + path, Err: err}
 	}
-	return r.seen(s, data[:min(len(data), maxFile)])
+	return r.seen(s, data)
+}
+
+func readFile(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() { // a pipe would never end
+		return nil, errors.New("it is no regular file")
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	return io.ReadAll(io.LimitReader(f, maxFile))
 }
 
 func (r *runner) line(ctx context.Context, s *profile.Step) error {
@@ -395,10 +467,17 @@ func (r *runner) line(ctx context.Context, s *profile.Step) error {
 	if err != nil {
 		return err
 	}
-	if want := s.Expect.Asserted; want != nil && *want != on {
-		return &StepError{s.At, s.Verb, fmt.Sprintf("line %s asserted: %t", name, *want), strconv.FormatBool(on)}
+	want := s.Expect.Asserted
+	if want == nil || *want == on {
+		return nil
 	}
-	return nil
+	if s.Within > 0 { // it is given time to change
+		_, err := l.Wait(ctx, *want)
+		if err == nil || ctx.Err() == nil || isFault(err) {
+			return err
+		}
+	}
+	return r.failed(s, fmt.Sprintf("line %s asserted: %t", name, *want), strconv.FormatBool(on))
 }
 
 func (r *runner) exec(ctx context.Context, s *profile.Step) error {
@@ -414,10 +493,16 @@ func (r *runner) exec(ctx context.Context, s *profile.Step) error {
 		}
 	}
 	text, got, err := r.t.Exec(ctx, argv, r.vars)
+	if errors.Is(err, ErrNotDone) {
+		return r.failed(s, "the program to say that it is done", err.Error())
+	}
 	if err != nil {
 		return err
 	}
 	for k, v := range got {
+		if !profile.IsValueName(k) { // it could pass for a unit's value or a secret
+			return &wire.Fault{Part: "exec", Op: "run " + argv[0], Err: fmt.Errorf("its answer names a value %q: use small letters, digits, dashes and underscores", cut(k))}
+		}
 		r.vars[k] = v
 	}
 	return r.seen(s, []byte(text))
@@ -438,10 +523,10 @@ func (r *runner) ask(ctx context.Context, s *profile.Step) error {
 // seen holds what came against the step's patterns and takes values out of it.
 func (r *runner) seen(s *profile.Step, data []byte) error {
 	if !s.Expect.Match.Zero() && !matches(s.Expect.Match, data) {
-		return &StepError{s.At, s.Verb, "to see " + describe(s.Expect.Match), quote(data)}
+		return r.failed(s, "to see "+describe(s.Expect.Match), string(data))
 	}
 	if !s.Expect.Not.Zero() && matches(s.Expect.Not, data) {
-		return &StepError{s.At, s.Verb, "not to see " + describe(s.Expect.Not), quote(data)}
+		return r.failed(s, "not to see "+describe(s.Expect.Not), string(data))
 	}
 	return r.extract(s, data)
 }
@@ -461,10 +546,11 @@ func describe(p profile.Pattern) string {
 }
 
 func (r *runner) extract(s *profile.Step, data []byte) error {
-	for name, how := range s.Extract {
+	for _, name := range slices.Sorted(maps.Keys(s.Extract)) {
+		how := s.Extract[name]
 		v, err := pick(how, data)
 		if err != nil {
-			return &StepError{s.At, s.Verb, fmt.Sprintf("to read %s by %s", name, how), fmt.Sprintf("%v: %s", err, quote(data))}
+			return r.failed(s, fmt.Sprintf("to read %s by %s", name, how), fmt.Sprintf("%v: %s", err, data))
 		}
 		r.vars[name] = v
 	}
@@ -492,12 +578,12 @@ func pick(how string, data []byte) (string, error) {
 	return "", errors.New(`it is neither "text", nor $.a.path, nor /an expression/`)
 }
 
-// quote shows foreign bytes in an error.
-func quote(b []byte) string {
-	if len(b) == 0 {
+// cut shows foreign bytes in an error, without what we know to be secret.
+func (r *runner) cut(got string) string {
+	if got == "" {
 		return "nothing"
 	}
-	return cut(string(b))
+	return cut(r.secrets.String(got))
 }
 
 func cut(s string) string { return escape.Excerpt(s, 300) }
