@@ -50,8 +50,14 @@ func (t *T) begin(text string) *Claim {
 // Show adds evidence.
 func (c *Claim) Show(refs ...journal.Ref) { c.refs = append(c.refs, refs...) }
 
-// Expect says what the claim expects and what was got, for the report.
-func (c *Claim) Expect(expected, got string) { c.expected, c.got = expected, got }
+// Expect says what the claim expects and what was got, for the report. What has
+// decided against the claim stays.
+func (c *Claim) Expect(expected, got string) {
+	c.expected = expected
+	if !c.failed && !c.unknown {
+		c.got = got
+	}
+}
 
 // Fail says that the claim does not hold. The first reason stands.
 func (c *Claim) Fail(r verdict.Reason, format string, args ...any) {

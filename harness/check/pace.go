@@ -58,16 +58,22 @@ type pacer struct {
 	owner  string // the account of the control: it must not be locked
 	ledger *Ledger
 	wait   func(context.Context, time.Duration) error
+	// hold is how long a lock is waited out: as declared, or as long as it was
+	// seen to last.
+	hold time.Duration
+	late bool // the lock was seen to come later than declared
 }
 
+// wrongs are the wrong tries that count against one key.
 type wrongs struct {
 	n           int
 	first, last time.Time
-	total       int
+	total       int  // in the whole run
+	unsure      bool // one of them may not count, or not any more
 }
 
 func newPacer(p Pace, owner string, l *Ledger) *pacer {
-	return &pacer{p: p, owner: owner, ledger: l, wait: sleep}
+	return &pacer{p: p, owner: owner, ledger: l, wait: sleep, hold: p.Lasts + paceMargin}
 }
 
 // sleep waits for d or for the end of ctx.
@@ -82,51 +88,91 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
+// source is the key under which the tries of all accounts count together.
+const source = ""
+
 func (p *pacer) key(account string) string {
 	if p.p.Source {
-		return ""
+		return source
 	}
 	return account
 }
 
-func (p *pacer) of(account string) *wrongs {
-	k := p.key(account)
+// with calls f with the wrong tries of a key. A check that was given up may
+// still be about to count one: the ledger is locked meanwhile.
+func (p *pacer) with(key string, f func(w *wrongs)) {
 	p.ledger.mu.Lock()
 	defer p.ledger.mu.Unlock()
-	w := p.ledger.count[k]
+	w := p.ledger.count[key]
 	if w == nil {
 		w = &wrongs{}
-		p.ledger.count[k] = w
+		p.ledger.count[key] = w
 	}
-	return w
+	f(w)
 }
 
-// room says whether a try for the account counts now, and how long to wait
-// before it does. Skip says that none will count in this run any more.
-func (p *pacer) room(account string, now time.Time) (wait time.Duration, skip bool) {
-	w := p.of(account)
-	if !p.p.Known {
-		return 0, w.total >= unknownTries
+// counted gives how many wrong tries count against the account now.
+func (p *pacer) counted(account string) (n int) {
+	p.with(p.key(account), func(w *wrongs) {
+		if time.Now().Before(p.free(w)) {
+			n = w.n
+		}
+	})
+	return n
+}
+
+// forget notes that the lock of an account has been waited out.
+func (p *pacer) forget(account string) {
+	p.with(p.key(account), func(w *wrongs) { w.n, w.unsure = 0, false })
+	p.with(account, func(w *wrongs) { w.n, w.unsure = 0, false })
+}
+
+// free gives when the tries do not count any more: when the lock that they
+// caused has ended, or where they may not have caused one, the window of the
+// last of them too.
+func (p *pacer) free(w *wrongs) time.Time {
+	if w.n >= p.p.After && !w.unsure && !p.late {
+		return w.last.Add(p.hold)
 	}
-	if p.p.After == 0 {
-		return 0, false
-	}
+	return w.last.Add(max(p.hold, p.p.Window+paceMargin))
+}
+
+// limit is how many tries count before one has to wait.
+func (p *pacer) limit(account string) int {
 	limit := p.p.After
-	// One below the limit where the control needs the account, or the source.
-	if p.p.Source || account == p.owner {
+	if account == p.owner { // the control needs it
 		limit--
 	}
-	if limit < 1 {
-		limit = 1
+	return max(limit, 1)
+}
+
+// room says how long to wait before a try for the account counts. Skip says
+// that none will count in this run any more. Where the source is declared to be
+// counted, each account is held to the limit too: that it is not counted as
+// well is not shown.
+func (p *pacer) room(account string, now time.Time) (wait time.Duration, skip bool) {
+	p.with(account, func(w *wrongs) {
+		switch {
+		case !p.p.Known:
+			skip = w.total >= unknownTries
+		case p.p.After > 0 && w.n >= p.limit(account):
+			wait = max(0, p.free(w).Sub(now))
+		}
+	})
+	if p.p.Known && p.p.Source {
+		wait = max(wait, p.sourceRoom(now))
 	}
-	switch {
-	case w.n < limit, now.Sub(w.first) > p.p.Window+paceMargin && now.Sub(w.last) > p.p.Lasts+paceMargin:
-		return 0, false
-	case w.n >= p.p.After: // it is locked now, since the last try
-		return w.last.Add(p.p.Lasts + paceMargin).Sub(now), false
-	}
-	// Not locked: the window has to pass.
-	return w.first.Add(p.p.Window + paceMargin).Sub(now), false
+	return wait, skip
+}
+
+// sourceRoom says how long to wait before a try from this source counts.
+func (p *pacer) sourceRoom(now time.Time) (wait time.Duration) {
+	p.with(source, func(w *wrongs) {
+		if p.p.After > 0 && w.n >= max(p.p.After-1, 1) {
+			wait = max(0, p.free(w).Sub(now))
+		}
+	})
+	return wait
 }
 
 // before waits until a try for the account counts. Skip says that it never
@@ -136,35 +182,52 @@ func (p *pacer) before(ctx context.Context, account string) (skip bool, err erro
 	if skip {
 		return true, nil
 	}
-	w := p.of(account)
 	if d > 0 {
 		if err := p.wait(ctx, d); err != nil {
 			return false, err
 		}
 	}
-	now := time.Now()
-	if d > 0 || p.p.Window > 0 && w.n > 0 && now.Sub(w.first) > p.p.Window+paceMargin {
-		w.n = 0
+	for _, key := range []string{account, p.key(account)} {
+		p.with(key, func(w *wrongs) {
+			if w.n > 0 && !time.Now().Before(p.free(w)) {
+				w.n, w.unsure = 0, false
+			}
+		})
 	}
 	return false, nil
 }
 
-// after counts a try by its answer.
+// after counts a try by its answer. One of which it cannot be said whether the
+// DUT counted it counts, and makes the next wait the longer one.
 func (p *pacer) after(account string, k verdict.Kind) {
-	w := p.of(account)
+	p.with(account, func(w *wrongs) { p.count(w, k) })
+	if p.p.Source && account != source {
+		p.with(source, func(w *wrongs) { p.count(w, k) })
+		p.with(account, func(w *wrongs) { w.unsure = true })
+	}
+}
+
+func (p *pacer) count(w *wrongs, k verdict.Kind) {
 	now := time.Now()
-	if k.Opens() {
+	switch k {
+	case verdict.Accepted, verdict.Restricted:
 		if p.p.SuccessClears {
-			w.n = 0
+			w.n, w.unsure = 0, false
 		}
 		return
-	}
-	if k != verdict.Refused && k != verdict.LockedOut && k != verdict.Throttled {
+	case verdict.Incompatible: // no credential was sent
 		return
+	case verdict.LockedOut: // it is locked now, whatever was declared
+		w.n = max(w.n, p.p.After-1)
+	case verdict.Refused:
+	default:
+		w.unsure = true
 	}
 	if w.n == 0 {
 		w.first = now
 	}
+	// Slower tries than the window takes may not have locked.
+	w.unsure = w.unsure || now.Sub(w.first) > p.p.Window
 	w.n++
 	w.total++
 	w.last = now

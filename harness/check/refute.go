@@ -93,7 +93,9 @@ type refutation[P any] struct {
 
 	tried, effective int
 	sinceControl     int
-	said             bool // recorded
+	controlled       time.Time     // when the last control ended
+	slowest          time.Duration // of the probes
+	said             bool          // recorded
 }
 
 func (r *refutation[P]) unknown(reason verdict.Reason, format string, args ...any) {
@@ -146,7 +148,7 @@ func (r *refutation[P]) run(ctx context.Context) {
 func (r *refutation[P]) control(ctx context.Context, role string) bool {
 	a, err := r.n.Control(ctx)
 	r.t.OK(err)
-	r.sinceControl = 0
+	r.sinceControl, r.controlled = 0, time.Now()
 	r.pace.after(r.n.Owner, a.Kind)
 	ok := a.Kind == verdict.Accepted
 	r.keep(role, "", a)
@@ -164,6 +166,9 @@ func (r *refutation[P]) anti(ctx context.Context) bool {
 	a, err := r.n.Anti(ctx)
 	r.t.OK(err)
 	ok := contains(r.n.Refusal, a.Kind)
+	if r.n.Pace.Source { // it was a wrong try like the others
+		r.pace.after("", a.Kind)
+	}
 	r.keep(journal.RoleAnti, "", a)
 	r.t.record(&journal.Event{Kind: journal.KindControl, Control: &journal.Control{Claim: r.c.n, Role: journal.RoleAnti, OK: ok, Kind: a.Kind,
 		Text: "what nobody was given does not open", Detail: a.Detail, Evidence: []journal.Ref{r.file.Ref()}}})
@@ -181,46 +186,139 @@ func (r *refutation[P]) anti(ctx context.Context) bool {
 }
 
 // provePace shows on the owner's account that the lock-out does not begin
-// before it is declared to and ends when it is declared to. It is needed where
-// an account gets more probes than lock it: those after the first lock count
-// only if that is so.
+// before it is declared to, ends when it is declared to and begins to count
+// anew then. Where an account gets more than one probe, those behind the first
+// count only if that is so: a locked account may answer as a wrong password
+// does.
 func (r *refutation[P]) provePace(ctx context.Context) bool {
 	p := r.n.Pace
-	if r.n.Wrong == nil || r.n.Account == nil || !p.Known || p.After == 0 {
+	if r.n.Account == nil || !p.Known {
 		return true
 	}
-	per, most := map[string]int{}, 0
-	for _, probe := range r.n.Probes {
-		k := r.pace.key(r.n.Account(probe))
-		per[k]++
-		most = max(most, per[k])
+	most := r.mostTries()
+	if most < 2 {
+		return true
+	}
+	if r.n.Wrong == nil {
+		r.unknown(verdict.ReasonIneffective, "an account gets %d tries, and nothing shows that the declared lock-out is the real one", most)
+		return false
+	}
+	if p.After == 0 { // declared never to lock
+		return r.wrong(ctx, min(most, maxProof)) && r.control(ctx, journal.RoleBetween)
+	}
+	if r.pace.counted(r.n.Owner) > 0 { // of an earlier case, or of this source
+		r.t.OK(r.pace.wait(ctx, max(p.Window, p.Lasts)+paceMargin))
+		r.pace.forget(r.n.Owner)
+	}
+	if !r.notEarlier(ctx, min(p.After, most)-1) {
+		return false
 	}
 	if most < p.After {
 		return true
 	}
-	wrong := func(n int) bool {
-		for range n {
-			a, err := r.n.Wrong(ctx)
-			r.t.OK(err)
-			r.keep("wrong on purpose", r.n.Owner, a)
-			r.pace.after(r.n.Owner, a.Kind)
-			if !contains(r.n.Refusal, a.Kind) && a.Kind != verdict.LockedOut {
-				r.unknown(verdict.ReasonIneffective, "a wrong try on the owner's account was answered with %s (%s)", a.Kind, a.Detail)
-				return false
-			}
-		}
-		return true
+	locks, ok := r.locks(ctx)
+	if !ok {
+		return false
 	}
-	if p.SuccessClears && !p.Source {
-		if !wrong(p.After-1) || !r.control(ctx, journal.RoleBetween) {
+	// A lock that comes later than declared may come at any time.
+	r.pace.late = !locks
+	locked := time.Now()
+	r.t.OK(r.pace.wait(ctx, p.Lasts+paceMargin))
+	r.pace.forget(r.n.Owner)
+	// A lock that ends and does not forget is back after one more wrong try.
+	if p.After > 1 && !r.wrong(ctx, 1) || !r.control(ctx, journal.RoleBetween) {
+		return false
+	}
+	r.pace.hold = max(r.pace.hold, time.Since(locked))
+	return true
+}
+
+// locks makes wrong tries until the owner's account is locked by what is
+// declared, and says whether it is. Those of before may be too long ago to
+// count: then once more, all in a row.
+func (r *refutation[P]) locks(ctx context.Context) (locked, ok bool) {
+	for try := 1; ; try++ {
+		if !r.wrong(ctx, r.n.Pace.After-r.pace.counted(r.n.Owner)) {
+			return false, false
+		}
+		a, err := r.n.Control(ctx)
+		r.t.OK(err)
+		r.keep("the declared way in, while it must be locked", "", a)
+		if !a.Kind.Opens() || try == 2 {
+			return !a.Kind.Opens(), true
+		}
+		r.t.OK(r.pace.wait(ctx, max(r.n.Pace.Window, r.n.Pace.Lasts)+paceMargin))
+		r.pace.forget(r.n.Owner)
+	}
+}
+
+// notEarlier shows that n wrong tries do not lock. A control has to come while
+// a lock would still last, so that slow tries are made in several rounds.
+func (r *refutation[P]) notEarlier(ctx context.Context, n int) bool {
+	clears := r.n.Pace.SuccessClears
+	for round, left := n, n; left > 0; {
+		begin := time.Now()
+		if !r.wrong(ctx, round) || !r.control(ctx, journal.RoleBetween) {
+			return false
+		}
+		seen := n
+		if each := time.Since(begin) / time.Duration(round+1); each > 0 {
+			seen = max(1, int(r.n.Pace.Lasts/each)-1)
+		}
+		switch {
+		case clears: // the control has cleared the count: this was a round up to left
+			left -= seen
+			round = left
+		case seen >= round:
+			left -= round
+			round = min(left, seen)
+		default: // too slow to tell: from the start, in smaller rounds
+			r.t.OK(r.pace.wait(ctx, max(r.n.Pace.Window, r.n.Pace.Lasts)+paceMargin))
+			r.pace.forget(r.n.Owner)
+			round, left = seen, n
+		}
+	}
+	return true
+}
+
+// maxProof bounds the wrong tries on an account that is declared never to lock.
+const maxProof = 25
+
+// mostTries gives the most tries that any account gets by this claim, or has
+// got before in the run and still has against it.
+func (r *refutation[P]) mostTries() int {
+	per, most := map[string]int{}, 0
+	for _, probe := range r.n.Probes {
+		account := r.n.Account(probe)
+		k := r.pace.key(account)
+		if per[k] == 0 {
+			per[k] = r.pace.counted(account)
+		}
+		per[k]++
+		most = max(most, per[k])
+	}
+	return most
+}
+
+// wrong makes wrong tries on the owner's account. One that opens it is a
+// finding.
+func (r *refutation[P]) wrong(ctx context.Context, n int) bool {
+	for range n {
+		a, err := r.n.Wrong(ctx)
+		r.t.OK(err)
+		r.keep("wrong on purpose", r.n.Owner, a)
+		r.pace.after(r.n.Owner, a.Kind)
+		switch {
+		case a.Kind.Opens():
+			r.rec.Holds, r.rec.Reason = journal.No, verdict.ReasonAccess
+			r.rec.Got = "a wrong try on the owner's account opened it: " + a.Detail
+			return false
+		case !contains(r.n.Refusal, a.Kind) && a.Kind != verdict.LockedOut:
+			r.unknown(verdict.ReasonIneffective, "a wrong try on the owner's account was answered with %s (%s)", a.Kind, a.Detail)
 			return false
 		}
 	}
-	if !wrong(p.After) {
-		return false
-	}
-	r.t.OK(r.pace.wait(ctx, p.Lasts+paceMargin))
-	return r.control(ctx, journal.RoleBetween)
+	return true
 }
 
 // probes sends every probe; false ends the claim.
@@ -230,7 +328,7 @@ func (r *refutation[P]) probes(ctx context.Context) bool {
 	}
 	untried := 0
 	for i, p := range r.n.Probes {
-		if r.sinceControl >= r.n.Every && !r.control(ctx, journal.RoleBetween) {
+		if r.controlDue(p) && !r.control(ctx, journal.RoleBetween) {
 			return false
 		}
 		a, skip, ok := r.probe(ctx, p, r.names[i])
@@ -266,6 +364,23 @@ func (r *refutation[P]) probes(ctx context.Context) bool {
 	return true
 }
 
+// controlDue says that a control has to come before the next probe: after many
+// probes, and before a lock of more than one account could have come and gone
+// unseen.
+func (r *refutation[P]) controlDue(next P) bool {
+	switch p := r.n.Pace; {
+	case r.sinceControl == 0:
+		return false
+	case r.sinceControl >= r.n.Every:
+		return true
+	case r.n.Account == nil || !p.Known || p.After == 0 || p.Source:
+		return false
+	default:
+		wait, _ := r.pace.room(r.n.Account(next), time.Now())
+		return wait > 0 || time.Since(r.controlled)+2*r.slowest >= p.Lasts
+	}
+}
+
 // probe sends one probe when it counts. An answer that says nothing is asked
 // for again after a control.
 func (r *refutation[P]) probe(ctx context.Context, p P, name string) (a dut.Answer, skip, ok bool) {
@@ -275,7 +390,7 @@ func (r *refutation[P]) probe(ctx context.Context, p P, name string) (a dut.Answ
 	}
 	for try := 1; ; try++ {
 		if r.n.Account != nil {
-			if d, _ := r.pace.room(account, time.Now()); d > 0 && r.pace.p.SuccessClears && (account == r.n.Owner || r.pace.p.Source) {
+			if d, _ := r.pace.room(account, time.Now()); d > 0 && r.pace.p.SuccessClears && (account == r.n.Owner || r.pace.sourceRoom(time.Now()) > 0) {
 				if !r.control(ctx, journal.RoleBetween) { // it clears the count, sooner than waiting would
 					return a, false, false
 				}
@@ -287,8 +402,10 @@ func (r *refutation[P]) probe(ctx context.Context, p P, name string) (a dut.Answ
 			}
 		}
 		var err error
+		sent := time.Now()
 		a, err = r.n.Try(ctx, p)
 		r.t.OK(err)
+		r.slowest = max(r.slowest, time.Since(sent))
 		r.keep("probe", name, a)
 		if r.n.Account != nil {
 			r.pace.after(account, a.Kind)

@@ -12,8 +12,10 @@ import (
 	"strings"
 	"sync"
 
+	"rigor/harness/console"
 	"rigor/harness/dut"
 	"rigor/harness/journal"
+	"rigor/harness/login"
 	"rigor/harness/profile"
 	"rigor/harness/steps"
 	"rigor/harness/verdict"
@@ -144,7 +146,7 @@ func (t *T) WithDevice(d *dut.Device) *T {
 	cfg.Device = d
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return &T{cfg: cfg, claims: t.claims}
+	return &T{cfg: cfg, claims: t.claims, recErr: t.recErr}
 }
 
 // Keep stores bytes as evidence of the case and gives the reference to show.
@@ -200,17 +202,29 @@ func Judge(err error) verdict.Judgement {
 	inc := func(r verdict.Reason) verdict.Judgement {
 		return verdict.Judgement{Verdict: verdict.Inconclusive, Reason: r, Detail: err.Error()}
 	}
+	rig := func(r verdict.Reason) verdict.Judgement {
+		return verdict.Judgement{Verdict: verdict.Error, Reason: r, Detail: err.Error()}
+	}
 	switch {
-	case errors.Is(err, dut.ErrRevoked), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return verdict.Judgement{Verdict: verdict.Error, Reason: verdict.ReasonBudget, Detail: err.Error()}
+	case errors.Is(err, dut.ErrRevoked):
+		return rig(verdict.ReasonBudget)
+	case errors.Is(err, dut.ErrOtherUnit), errors.Is(err, login.ErrIdentity):
+		return rig(verdict.ReasonWrongUnit)
 	case errors.Is(err, steps.ErrNeedsHuman):
 		return inc(verdict.ReasonNeedsHuman)
 	case errors.Is(err, dut.ErrNotWired), errors.Is(err, wire.ErrUnsupported):
 		return inc(verdict.ReasonRigLacks)
-	case errors.Is(err, dut.ErrNotDeclared):
+	case errors.Is(err, dut.ErrNotDeclared), errors.Is(err, login.ErrConfig):
 		return inc(verdict.ReasonProfileMissing)
+	// What the DUT did not show within a time of its own ends in the end of a
+	// context too: it is the DUT's. Whether the case's time is spent is known
+	// to the runner.
 	case errors.Is(err, dut.ErrLost):
 		return inc(verdict.ReasonDUTLost)
+	case errors.Is(err, console.ErrTimeout):
+		return inc(verdict.ReasonPrecondition)
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return rig(verdict.ReasonBudget)
 	}
 	return inc(verdict.ReasonPrecondition)
 }
@@ -220,10 +234,11 @@ func (t *T) Inconclusive(r verdict.Reason, format string, args ...any) {
 	t.finish(verdict.Judgement{Verdict: verdict.Inconclusive, Reason: r, Detail: fmt.Sprintf(format, args...)})
 }
 
-// finish ends the case's goroutine. The first end counts.
+// finish ends the case's goroutine. The first end counts, but that rig trouble
+// stands above a precondition that did not hold before.
 func (t *T) finish(j verdict.Judgement) {
 	t.mu.Lock()
-	if t.end == nil {
+	if t.end == nil || t.end.Verdict == verdict.Inconclusive && j.Verdict == verdict.Error {
 		t.end = &j
 	}
 	t.mu.Unlock()
