@@ -2,6 +2,7 @@ package strictyaml
 
 import (
 	"fmt"
+	"math"
 	"reflect"
 	"regexp"
 	"slices"
@@ -82,9 +83,10 @@ func (n *Node) Items() []*Node {
 	return out
 }
 
-// Decode decodes the node as Decode does a file. What names the value in
-// errors. It says whether all was well. The type's own UnmarshalStrict is not
-// called, so that it can use Decode for its plain form through another type.
+// Decode decodes the node as Decode does a file, and says whether all was
+// well. What names the value in errors. An UnmarshalStrict that decodes its own
+// node does it through a plain type of the same fields, which has no
+// UnmarshalStrict.
 func (n *Node) Decode(into any, what string) bool {
 	before := len(n.d.errs)
 	n.d.value(n.n, reflect.ValueOf(into).Elem(), what)
@@ -135,12 +137,7 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, what string) {
 	case reflect.Slice:
 		d.list(n, v, what)
 	case reflect.Interface:
-		var x any
-		if err := n.Decode(&x); err != nil {
-			d.errorf(n, "", "%s cannot be read: %v", what, err)
-			return
-		}
-		if x != nil {
+		if x := d.free(n, what); x != nil {
 			v.Set(reflect.ValueOf(x))
 		}
 	default:
@@ -177,32 +174,90 @@ func (d *decoder) scalar(n *yaml.Node, v reflect.Value, what string) {
 		d.errorf(n, "give it a value, or take the key out", "%s is empty", what)
 		return
 	}
+	quoted := n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) != 0
 	switch v.Kind() {
 	case reflect.String:
-		v.SetString(n.Value)
+		if n.Tag == "!!bool" {
+			d.errorf(n, "put it in quotes if it is a text", "%s is %s", what, kind(n))
+			return
+		}
+		v.SetString(n.Value) // a number too: what stands there is kept, leading zeros and all
 	case reflect.Bool:
 		if n.Tag != "!!bool" {
-			d.errorf(n, "write true or false", "%s is %q", what, n.Value)
+			d.errorf(n, "write true or false", "%s is %s", what, quote(n.Value))
 			return
 		}
 		v.SetBool(strings.EqualFold(n.Value, "true"))
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
 		i, err := strconv.ParseInt(n.Value, 0, v.Type().Bits())
-		if err != nil {
-			d.errorf(n, "write a whole number", "%s is %q", what, n.Value)
-			return
+		switch {
+		case quoted && err == nil:
+			d.errorf(n, "take the quotes away", "%s is a text", what)
+		case err != nil || n.Tag != "!!int":
+			d.errorf(n, "write a whole number", "%s is %s", what, quote(n.Value))
+		case octal.MatchString(n.Value): // YAML 1.1 reads it in base 8, 1.2 does not
+			d.errorf(n, "leave the leading zeros out", "%s is %s", what, quote(n.Value))
+		default:
+			v.SetInt(i)
 		}
-		v.SetInt(i)
 	case reflect.Float64:
 		f, err := strconv.ParseFloat(n.Value, 64)
-		if err != nil {
-			d.errorf(n, "write a number", "%s is %q", what, n.Value)
+		if err != nil || quoted || math.IsNaN(f) || math.IsInf(f, 0) {
+			d.errorf(n, "write a number", "%s is %s", what, quote(n.Value))
 			return
 		}
 		v.SetFloat(f)
 	default:
 		d.errorf(n, "", "%s cannot be read into %s", what, v.Type())
 	}
+}
+
+// octal is a number whose leading zero means different things in the editions
+// of YAML.
+var octal = regexp.MustCompile(`^[-+]?0[0-9_]`)
+
+// free decodes what has no declared form, such as the body of a request: texts,
+// int, float64, bool, nil, []any, and map[string]any.
+func (d *decoder) free(n *yaml.Node, what string) any {
+	switch n.Kind {
+	case yaml.MappingNode:
+		out := make(map[string]any, len(n.Content)/2)
+		d.pairs(n, what, func(k, v *yaml.Node) { out[k.Value] = d.free(v, k.Value) })
+		return out
+	case yaml.SequenceNode:
+		out := make([]any, len(n.Content))
+		for i, c := range n.Content {
+			out[i] = d.free(c, item(what, i))
+		}
+		return out
+	}
+	switch n.Tag {
+	case "!!null":
+		return nil
+	case "!!bool":
+		return strings.EqualFold(n.Value, "true")
+	case "!!int":
+		var i int
+		d.scalar(n, reflect.ValueOf(&i).Elem(), what)
+		return i
+	case "!!float":
+		var f float64
+		d.scalar(n, reflect.ValueOf(&f).Elem(), what)
+		return f
+	}
+	return n.Value
+}
+
+// item names one value of a list in errors.
+func item(what string, i int) string { return fmt.Sprintf("%s, item %d", what, i+1) }
+
+// quote shows a text of the file in an error: escaped, and cut.
+func quote(s string) string {
+	const most = 60
+	if r := []rune(s); len(r) > most {
+		return strconv.Quote(string(r[:most])) + "…"
+	}
+	return strconv.Quote(s)
 }
 
 func (d *decoder) duration(n *yaml.Node, v reflect.Value, what string) {
@@ -215,7 +270,7 @@ func (d *decoder) duration(n *yaml.Node, v reflect.Value, what string) {
 			v.SetInt(int64(t))
 			return
 		}
-		d.errorf(n, `write a time with its unit, such as "2s" or "250ms"`, "%s is %q", what, n.Value)
+		d.errorf(n, `write a time with its unit, such as "2s" or "250ms"`, "%s is %s", what, quote(n.Value))
 		return
 	}
 	d.errorf(n, `write a time with its unit, such as "2s" or "250ms"`, "%s is %s", what, kind(n))
@@ -241,7 +296,7 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value, what string) {
 	}
 	out := reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content))
 	for i, c := range n.Content {
-		d.value(c, out.Index(i), fmt.Sprintf("%s, item %d", what, i+1))
+		d.value(c, out.Index(i), item(what, i))
 	}
 	v.Set(out)
 }
@@ -271,8 +326,12 @@ func (d *decoder) pairs(n *yaml.Node, what string, each func(k, v *yaml.Node)) {
 			d.errorf(k, "", "a key of %s is %s", what, kind(k))
 			continue
 		}
+		if k.Tag == "!!merge" {
+			d.errorf(k, "write the keys out", "%s has a merge key", what)
+			continue
+		}
 		if line, ok := first[k.Value]; ok {
-			d.errorf(k, "keep one of them", "%q stands in %s twice; first on line %d", k.Value, what, line)
+			d.errorf(k, "keep one of them", "%s stands in %s twice; first on line %d", quote(k.Value), what, line)
 			continue
 		}
 		first[k.Value] = k.Line
@@ -286,20 +345,59 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, what string) {
 		return
 	}
 	fields := fieldsOf(v)
+	given := map[string]bool{}
 	d.pairs(n, what, func(k, val *yaml.Node) {
+		given[k.Value] = true
 		f, ok := fields[k.Value]
 		if !ok {
-			d.errorf(k, suggest(k.Value, fieldNames(v.Type())), "%s has no key %q", what, k.Value)
+			d.errorf(k, suggest(k.Value, fieldNames(v.Type())), "%s has no key %s", what, quote(k.Value))
 			return
 		}
-		d.value(val, f, k.Value)
+		before := len(d.errs)
+		d.value(val, f.value, k.Value)
+		if len(d.errs) == before {
+			d.oneOf(val, f, k.Value)
+		}
 	})
+	for _, name := range fieldNames(v.Type()) {
+		if fields[name].required && !given[name] {
+			d.errorf(n, "add it", "%s has no %s", what, name)
+		}
+	}
+}
+
+// oneOf holds a text, or each of a list, against the words that the field
+// takes.
+func (d *decoder) oneOf(n *yaml.Node, f field, what string) {
+	if len(f.words) == 0 {
+		return
+	}
+	if n.Kind == yaml.SequenceNode {
+		for i, c := range n.Content {
+			d.oneOf(c, f, item(what, i))
+		}
+		return
+	}
+	if n.Kind == yaml.ScalarNode && !slices.Contains(f.words, n.Value) {
+		remedy := "it can be " + strings.Join(f.words, ", ")
+		if best := Nearest(n.Value, f.words); best != "" {
+			remedy = fmt.Sprintf("did you mean %q?", best)
+		}
+		d.errorf(n, remedy, "%s is %s", what, quote(n.Value))
+	}
+}
+
+// field is one field of a struct with the rules of its tag strict.
+type field struct {
+	value    reflect.Value
+	required bool
+	words    []string
 }
 
 // fieldsOf gives the fields of a struct by their keys, those of inlined
 // structs too.
-func fieldsOf(v reflect.Value) map[string]reflect.Value {
-	out := map[string]reflect.Value{}
+func fieldsOf(v reflect.Value) map[string]field {
+	out := map[string]field{}
 	t := v.Type()
 	for i := range t.NumField() {
 		name, inline := tag(t.Field(i))
@@ -308,7 +406,15 @@ func fieldsOf(v reflect.Value) map[string]reflect.Value {
 				out[k] = f
 			}
 		} else if name != "" {
-			out[name] = v.Field(i)
+			f := field{value: v.Field(i)}
+			for rule := range strings.SplitSeq(t.Field(i).Tag.Get("strict"), ",") {
+				if rule == "required" {
+					f.required = true
+				} else if words, ok := strings.CutPrefix(rule, "oneof="); ok {
+					f.words = strings.Split(words, "|")
+				}
+			}
+			out[name] = f
 		}
 	}
 	return out
@@ -356,37 +462,4 @@ func suggest(key string, known []string) string {
 		return fmt.Sprintf("did you mean %q?", best)
 	}
 	return "it can have " + list(known)
-}
-
-// Nearest gives the known name that is closest to one that is not known, or ""
-// where none is close.
-func Nearest(name string, known []string) string {
-	best, dist := "", len(name)/3+2
-	for _, k := range known {
-		if d := distance(strings.ToLower(name), strings.ToLower(k)); d < dist {
-			best, dist = k, d
-		}
-	}
-	return best
-}
-
-// distance is the number of single letters to change from a to b (Levenshtein).
-func distance(a, b string) int {
-	prev := make([]int, len(b)+1)
-	for j := range prev {
-		prev[j] = j
-	}
-	for i := range len(a) {
-		cur := make([]int, len(b)+1)
-		cur[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			cur[j+1] = min(prev[j]+cost, prev[j+1]+1, cur[j]+1)
-		}
-		prev = cur
-	}
-	return prev[len(b)]
 }

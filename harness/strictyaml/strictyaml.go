@@ -2,17 +2,23 @@
 // does not know: an unknown key, a key given twice, a wrong type is an error
 // with file, line, column and what to do. It finds all of a file's errors, not
 // only the first.
+//
+// A field takes part when its yaml tag has a name; those of a struct with
+// ",inline" count as the outer one's. A tag strict:"required" asks for the key,
+// strict:"oneof=a|b" for one of the words. Strings, whole and floating numbers,
+// booleans, durations, regular expressions, structs, slices, maps, pointers and
+// any are known; other forms come with an Unmarshaler. Anchors, aliases, tags,
+// merge keys and second documents are refused.
 package strictyaml
 
 import (
-	"bytes"
 	"cmp"
-	"errors"
 	"fmt"
-	"io"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -46,8 +52,28 @@ func (e *Error) Error() string {
 	if e.Remedy != "" {
 		s += "; " + e.Remedy
 	}
-	return s
+	return shown(s)
 }
+
+// shown writes out what a terminal would obey and what would break the line:
+// keys of the file stand in messages as they are.
+func shown(s string) string {
+	if !strings.ContainsFunc(s, unprintable) {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if unprintable(r) {
+			q := strconv.QuoteRuneToASCII(r)
+			b.WriteString(q[1 : len(q)-1])
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+func unprintable(r rune) bool { return !unicode.IsPrint(r) }
 
 // Errors is everything that is wrong in a file, by place.
 type Errors []*Error
@@ -72,8 +98,11 @@ type Source struct {
 // "from"): that of its key, where it has one, and of the deepest part that
 // exists.
 func (s *Source) Pos(path ...string) Pos {
-	if s == nil || s.root == nil {
+	if s == nil {
 		return Pos{Line: 1, Column: 1}
+	}
+	if s.root == nil {
+		return Pos{s.File, 1, 1}
 	}
 	at := s.root
 	n := s.root
@@ -141,8 +170,7 @@ func child(n *yaml.Node, name string) (key, value *yaml.Node) {
 			}
 		}
 	case yaml.SequenceNode:
-		var i int
-		if _, err := fmt.Sscanf(name, "%d", &i); err == nil && i >= 0 && i < len(n.Content) {
+		if i, err := strconv.Atoi(name); err == nil && i >= 0 && i < len(n.Content) {
 			return nil, n.Content[i]
 		}
 	}
@@ -164,66 +192,35 @@ func Decode(file string, data []byte, into any) (*Source, error) {
 	if len(data) > maxSize {
 		return src, Errors{{Pos{file, 1, 1}, fmt.Sprintf("the file has %d bytes; at most %d are read", len(data), maxSize), "is it the right file?"}}
 	}
-	dec := yaml.NewDecoder(bytes.NewReader(data))
-	var doc yaml.Node
-	if err := dec.Decode(&doc); err != nil {
-		if errors.Is(err, io.EOF) {
-			return src, Errors{{Pos{file, 1, 1}, "the file is empty", ""}}
-		}
-		return src, Errors{syntax(file, err)}
-	}
-	var more yaml.Node
-	if err := dec.Decode(&more); !errors.Is(err, io.EOF) {
-		at := Pos{file, max(more.Line, 1), max(more.Column, 1)}
-		return src, Errors{{at, "the file has a second document", "keep one, without a line of ---"}}
-	}
-	root := &doc
-	if doc.Kind == yaml.DocumentNode && len(doc.Content) == 1 {
-		root = doc.Content[0]
+	root, problem := parse(file, data)
+	if problem != nil {
+		return src, Errors{problem}
 	}
 	src.root = root
-	if err := bounded(root, 0, map[*yaml.Node]bool{}); err != nil {
-		return src, Errors{{Pos{file, root.Line, root.Column}, err.Error(), "write it out plainly"}}
+	if problem := plain(file, root, 0); problem != nil {
+		return src, Errors{problem}
 	}
 	d.value(root, reflect.ValueOf(into).Elem(), "the file")
 	return src, d.result()
-}
-
-// syntax makes the library's message one of ours.
-func syntax(file string, err error) *Error {
-	msg := strings.TrimPrefix(err.Error(), "yaml: ")
-	line := 1
-	if n, serr := fmt.Sscanf(msg, "line %d:", &line); n == 1 && serr == nil {
-		_, msg, _ = strings.Cut(msg, ": ")
-	}
-	return &Error{Pos{file, line, 1}, "this is not YAML: " + msg, "look at the indentation and at quotes on this line and the one before"}
-}
-
-// bounded refuses documents that are deep, or whose aliases make them so.
-func bounded(n *yaml.Node, depth int, open map[*yaml.Node]bool) error {
-	if depth > maxDepth {
-		return fmt.Errorf("the file is nested deeper than %d", maxDepth)
-	}
-	if n.Kind == yaml.AliasNode {
-		return fmt.Errorf("line %d: anchors and aliases are not read", n.Line)
-	}
-	for _, c := range n.Content {
-		if err := bounded(c, depth+1, open); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func (d *decoder) result() error {
 	if len(d.errs) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(d.errs, func(a, b *Error) int {
-		return cmp.Or(cmp.Compare(a.Pos.Line, b.Pos.Line), cmp.Compare(a.Pos.Column, b.Pos.Column))
+	return d.errs.Arrange()
+}
+
+// Arrange gives the errors by file and place, each once, and at most 20: a
+// last one counts the others. It is for errors that are found after Decode.
+func (es Errors) Arrange() Errors {
+	out := slices.Clone(es)
+	slices.SortStableFunc(out, func(a, b *Error) int {
+		return cmp.Or(cmp.Compare(a.Pos.File, b.Pos.File), cmp.Compare(a.Pos.Line, b.Pos.Line), cmp.Compare(a.Pos.Column, b.Pos.Column))
 	})
-	if len(d.errs) > maxErrors {
-		d.errs = d.errs[:maxErrors]
+	out = slices.CompactFunc(out, func(a, b *Error) bool { return *a == *b })
+	if more := len(out) - maxErrors; more > 0 {
+		out = append(out[:maxErrors:maxErrors], &Error{out[maxErrors].Pos, fmt.Sprintf("and %d more from here on", more), ""})
 	}
-	return d.errs
+	return out
 }
