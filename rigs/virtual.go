@@ -122,7 +122,7 @@ func (v *Virtual) Drivers() rig.Drivers {
 		return &services{Link: v.Bench.Link(), ports: v.Bench.Device().Ports()}, nil
 	}
 	d.Line["virtual"] = func(_ context.Context, l *rig.Line, env rig.Env) (wire.Line, error) {
-		if l.Line == "flash-short" {
+		if l.Line == "flash" {
 			return &flashShort{d: v.Bench.Device()}, nil
 		}
 		cfg, err := gpioConfig(env.Part, l.Active, l.Drive, "")

@@ -7,19 +7,20 @@ import (
 
 	"rigor/harness/check"
 	"rigor/harness/dut"
-	// console
+	"rigor/suites/console"
 	"rigor/suites/credential"
 	"rigor/suites/identity"
 )
 
 // All gives every suite, in the order of the reports.
 func All() []check.Suite {
-	return []check.Suite{credential.Suite, identity.Suite}
+	return []check.Suite{console.Suite, credential.Suite, identity.Suite}
 }
 
 // Undo gives how an intent of an earlier run is undone, by its kind.
 func Undo() map[string]func(ctx context.Context, d *dut.Device, data map[string]string, secret func(string, int) string) error {
 	return map[string]func(context.Context, *dut.Device, map[string]string, func(string, int) string) error{
 		credential.IntentPassword: credential.Undo,
+		console.IntentBootFail:    console.Undo,
 	}
 }

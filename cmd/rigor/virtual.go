@@ -95,7 +95,7 @@ func (c *virtualCmd) pass(ctx context.Context, a *app) error {
 		return usage(fmt.Errorf("read the request: %w", err))
 	}
 	req := virtual.Request{Op: s.Op, Value: s.Do, Line: s.Line}
-	short := s.Op == "line" && s.Line == "flash-short"
+	short := s.Op == "line" && s.Line == "flash"
 	if short {
 		req = virtual.Request{Op: "fail-boots"}
 		if s.Do == "assert" {

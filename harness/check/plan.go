@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"rigor/harness/baseline"
+	"rigor/harness/login"
 	"rigor/harness/profile"
 	"rigor/harness/verdict"
 	"rigor/harness/wire"
@@ -20,6 +21,8 @@ type Input struct {
 	Network  bool
 	Allow    []Leave
 	Units    int // units whose labels the rig file gives
+	// Credentials are logins to try besides the published ones, given by hand.
+	Credentials []login.Credential
 }
 
 // Case is one planned case.

@@ -18,6 +18,7 @@ import (
 	"rigor/harness/dut"
 	"rigor/harness/escape"
 	"rigor/harness/journal"
+	"rigor/harness/login"
 	"rigor/harness/profile"
 	"rigor/harness/rig"
 )
@@ -38,6 +39,8 @@ type Job struct {
 	Writer    string   // program and version
 	Rerun     []string // the command, without selectors, that runs this again
 	Planted   []string
+	// Credentials are logins to try besides the published ones.
+	Credentials []login.Credential
 
 	FailFast, Hold bool
 
@@ -60,7 +63,11 @@ type Job struct {
 var ErrPlan = errors.New("nothing was run")
 
 // Input gives what planning looks at.
-func (j *Job) Input() check.Input { return PlanInput(j.File, j.Profile) }
+func (j *Job) Input() check.Input {
+	in := PlanInput(j.File, j.Profile)
+	in.Credentials = j.Credentials
+	return in
+}
 
 // PlanInput gives what planning looks at, of a rig file and a profile.
 func PlanInput(f *rig.File, p *profile.Profile) check.Input {
