@@ -75,15 +75,16 @@ func (s *Store) Guarded(r journal.Redactor) {
 
 // The kinds of intent.
 const (
-	IntentPower    = "power"    // the supply is not at its rest
-	IntentLine     = "line"     // a line is asserted
-	IntentPassword = "password" // a password of the DUT is being changed
-	IntentReset    = "reset"    // the DUT is being reset
-	IntentState    = "state"    // the DUT is on its way to another state
-	IntentUpdate   = "update"   // the DUT is being updated
+	IntentPower    = "power"     // the supply is not at its rest
+	IntentLine     = "line"      // a line is asserted
+	IntentPassword = "password"  // a password of the DUT is being changed
+	IntentReset    = "reset"     // the DUT is being reset
+	IntentState    = "state"     // the DUT is on its way to another state
+	IntentUpdate   = "update"    // the DUT is being updated
+	IntentBootFail = "boot-fail" // the DUT is made to fail its boots
 )
 
-var intentKinds = []string{IntentPower, IntentLine, IntentPassword, IntentReset, IntentState, IntentUpdate}
+var intentKinds = []string{IntentPower, IntentLine, IntentPassword, IntentReset, IntentState, IntentUpdate, IntentBootFail}
 
 // Intent is something about to be done that the next start may have to undo.
 type Intent struct {

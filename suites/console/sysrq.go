@@ -52,7 +52,7 @@ var SysRq = check.Check{
 		check.Refute(ctx, t, "the key h behind a BREAK goes to the login, and brings no help of SysRq", check.Negative[time.Duration]{
 			Control: s.owner,
 			Anti:    func(ctx context.Context) (dut.Answer, error) { return s.afterBreak(ctx, -1) },
-			Probes:  []time.Duration{0, 500 * time.Millisecond},
+			Probes:  []time.Duration{0, 200 * time.Millisecond},
 			Try:     s.afterBreak,
 			Name:    func(d time.Duration) string { return "BREAK, and h after " + d.String() },
 			Refusal: []verdict.Kind{verdict.Refused},
