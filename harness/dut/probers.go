@@ -1,10 +1,13 @@
 package dut
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
 	"strings"
+	"time"
 
 	"rigor/harness/console"
 	"rigor/harness/console/expect"
@@ -14,6 +17,7 @@ import (
 	"rigor/harness/login/uart"
 	"rigor/harness/login/web"
 	"rigor/harness/profile"
+	"rigor/harness/verdict"
 	"rigor/harness/wire"
 )
 
@@ -54,9 +58,9 @@ func (d *Device) prober(l *profile.Login, dial wire.Dialer) (prober, error) {
 	proof := compiled(l.Proof.Match)
 	switch l.Protocol {
 	case "ssh":
-		return ssh.New(ssh.Config{Dialer: dial, Address: addr, Command: l.Proof.Command, Proof: proof, Texts: texts(l)})
+		return ssh.New(ssh.Config{Dialer: dial, Address: addr, Command: l.Proof.Command, Proof: proof, Quiet: l.Quiet, Texts: texts(l)})
 	case "telnet":
-		return telnet.New(telnet.Config{Dialer: dial, Address: addr, Command: l.Proof.Command, Proof: proof, Texts: texts(l)})
+		return telnet.New(telnet.Config{Dialer: dial, Address: addr, Command: l.Proof.Command, Proof: proof, Quiet: l.Quiet, Texts: texts(l)})
 	case "http-basic", "http-digest", "http-form", "http-json":
 		cfg := web.Config{Dialer: dial, Address: addr, TLS: l.TLS, Scheme: web.Scheme(strings.TrimPrefix(l.Protocol, "http-")),
 			Protected: web.Page{Path: l.Proof.Get, Status: l.Proof.Status, Pattern: proof}, Texts: texts(l), Restricted: compiled(l.Restricted)}
@@ -140,4 +144,52 @@ func (c *Console) Dialect(l *profile.Login) (console.Login, error) {
 		add(&out.Restricted, "a password to be set", l.Restricted)
 	}
 	return out, nil
+}
+
+// knockTime is how long a console is given to answer an Enter.
+const knockTime = 3 * time.Second
+
+// Knock looks what a console offers whoever sends an Enter: Accepted for a
+// prompt of somebody who is in, Refused for a prompt that asks who it is, or
+// for what the console is declared to say where it offers no login.
+func (o *Door) Knock(ctx context.Context) (Answer, error) {
+	if o.err != nil {
+		return Answer{}, o.err
+	}
+	con, err := o.d.Console(o.decl.Console)
+	if err != nil {
+		return Answer{}, err
+	}
+	dialect, err := con.Dialect(o.decl)
+	if err != nil {
+		return Answer{}, err
+	}
+	patterns := []expect.Pattern{dialect.Shell, dialect.User}
+	if closed, ok := Pattern("that no login is offered", con.Decl().Closed); ok {
+		patterns = append(patterns, closed)
+	}
+	start := time.Now()
+	from, err := con.SendLine(ctx, "")
+	if err != nil {
+		return Answer{}, err
+	}
+	m, err := con.Await(ctx, from, knockTime, patterns...)
+	a := Answer{Took: time.Since(start)}
+	a.Raw, _ = con.Since(from) // what came is evidence; without it the answer stands
+	var silent *console.TimeoutError
+	switch {
+	case errors.As(err, &silent) && ctx.Err() == nil:
+		a.Kind, a.Detail = verdict.Silent, err.Error()
+		if len(a.Raw) > 0 {
+			a.Kind = verdict.Garbled
+		}
+		return a, nil
+	case err != nil:
+		return a, err
+	}
+	a.Kind, a.Detail = verdict.Refused, "Enter gives "+m.Pattern.Name()
+	if m.Index == 0 {
+		a.Kind = verdict.Accepted
+	}
+	return a, nil
 }

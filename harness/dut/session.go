@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"runtime/pprof"
 	"slices"
 	"sync"
 	"time"
@@ -91,10 +92,14 @@ func (s *Session) enter(ctx context.Context, part wire.Part) (context.Context, f
 	s.total++
 	s.inside[part]++
 	opCtx, cancel := context.WithCancelCause(ctx)
+	// What a driver starts is the rig's, and may outlive the case: it does not
+	// carry the case's label, by which routines that a check left are found.
+	pprof.SetGoroutineLabels(s.ctx)
 	stop := context.AfterFunc(s.ctx, func() { cancel(context.Cause(s.ctx)) })
 	return opCtx, func(err error) error {
 		stop()
 		cancel(nil)
+		pprof.SetGoroutineLabels(ctx)
 		s.leave(part)
 		if f, ok := wire.AsFault(err); ok && s.fault != nil && !s.Revoked() {
 			s.fault(f)
@@ -128,7 +133,15 @@ func (s *Session) Do(ctx context.Context, part wire.Part, op func(context.Contex
 	if err != nil {
 		return err
 	}
-	return leave(op(ctx))
+	left := false
+	defer func() {
+		if !left { // a panic, or the end of the goroutine, inside the driver
+			_ = leave(nil) // gives its argument back
+		}
+	}()
+	err = op(ctx)
+	left = true
+	return leave(err)
 }
 
 // Dialer gives a dialer whose connections belong to the session.
@@ -144,12 +157,12 @@ type sessionDialer struct {
 
 // DialContext dials through the session's link.
 func (d *sessionDialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
-	ctx, leave, err := d.s.enter(ctx, d.part)
+	var c net.Conn
+	err := d.s.Do(ctx, d.part, func(ctx context.Context) (err error) {
+		c, err = d.d.DialContext(ctx, network, address)
+		return err
+	})
 	if err != nil {
-		return nil, err
-	}
-	c, err := d.d.DialContext(ctx, network, address)
-	if err = leave(err); err != nil {
 		return nil, err
 	}
 	sc := &sessionConn{Conn: c, s: d.s}

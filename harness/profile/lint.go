@@ -74,7 +74,7 @@ func (l *linter) consoles() {
 // login has.
 var loginKeys = map[string][]string{
 	"ssh":         {"port"},
-	"telnet":      {"port"},
+	"telnet":      {"port", "quiet"},
 	"http-basic":  {"port", "tls"},
 	"http-digest": {"port", "tls"},
 	"http-form":   {"port", "tls", "page", "fields", "extra", "logout"},
@@ -128,7 +128,10 @@ func (l *linter) loginPlace(at []string, name string, lg *Login) {
 }
 
 func (l *linter) port(at []string, port int) {
-	if port < 1 || port > 65535 {
+	switch {
+	case port == 0 && !l.p.Source.Has(at...):
+		l.errorf(at[:2], "write port: N", "%s has no port", strings.Join(at[:2], " "))
+	case port < 1 || port > 65535:
 		l.errorf(at, "write a number from 1 to 65535", "%s has the port %d", strings.Join(at[:2], " "), port)
 	}
 }
@@ -243,7 +246,7 @@ func (l *linter) ways() {
 			}
 		}
 		if len(w.Steps) == 0 {
-			l.errorf(at, "give it steps", "the way from %s to %s has no steps", w.From, w.To)
+			l.errorf(at, "give it steps", "the way to %s has no steps", w.To)
 		}
 	}
 }

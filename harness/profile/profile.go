@@ -95,15 +95,18 @@ type Console struct {
 	// Silent declares that it emits nothing in any phase.
 	Silent bool `yaml:"silent"`
 
-	Newline   string    `yaml:"newline"` // cr, lf, crlf: what the DUT takes for Enter
-	Boot      Boot      `yaml:"boot"`
-	Login     Pattern   `yaml:"login"`    // prompt for the user name
-	Password  Pattern   `yaml:"password"` // prompt for the password
-	Shell     Pattern   `yaml:"shell"`    // prompt after a login
-	Incorrect Pattern   `yaml:"incorrect"`
-	Locked    Pattern   `yaml:"locked"`
-	Logout    string    `yaml:"logout"` // command that ends a session
-	Proof     Proof     `yaml:"proof"`  // what shows that one is in
+	Newline   string  `yaml:"newline"` // cr, lf, crlf: what the DUT takes for Enter
+	Boot      Boot    `yaml:"boot"`
+	Login     Pattern `yaml:"login"`    // prompt for the user name
+	Password  Pattern `yaml:"password"` // prompt for the password
+	Shell     Pattern `yaml:"shell"`    // prompt after a login
+	Incorrect Pattern `yaml:"incorrect"`
+	Locked    Pattern `yaml:"locked"`
+	Logout    string  `yaml:"logout"` // command that ends a session
+	Proof     Proof   `yaml:"proof"`  // what shows that one is in
+	// Closed is what Enter gives where the console offers no login: in the
+	// factory state, for one.
+	Closed    Pattern   `yaml:"closed"`
 	Answer    Answer    `yaml:"answer"` // a reaction that needs no login, where there is no login at all
 	Magic     []string  `yaml:"magic"`  // words that makers are known to hide, tried too
 	SysRq     SysRq     `yaml:"sysrq"`
@@ -175,6 +178,7 @@ type Login struct {
 	Lockout   Lockout   `yaml:"lockout"`
 	Transport Transport `yaml:"transport"`
 	Exec      []string  `yaml:"exec"`   // protocol exec: argv
+	Quiet     duration  `yaml:"quiet"`  // for how long nothing may follow a prompt of the service
 	Vendor    string    `yaml:"vendor"` // whose defaults to try first; the maker otherwise
 }
 

@@ -50,7 +50,9 @@ var Change = check.Check{
 		if session == nil {
 			t.Inconclusive(verdict.ReasonControlFailed, "the owner does not get in before the change: %s", a.Detail)
 		}
-		defer func() { _ = session.Close() }() // it is over, whatever the close says
+		if door.Protocol() != "console" { // there the next prompt ends it
+			defer func() { _ = session.Close() }() // it is over, whatever the close says
+		}
 		alive, err := session.Proof(ctx)
 		t.OK(err)
 		if alive.Kind != verdict.Accepted {
@@ -64,15 +66,22 @@ var Change = check.Check{
 			Control: func(ctx context.Context) (dut.Answer, error) { return newSession(ctx, door, fresh) },
 			Anti:    door.With(stranger(t)),
 			Probes:  []login.Access{session},
-			Try: func(ctx context.Context, s login.Access) (dut.Answer, error) {
-				o, err := s.Proof(ctx)
-				return dut.Answer{Kind: o.Kind, Detail: o.Detail, Raw: o.Evidence, Took: o.Took}, err
-			},
-			Name: func(login.Access) string { return "the session opened with the old password" },
+			Try:     func(ctx context.Context, s login.Access) (dut.Answer, error) { return stillOpen(ctx, door, s) },
+			Name:    func(login.Access) string { return "the session opened with the old password" },
 			// A device that ends the session closes its connection.
-			Refusal: []verdict.Kind{verdict.Refused, verdict.Unreachable},
+			Refusal: []verdict.Kind{verdict.Refused, verdict.Unreachable, verdict.Unproven},
 		})
 	},
+}
+
+// stillOpen asks a session for its proof. On a console there is one session for
+// everybody: what an Enter gives is the answer.
+func stillOpen(ctx context.Context, door *dut.Door, s login.Access) (dut.Answer, error) {
+	if door.Protocol() == "console" {
+		return door.Knock(ctx)
+	}
+	o, err := s.Proof(ctx)
+	return dut.Answer{Kind: o.Kind, Detail: o.Detail, Raw: o.Evidence, Took: o.Took}, err
 }
 
 // newSession opens a session and asks it for its proof once more, on the same

@@ -35,34 +35,67 @@ var FactoryState = check.Check{
 	Run: func(ctx context.Context, t *check.T) {
 		door := t.Device().Login(t.Case().Channel)
 		alive := holds(t, states.Factory.Name)
-		probes := append(published(t, door), blanks(door.Decl().Owner.User)...)
-		if label := t.Device().Unit().Label; label != "" {
-			probes = append(probes, login.Credential{User: "admin", Password: label}, login.Credential{User: door.Decl().Owner.User, Password: label})
-		}
-		check.Refute(ctx, t, "no login opens it before set-up", check.Negative[login.Credential]{
+		n := check.Negative[login.Credential]{
 			// There is no login yet that must open: the set-up, which the
 			// profile says must answer in this state, shows that the device
 			// and the way to it work.
 			Control: alive,
 			Anti:    door.With(stranger(t)),
-			Probes:  probes,
+			Probes:  factoryProbes(t, door),
 			Try:     door.Try,
 			Name:    name,
-			Account: func(c login.Credential) string { return c.User },
 			Refusal: factoryRefusals(t, door),
-			Pace:    check.PaceOf(door.Decl()),
-		})
+		}
+		if door.Protocol() == "console" && !offered(t, door) {
+			// Declared to offer no login at all: what an Enter gives is the answer
+			// to every one.
+			n.Probes = []login.Credential{login.Nobody}
+			n.Try = func(ctx context.Context, _ login.Credential) (dut.Answer, error) { return door.Knock(ctx) }
+			n.Anti = door.Knock
+		}
+		check.Refute(ctx, t, "no login opens it before set-up", n)
 		if r := t.Profile().Routes; r.Login == door.Name() && len(r.Protected) > 0 {
 			check.Refute(ctx, t, "no protected route answers before set-up", routes(t, door, alive, r.Protected))
 		}
 	},
 }
 
+// factoryProbes gives the logins to try before the set-up, few enough for each
+// account that no declared lock-out begins: whether one is there before set-up
+// nobody declares, and a locked account would answer as a wrong password does.
+func factoryProbes(t *check.T, door *dut.Door) []login.Credential {
+	own := door.Decl().Owner.User
+	probes := blanks(own)
+	if label := t.Device().Unit().Label; label != "" {
+		probes = append(probes, login.Credential{User: "admin", Password: label}, login.Credential{User: own, Password: label})
+	}
+	probes = append(probes, published(t, door)...)
+	most := len(probes)
+	if p := check.PaceOf(door.Decl()); p.After > 0 {
+		most = max(p.After-1, 1)
+	} else if !p.Known {
+		most = 2
+	}
+	count := map[string]int{}
+	return slices.DeleteFunc(probes, func(c login.Credential) bool {
+		if c.Anonymous() || c.NoPassword {
+			return false
+		}
+		count[c.User]++
+		return count[c.User] > most
+	})
+}
+
+// offered says whether the profile lists the login for the factory state.
+func offered(t *check.T, door *dut.Door) bool {
+	s := t.Profile().States.Items[states.Factory.Name]
+	return s != nil && slices.Contains(s.Logins, door.Name())
+}
+
 // factoryRefusals: a login that the profile does not list for the factory
 // state is declared to be closed there; a listed one has to say no.
 func factoryRefusals(t *check.T, door *dut.Door) []verdict.Kind {
-	s := t.Profile().States.Items[states.Factory.Name]
-	if s != nil && slices.Contains(s.Logins, door.Name()) {
+	if offered(t, door) {
 		return door.Refusals()
 	}
 	return append(door.Refusals(), verdict.Unreachable)
