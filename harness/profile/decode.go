@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"regexp"
 	"slices"
@@ -178,35 +177,6 @@ func (s *Step) UnmarshalStrict(n *strictyaml.Node) {
 			n.Key(k).Errorf("it can have "+strings.Join(stepKeys[s.Verb], ", "), "a step of %s has no %s", s.Verb, k)
 		}
 	}
-	if at, ok := sendable(s.JSON); !ok {
-		n.Get("json").Errorf("put it in quotes", "%v is no value of JSON", at)
-	}
-}
-
-// sendable says whether a value can go into JSON, and which part cannot: dates
-// and keys that are no text come of YAML alone.
-func sendable(v any) (part any, ok bool) {
-	switch v := v.(type) {
-	case nil, string, bool, int, int64, uint64:
-		return nil, true
-	case float64:
-		return v, !math.IsInf(v, 0) && !math.IsNaN(v)
-	case []any:
-		for _, x := range v {
-			if part, ok = sendable(x); !ok {
-				return part, false
-			}
-		}
-		return nil, true
-	case map[string]any:
-		for _, x := range v {
-			if part, ok = sendable(x); !ok {
-				return part, false
-			}
-		}
-		return nil, true
-	}
-	return v, false
 }
 
 // IsLint says whether an error is what Parse found in a file, with places, and

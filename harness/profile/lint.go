@@ -81,7 +81,7 @@ var loginKeys = map[string][]string{
 	"http-json":   {"port", "tls", "page", "fields", "extra", "token", "logout"},
 	"console":     {"console"},
 	"exec":        {"exec", "port"},
-	"":            {"protocol", "owner", "proof", "locked", "restricted", "refused", "lockout", "transport", "vendor"},
+	"":            {"protocol", "owner", "proof", "locked", "restricted", "refused", "lockout", "transport", "quiet", "vendor"},
 }
 
 func (l *linter) logins() {
