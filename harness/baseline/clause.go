@@ -13,8 +13,10 @@ import (
 // Standards, by the short names that selectors use.
 const (
 	NISTIR8259A = "NISTIR8259A"
+	NISTIR8425  = "NISTIR8425"
 	EN303645    = "EN303645"
 	EN18031     = "EN18031"
+	ISTG        = "ISTG"
 )
 
 // Clause is one clause of one edition of a standard.
@@ -54,10 +56,23 @@ const (
 )
 
 // String gives "network" or "local".
-func (k ChannelKind) String() string { return [...]string{"network", "local"}[k] }
+func (k ChannelKind) String() string {
+	switch k {
+	case Network:
+		return "network"
+	case Local:
+		return "local"
+	}
+	return fmt.Sprintf("kind of channel %d", int(k))
+}
 
 // PerChannel gives the clauses that a check bears on for each kind of channel.
 type PerChannel map[ChannelKind][]Clause
+
+// Everywhere gives the same clauses for every kind of channel.
+func Everywhere(clauses ...Clause) PerChannel {
+	return PerChannel{Network: clauses, Local: slices.Clone(clauses)}
+}
 
 // For gives the clauses for a kind of channel.
 func (p PerChannel) For(k ChannelKind) []Clause { return p[k] }
@@ -79,14 +94,27 @@ func (p PerChannel) All() []Clause {
 // ("LA-2", "5.1-1"), or with its standard ("EN303645:5.1-1"), or with the
 // edition too ("EN303645:V3.1.3:5.1-1"). Case does not matter.
 func Names(clauses []Clause, selector string) bool {
-	return slices.ContainsFunc(clauses, func(c Clause) bool {
-		for _, name := range []string{c.ID, c.Standard + ":" + c.ID, c.Standard + ":" + c.Edition + ":" + c.ID} {
-			if strings.EqualFold(name, selector) {
-				return true
-			}
-		}
-		return false
-	})
+	return slices.ContainsFunc(clauses, func(c Clause) bool { return c.Named(selector) })
+}
+
+// Named says whether a selector, as for Names, names the clause.
+func (c Clause) Named(selector string) bool {
+	return slices.ContainsFunc(c.names(), func(name string) bool { return strings.EqualFold(name, selector) })
+}
+
+// names gives the selectors of the clause, the shortest first.
+func (c Clause) names() []string {
+	out := []string{c.ID, c.Standard + ":" + c.ID}
+	if c.Edition != "" {
+		out = append(out, c.Standard+":"+c.Edition+":"+c.ID)
+	}
+	return out
+}
+
+// Selector gives the selector that names this clause and no other.
+func (c Clause) Selector() string {
+	names := c.names()
+	return names[len(names)-1]
 }
 
 // mustTitle is for the tables of the packages below: a clause that they do not

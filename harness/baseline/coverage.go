@@ -33,16 +33,21 @@ type Row struct {
 	Clause string
 	Word   Word
 	// Findings, Passed and Open are the cases that failed, that passed, and
-	// that said nothing (inconclusive, error).
+	// that said nothing (inconclusive, error, left out); NotApplicable those
+	// for which the profile declares that there is nothing to test.
 	Findings, Passed, Open, NotApplicable []string
 	// Remains is what is left for a person.
 	Remains string
 }
 
-// Cover gives a row for each clause that a case names, in the clauses' order.
-// It is pure.
-func Cover(cases []Tested) []Row {
+// Cover gives a row for each clause that a case names, and for each of the
+// others given, in the clauses' order. It is pure: its rows do not depend on
+// the order of the cases, but for the order of their names.
+func Cover(cases []Tested, also ...Clause) []Row {
 	rows := map[string]*Row{}
+	for _, c := range also {
+		rows[c.String()] = &Row{Clause: c.String()}
+	}
 	for _, c := range cases {
 		for _, cl := range c.Clauses {
 			r := rows[cl]
@@ -55,7 +60,7 @@ func Cover(cases []Tested) []Row {
 				r.Findings = append(r.Findings, c.Case) // a waived finding is still one
 			case c.Verdict == verdict.Pass:
 				r.Passed = append(r.Passed, c.Case)
-			case c.Verdict == verdict.NotApplicable && c.Reason != verdict.ReasonLacks:
+			case c.Verdict == verdict.NotApplicable && c.Reason == verdict.ReasonDeclaredNone:
 				r.NotApplicable = append(r.NotApplicable, c.Case)
 			default:
 				r.Open = append(r.Open, c.Case)
@@ -89,6 +94,9 @@ func (r *Row) finish() {
 	}
 	if len(r.NotApplicable) > 0 {
 		rest = append(rest, fmt.Sprintf("%s declared not applicable: hold the reason against the device", plural(len(r.NotApplicable), "case")))
+	}
+	if len(r.Findings)+len(r.Passed)+len(r.Open)+len(r.NotApplicable) == 0 {
+		rest = append(rest, "no check bears on it")
 	}
 	rest = append(rest, "what no case of this tool looks at: documents, design, and other ways in")
 	r.Remains = strings.Join(rest, "; ")

@@ -4,7 +4,12 @@
 // them too.
 package nist8259a
 
-import "rigor/harness/baseline"
+import (
+	"slices"
+	"strings"
+
+	"rigor/harness/baseline"
+)
 
 var table = map[string]string{
 	"ID-1":  "a unique logical identifier",
@@ -45,6 +50,7 @@ var (
 	CFG3 = clause("CFG-3", true)
 	DP1  = clause("DP-1", true)
 	DP2  = clause("DP-2", false)
+	DP3  = clause("DP-3", false)
 	LA1  = clause("LA-1", true)
 	LA2  = clause("LA-2", true)
 	LA3  = clause("LA-3", true)
@@ -52,10 +58,18 @@ var (
 	SU2  = clause("SU-2", true)
 	SU3  = clause("SU-3", true)
 	SU4  = clause("SU-4", true)
+	SU5  = clause("SU-5", true)
+	SU6  = clause("SU-6", true)
 	CSA1 = clause("CSA-1", false)
 	CSA2 = clause("CSA-2", false)
 	CSA3 = clause("CSA-3", false)
+	CSA4 = clause("CSA-4", false)
+	CSA5 = clause("CSA-5", false)
 )
 
-// IDs gives every element's code.
-func IDs() map[string]string { return table }
+// All gives every element.
+func All() []baseline.Clause {
+	out := []baseline.Clause{DP3, SU5, SU6, CSA4, CSA5, ID1, ID2, CFG1, CFG2, CFG3, DP1, DP2, LA1, LA2, LA3, SU1, SU2, SU3, SU4, CSA1, CSA2, CSA3}
+	slices.SortFunc(out, func(a, b baseline.Clause) int { return strings.Compare(a.ID, b.ID) })
+	return out
+}
