@@ -122,13 +122,7 @@ func execLine(_ context.Context, l *rig.Line, env rig.Env) (wire.Line, error) {
 }
 
 func httpPower(ctx context.Context, p *rig.Power, env rig.Env) (wire.Power, error) {
-	cfg := http.Config{Part: env.Part, Base: p.URL, Style: http.Style(p.Style), Auth: httpAuth(p.Auth), User: p.User}
-	switch p.Style {
-	case "shelly1":
-		cfg.Style = http.Shelly1
-	case "shelly2":
-		cfg.Style = http.Shelly2
-	}
+	cfg := http.Config{Part: env.Part, Base: p.URL, Style: http.Style(p.Style), Channel: p.Channel, Auth: httpAuth(p.Auth), User: p.User}
 	var err error
 	if cfg.Password, err = env.Secrets.Value(p.Password); err != nil {
 		return nil, err

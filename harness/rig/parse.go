@@ -89,7 +89,7 @@ var driverNeeds = map[string]map[string][][2]string{
 		"virtual": {{"line", "line: reset"}, {"active", "active: low, or high"}},
 	},
 	"consoles": {
-		"serial":  {{"port", "port: /dev/serial/by-id/…"}, {"baud", "baud: 115200"}},
+		"serial":  {{"port", "port: /dev/serial/by-id/…"}},
 		"tcp":     {{"address", "address: HOST:PORT"}},
 		"virtual": {{"port", "port: main"}},
 	},
