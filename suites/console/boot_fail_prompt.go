@@ -46,9 +46,12 @@ var BootFailPrompt = check.Check{
 	Cases:  check.Planner(check.PerConsole).With(needsSpeech, needsBoot, needsFailedBoot, needsWay, check.NeedsPower),
 	Run: func(ctx context.Context, t *check.T) {
 		s := sit(t)
+		restored := false
 		done := t.Intent(IntentBootFail, "a boot was made to fail for "+t.ID(), map[string]string{"console": s.con.Name()})
 		t.Cleanup(func(ctx context.Context, t *check.T) {
-			t.OK(bootable(ctx, t.Device(), t.Case().Channel))
+			if !restored {
+				t.OK(bootable(ctx, t.Device(), t.Case().Channel))
+			}
 			done()
 			leave(ctx, t)
 		})
@@ -56,7 +59,12 @@ var BootFailPrompt = check.Check{
 			Control: s.owner,
 			Anti:    s.plainBoot,
 			Probes:  [][]string{{"\r", " ", ctrlC, "\x1b"}},
-			Try:     s.failedBoot,
+			Try: func(ctx context.Context, keys []string) (a dut.Answer, err error) {
+				restored = false
+				a, err = s.failedBoot(ctx, keys)
+				restored = err == nil && a.Kind == verdict.Refused
+				return a, err
+			},
 			Name:    func([]string) string { return "a failed boot with CR, space, Ctrl-C and ESC" },
 			Refusal: []verdict.Kind{verdict.Refused},
 			Same:    identity(t),

@@ -87,3 +87,38 @@ func TestHardenedDevice(t *testing.T) {
 	}
 	assert.Equal(t, want, got)
 }
+
+// TestWeaknesses plants each weakness of consoles and looks at the checks that
+// are about it.
+func TestWeaknesses(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		weakness, id, want string
+		quick              bool // also with -short
+	}{
+		{"console-root-shell", "con-shell-noauth[main]", "fail.open-to-all", true},
+		{"console-magic-word", "con-shell-noauth[main]", "fail.access", true},
+		{"console-menu-noauth", "con-shell-noauth[main]", "fail.access", false},
+		{"aux-shell", "con-shell-noauth[aux]", "fail.access", true},
+		{"aux-shell", "con-silent[aux]", "fail.access", false},
+		{"aux-chatty", "con-silent[aux]", "fail.access", false},
+		{"boot-interrupt-any-key", "con-boot-interrupt[main]", "fail.access", false},
+		{"boot-interrupt-narrow", "con-boot-interrupt[main]", "fail.access", false},
+		{"boot-interrupt-kernel", "con-boot-interrupt[main]", "fail.access", false},
+		{"boot-fail-prompt", "con-boot-fail-prompt[main]", "fail.access", false},
+		{"sysrq-break", "con-sysrq[main]", "fail.access", true},
+		{"secret-boot-log", "con-secret-leak[main]", "fail.access", false},
+		{"secret-base64-log", "con-secret-leak[main]", "fail.access", false},
+		{"secret-owner-password-log", "con-secret-leak[main]", "fail.access", false},
+		{"cmd-inject-ping", "con-cmd-inject[main]", "fail.access", true},
+		{"cmd-inject-subst", "con-cmd-inject[main]", "fail.access", false},
+	} {
+		t.Run(c.weakness+" "+c.id, func(t *testing.T) {
+			if testing.Short() && !c.quick {
+				t.Skip("boots a device several times")
+			}
+			t.Parallel()
+			assert.Equal(t, c.want, judged(run(t, planted{weaknesses: []string{c.weakness}}, c.id)[c.id]))
+		})
+	}
+}

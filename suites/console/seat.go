@@ -20,8 +20,9 @@ const (
 	// patience is how long a prompt may take to come: login(1) holds a refusal
 	// back for three seconds.
 	patience = 4 * time.Second
-	// glance is how long a key that need not be answered is waited for.
-	glance = 250 * time.Millisecond
+	// glance is how long a key that need not be answered is waited for. What is
+	// later comes with the Enter behind it.
+	glance = 120 * time.Millisecond
 
 	ctrlC    = "\x03"
 	killLine = "\x15"
@@ -116,9 +117,11 @@ func (s *seat) owner(ctx context.Context) (dut.Answer, error) {
 	if s.door == nil {
 		return s.answer(ctx)
 	}
-	if a, err := s.settle(ctx); err != nil || a.Kind != verdict.Refused {
-		a.Kind = closed(a.Kind)
-		return a, err
+	if !s.at(s.login) {
+		if a, err := s.settle(ctx); err != nil || a.Kind != verdict.Refused {
+			a.Kind = closed(a.Kind)
+			return a, err
+		}
 	}
 	return s.door.Try(ctx, s.own)
 }

@@ -84,8 +84,12 @@ func contradicted(name string) []string {
 	return ids
 }
 
-// listenFor is how long a phase without an end of its own is listened to.
-const listenFor = 300 * time.Millisecond
+// How long a phase without an end of its own is listened to, and what follows a
+// key: a prompt is there at once.
+const (
+	listenFor = 300 * time.Millisecond
+	answerFor = 150 * time.Millisecond
+)
 
 // heard says what came from a cursor on: Accepted, if anything.
 func (s *seat) heard(from hc.Cursor) (dut.Answer, error) {
@@ -109,7 +113,11 @@ func (s *seat) listen(ctx context.Context, keys string) (dut.Answer, error) {
 			return dut.Answer{}, err
 		}
 	}
-	if err := s.t.Device().Wait(ctx, listenFor); err != nil {
+	d := listenFor
+	if keys != "" {
+		d = answerFor
+	}
+	if err := s.t.Device().Wait(ctx, d); err != nil {
 		return dut.Answer{}, err
 	}
 	return s.heard(from)
