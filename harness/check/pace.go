@@ -42,15 +42,53 @@ func PaceOf(l *profile.Login) Pace {
 	return Pace{Known: true, After: o.After, Window: o.Window, Lasts: o.Lasts, Source: o.Scope == "source", SuccessClears: o.SuccessClears}
 }
 
-// Ledger holds the wrong tries of a whole run. The channels of a DUT share
-// their accounts, so what one case tried counts for the next.
+// Ledger holds the wrong tries of a whole run, and what they have shown of the
+// lock-out. The channels of a DUT share their accounts, so what one case tried
+// counts for the next.
 type Ledger struct {
-	mu    sync.Mutex
-	count map[string]*wrongs
+	mu     sync.Mutex
+	count  map[string]*wrongs
+	proofs map[string]shown
+}
+
+// shown is what a case has shown of a channel's lock-out.
+type shown struct {
+	tries  int // on one account, as many as the proof is good for
+	hold   time.Duration
+	late   bool
+	scoped bool
+	in     string // the case
 }
 
 // NewLedger makes an empty one.
-func NewLedger() *Ledger { return &Ledger{count: map[string]*wrongs{}} }
+func NewLedger() *Ledger { return &Ledger{count: map[string]*wrongs{}, proofs: map[string]shown{}} }
+
+func proofKey(channel string, p Pace) string { return fmt.Sprintf("%s %+v", channel, p) }
+
+// shown gives what an earlier case has shown, when it is good for this many
+// tries on one account.
+func (l *Ledger) shown(channel string, p Pace, tries int) (shown, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s, ok := l.proofs[proofKey(channel, p)]
+	enough := s.tries >= tries || p.After > 0 && s.tries >= p.After
+	return s, ok && enough
+}
+
+func (l *Ledger) show(channel string, p Pace, s shown) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.proofs[proofKey(channel, p)] = s
+}
+
+// scoped notes that the channel's accounts are locked one by one.
+func (l *Ledger) scoped(channel string, p Pace) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.proofs[proofKey(channel, p)]
+	s.scoped = true
+	l.proofs[proofKey(channel, p)] = s
+}
 
 // pacer counts wrong tries for each key and says when the next one counts.
 type pacer struct {

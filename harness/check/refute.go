@@ -95,6 +95,8 @@ type refutation[P any] struct {
 	sinceControl     int
 	controlled       time.Time     // when the last control ended
 	slowest          time.Duration // of the probes
+	paced            bool          // the lock-out is shown to be the declared one
+	scoped           bool          // and to lock accounts one by one
 	said             bool          // recorded
 }
 
@@ -148,9 +150,12 @@ func (r *refutation[P]) run(ctx context.Context) {
 func (r *refutation[P]) control(ctx context.Context, role string) bool {
 	a, err := r.n.Control(ctx)
 	r.t.OK(err)
+	ok := a.Kind == verdict.Accepted
+	if ok {
+		r.scopeShown()
+	}
 	r.sinceControl, r.controlled = 0, time.Now()
 	r.pace.after(r.n.Owner, a.Kind)
-	ok := a.Kind == verdict.Accepted
 	r.keep(role, "", a)
 	r.t.record(&journal.Event{Kind: journal.KindControl, Control: &journal.Control{Claim: r.c.n, Role: role, OK: ok, Kind: a.Kind,
 		Text: "the declared way in opens", Detail: a.Detail, Evidence: []journal.Ref{r.file.Ref()}}})
@@ -199,10 +204,31 @@ func (r *refutation[P]) provePace(ctx context.Context) bool {
 	if most < 2 {
 		return true
 	}
+	if old, ok := r.t.cfg.Ledger.shown(r.t.cfg.Case.Channel, p, most); ok {
+		r.pace.hold, r.pace.late, r.paced, r.scoped = old.hold, old.late, true, old.scoped
+		r.t.Note("that the lock-out is the declared one was shown in %s", old.in)
+		return true
+	}
 	if r.n.Wrong == nil {
 		r.unknown(verdict.ReasonIneffective, "an account gets %d tries, and nothing shows that the declared lock-out is the real one", most)
 		return false
 	}
+	if !r.lockIsDeclared(ctx, most) {
+		return false
+	}
+	r.paced = true
+	r.show(most)
+	return true
+}
+
+// show notes for the run's further cases what is shown of the lock-out.
+func (r *refutation[P]) show(most int) {
+	r.t.cfg.Ledger.show(r.t.cfg.Case.Channel, r.n.Pace, shown{tries: most, hold: r.pace.hold, late: r.pace.late, scoped: r.scoped, in: r.t.ID()})
+}
+
+// lockIsDeclared carries the proof out.
+func (r *refutation[P]) lockIsDeclared(ctx context.Context, most int) bool {
+	p := r.n.Pace
 	if p.After == 0 { // declared never to lock
 		return r.wrong(ctx, min(most, maxProof)) && r.control(ctx, journal.RoleBetween)
 	}
@@ -365,20 +391,34 @@ func (r *refutation[P]) probes(ctx context.Context) bool {
 }
 
 // controlDue says that a control has to come before the next probe: after many
-// probes, and before a lock of more than one account could have come and gone
-// unseen.
+// probes, and while it is not shown that accounts are locked one by one, before
+// a lock of all of them could have come and gone unseen.
 func (r *refutation[P]) controlDue(next P) bool {
-	switch p := r.n.Pace; {
+	p := r.n.Pace
+	switch {
 	case r.sinceControl == 0:
 		return false
 	case r.sinceControl >= r.n.Every:
 		return true
-	case r.n.Account == nil || !p.Known || p.After == 0 || p.Source:
+	case r.n.Account == nil || !p.Known || p.After == 0 || p.Source || r.scoped:
 		return false
-	default:
-		wait, _ := r.pace.room(r.n.Account(next), time.Now())
-		return wait > 0 || time.Since(r.controlled)+2*r.slowest >= p.Lasts
+	case r.sinceControl >= p.After:
+		return true
 	}
+	wait, _ := r.pace.room(r.n.Account(next), time.Now())
+	slow := !r.paced || !p.SuccessClears // a lock may come before After
+	return wait > 0 || slow && time.Since(r.controlled)+2*r.slowest >= p.Lasts
+}
+
+// scopeShown notes that accounts are locked one by one: as many wrong tries on
+// others as lock, and the owner's way in still opens.
+func (r *refutation[P]) scopeShown() {
+	p := r.n.Pace
+	if r.scoped || !r.paced || p.After == 0 || r.sinceControl < p.After || time.Since(r.controlled) > p.Window {
+		return
+	}
+	r.scoped = true
+	r.t.cfg.Ledger.scoped(r.t.cfg.Case.Channel, p)
 }
 
 // probe sends one probe when it counts. An answer that says nothing is asked

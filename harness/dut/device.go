@@ -250,25 +250,35 @@ func (d *Device) Fingerprint(ctx context.Context) (string, error) {
 }
 
 // Reachable waits until the DUT answers as a started one: its identity can be
-// read, or where none is declared, a console is booted.
+// read, or where none is declared, a service takes connections. Where there is
+// neither, it is taken as started.
 func (d *Device) Reachable(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, d.bootTime())
 	defer cancel()
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		_, err := d.readIdentity(ctx)
-		if err == nil || errors.Is(err, ErrNotDeclared) || IsFault(err) || errors.Is(err, ErrRevoked) {
-			if errors.Is(err, ErrNotDeclared) {
-				return nil
-			}
+		err := d.shows(ctx)
+		if err == nil || IsFault(err) || errors.Is(err, ErrRevoked) {
 			return err
 		}
 		if d.Wait(ctx, wait) != nil {
-			return fmt.Errorf("%w: it does not tell its identity: %w", ErrLost, err)
+			return fmt.Errorf("%w: it does not show itself: %w", ErrLost, err)
 		}
 	}
 }
 
-// Answered is how a service's answer without a login counts.
+// shows looks once whether the DUT answers as a started one.
+func (d *Device) shows(ctx context.Context) error {
+	_, err := d.readIdentity(ctx)
+	if !errors.Is(err, ErrNotDeclared) && !errors.Is(err, ErrNotWired) {
+		return err
+	}
+	if answers, can := d.answers(ctx); can && !answers {
+		return errors.New("no declared service takes a connection")
+	}
+	return nil
+}
+
+// answered is how a service's answer without a login counts.
 func answered(status int) verdict.Kind {
 	switch {
 	case status >= 200 && status < 300:

@@ -69,35 +69,50 @@ func (d *Device) PowerOn(ctx context.Context) error {
 }
 
 // PowerUp brings the DUT from whatever it is in to a running one: off, on,
-// booted. A rig without a power switch takes it as it is.
+// booted. A rig without a power switch takes it as it is, and a DUT that gives
+// no sign of its boot is taken as booted.
 func (d *Device) PowerUp(ctx context.Context) error {
 	err := d.PowerCycle(ctx)
-	if errors.Is(err, ErrNotWired) {
+	if errors.Is(err, ErrNotWired) || errors.Is(err, ErrNotDeclared) {
 		return nil
 	}
 	return err
 }
 
 // PowerCycle switches off and on, and waits for the end of the boot. Where a
-// console shows the boot, its banner is the sign that the boot was a cold one:
-// without it the cycle is not shown to have happened.
+// console shows the boot, its banner is the sign that the boot was a cold one.
+// Elsewhere no service may answer while the supply is off; where there is none
+// that could, the cycle is not shown to have happened: ErrNotDeclared.
 func (d *Device) PowerCycle(ctx context.Context) error {
 	con, conErr := d.BootConsole()
 	if err := d.PowerOff(ctx); err != nil {
 		return err
 	}
 	if conErr != nil {
-		if err := d.PowerOn(ctx); err != nil {
-			return err
-		}
-		return d.Reachable(ctx)
+		return d.cycleBlind(ctx)
 	}
 	from := con.Mark()
 	if err := d.PowerOn(ctx); err != nil {
 		return err
 	}
-	if _, err := d.Booted(ctx, con, from); err != nil {
+	_, err := d.Booted(ctx, con, from)
+	return err
+}
+
+// cycleBlind ends a power cycle that no console shows.
+func (d *Device) cycleBlind(ctx context.Context) error {
+	on, can := d.answers(ctx)
+	if on {
+		return &wire.Fault{Part: PartPower, Op: "switch the power off", Err: errors.New("the DUT answers on the network with its supply off")}
+	}
+	if err := d.PowerOn(ctx); err != nil {
 		return err
+	}
+	if err := d.Reachable(ctx); err != nil {
+		return err
+	}
+	if !can {
+		return fmt.Errorf("whether the power was cut: %w (the end of the boot on a console, or a login on the network)", ErrNotDeclared)
 	}
 	return nil
 }
@@ -176,6 +191,9 @@ type Diagnosis struct {
 	// CanTell says that the rig could tell a DUT that is gone from a rig that
 	// is blind: its switch says that the power is on, or some sign of life came.
 	CanTell bool
+	// Gone says that it shows itself in no way that it should: it is not merely
+	// in a state that nobody expected.
+	Gone bool
 }
 
 // Diagnose looks at a DUT that does not show itself as expected.
@@ -192,17 +210,16 @@ func (d *Device) Diagnose(ctx context.Context) Diagnosis {
 		return Diagnosis{Diagnosis: "off"}
 	}
 	speaks := d.speaks(ctx)
-	answers := d.answers(ctx)
-	can := state == wire.PowerOn
+	answers, network := d.answers(ctx)
 	switch {
-	case speaks && answers:
-		return Diagnosis{"in another state than expected", true}
+	case speaks && (answers || !network):
+		return Diagnosis{"in another state than expected", true, false}
 	case speaks:
-		return Diagnosis{"network gone", true}
+		return Diagnosis{"network gone", true, true}
 	case answers:
-		return Diagnosis{"console silent", true}
+		return Diagnosis{"console silent", true, false}
 	}
-	return Diagnosis{"hung or off: neither console nor network answers", can}
+	return Diagnosis{"hung or off: neither console nor network answers", state == wire.PowerOn, true}
 }
 
 // speaks says whether any console sends something after an Enter.
@@ -223,29 +240,34 @@ func (d *Device) speaks(ctx context.Context) bool {
 	return false
 }
 
-// answers says whether any declared service takes a connection.
-func (d *Device) answers(ctx context.Context) bool {
+// answers says whether any declared service takes a connection, and whether
+// there is any that could.
+func (d *Device) answers(ctx context.Context) (yes, can bool) {
 	dial, err := d.Dialer()
 	if err != nil {
-		return false
+		return false, false
 	}
-	for _, l := range d.Profile.Logins.Items {
-		if l == nil || l.Port == 0 {
+	seen := map[int]bool{}
+	for _, name := range d.Profile.Logins.Order {
+		l := d.Profile.Logins.Items[name]
+		if l == nil || l.Port == 0 || seen[l.Port] {
 			continue
 		}
+		seen[l.Port] = true
 		addr, err := d.Address(l.Port)
 		if err != nil {
-			return false
+			return false, can
 		}
+		can = true
 		ctx, cancel := context.WithTimeout(ctx, time.Second)
 		c, err := dial.DialContext(ctx, "tcp", addr)
 		cancel()
 		if err == nil {
 			_ = c.Close() // that it was taken is all that was asked
-			return true
+			return true, true
 		}
 	}
-	return false
+	return false, can
 }
 
 // Recover tries the declared way back of a DUT that does not answer; a power

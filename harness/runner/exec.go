@@ -35,6 +35,7 @@ var errBudget = errors.New("the budget is spent")
 // ended says how a function that ran in its own goroutine ended.
 type ended struct {
 	returned bool // it came back at all
+	whole    bool // it ran to its end, and did not end its goroutine on the way
 	panicked any
 	stack    []byte
 }
@@ -53,6 +54,7 @@ func runGuarded(ctx context.Context, label string, s *dut.Session, grace func() 
 			done <- e
 		}()
 		f(ctx)
+		e.whole = true
 	})
 	select {
 	case e := <-done:
@@ -132,7 +134,7 @@ func (r *run) runCase(ctx context.Context, p *Planned) *verdict.Judgement {
 	cause := context.Cause(caseCtx)
 	cancel()
 	j := r.endOf(ctx, p, t, session, e, cause)
-	if c := r.cleanup(ctx, p, t, budget); c != nil && (j == nil || verdict.Worst(c.Verdict, j.Verdict) == c.Verdict) {
+	if c := r.cleanup(ctx, p, t, budget); c != nil && (j == nil || verdict.Worst(c.Verdict, j.Verdict) != j.Verdict) {
 		j = c
 	}
 	return j
@@ -140,14 +142,7 @@ func (r *run) runCase(ctx context.Context, p *Planned) *verdict.Judgement {
 
 // endOf closes a case's session and says what its end means.
 func (r *run) endOf(ctx context.Context, p *Planned, t *check.T, s *dut.Session, e ended, cause error) *verdict.Judgement {
-	s.Revoke()
-	var stuck []wire.Part
-	quiet, cancel := context.WithTimeout(r.life, graceDriver)
-	stuck, _ = s.Quiesce(quiet)
-	cancel()
-	for _, part := range stuck {
-		r.breakPart(part, p.ID, "a driver did not come back within "+graceDriver.String()+" after the session was taken back")
-	}
+	stuck := r.retire(s, p.ID)
 	end := t.End()
 	fail := func(reason verdict.Reason, format string, args ...any) *verdict.Judgement {
 		return &verdict.Judgement{Verdict: verdict.Error, Reason: reason, Detail: fmt.Sprintf(format, args...)}
@@ -158,62 +153,103 @@ func (r *run) endOf(ctx context.Context, p *Planned, t *check.T, s *dut.Session,
 		return fail(verdict.ReasonPanic, "the check panicked: %v", e.panicked)
 	case len(stuck) > 0:
 		return fail(verdict.ReasonFault, "a driver did not come back: %v", stuck)
+	case r.leaseLost():
+		return fail(verdict.ReasonLeaseLost, "the lease on the rig was lost while it ran")
 	case ctx.Err() != nil:
 		return fail(verdict.ReasonInterrupted, "interrupted while it ran")
 	case !e.returned:
 		return fail(verdict.ReasonBudget, "the check ignored the end of its time and was given up: %v", cause)
-	case end != nil:
+	case end != nil && end.Verdict == verdict.Error:
 		return end
+	// What a check found once its time was over may come of that.
 	case errors.Is(cause, errBudget):
-		return fail(verdict.ReasonBudget, "%v", cause)
+		return fail(verdict.ReasonBudget, "%v%s", cause, orNothing("; it ended with: ", end))
 	}
 	if n := leaked(r.life, p.ID); n > 0 {
 		return fail(verdict.ReasonLeaked, "the check left %d goroutines running", n)
 	}
-	return nil
+	if end == nil && !e.whole && !r.failed(p.ID) { // a claim that did not hold ends it too
+		return fail(verdict.ReasonBug, "the check ended its goroutine and did not say why")
+	}
+	return end
+}
+
+func orNothing(prefix string, j *verdict.Judgement) string {
+	if j == nil {
+		return ""
+	}
+	return prefix + j.String()
 }
 
 // cleanup runs the cleanups of a case with a session and a budget of their
-// own, also while the run is ending.
-func (r *run) cleanup(ctx context.Context, p *Planned, t *check.T, budget check.Budget) *verdict.Judgement {
+// own, also while the run is ending. Without the lease nothing is touched.
+func (r *run) cleanup(ctx context.Context, p *Planned, t *check.T, budget check.Budget) (worst *verdict.Judgement) {
 	fs := t.Cleanups()
 	if len(fs) == 0 {
 		return nil
 	}
+	if r.leaseLost() {
+		r.note(p.ID, "%d cleanups were not run: the lease on the rig was lost", len(fs))
+		return &verdict.Judgement{Verdict: verdict.Error, Reason: verdict.ReasonLeaseLost, Detail: "its cleanups were not run: the lease on the rig was lost"}
+	}
 	if budget.Cleanup == 0 {
 		budget.Cleanup = defaultBudget.Cleanup
 	}
-	session := dut.NewSession(r.life, r.heardFault)
-	ct := t.WithDevice(r.device.With(session))
 	// The run's own end must not take the undoing with it.
-	clean, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), budget.Cleanup, fmt.Errorf("%w: %v for the cleanup of %s", errBudget, budget.Cleanup, p.ID))
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), budget.Cleanup, fmt.Errorf("%w: %v for the cleanup of %s", errBudget, budget.Cleanup, p.ID))
 	defer cancel()
-	var worst *verdict.Judgement
-	for _, f := range fs {
-		e := runGuarded(clean, p.ID, session, func() time.Duration { return graceBudget }, func(ctx context.Context) { f(ctx, ct) })
-		j := ct.End()
-		switch {
-		case e.panicked != nil:
-			j = &verdict.Judgement{Verdict: verdict.Error, Reason: verdict.ReasonPanic, Detail: fmt.Sprintf("the cleanup panicked: %v", e.panicked)}
-		case !e.returned:
-			j = &verdict.Judgement{Verdict: verdict.Error, Reason: verdict.ReasonBudget, Detail: "the cleanup was given up"}
+	for len(fs) > 0 {
+		f := fs[0]
+		var j *verdict.Judgement
+		j, t = r.undoOne(ctx, p, t, f)
+		fs = append(t.Cleanups(), fs[1:]...) // one may ask for more
+		if j == nil {
+			continue
 		}
-		if j != nil {
-			r.note(p.ID, "cleanup: %s", j)
-			r.machine.Forget()
-			if worst == nil {
-				worst = j
-			}
+		r.note(p.ID, "cleanup: %s", j)
+		r.machine.Forget()
+		if worst == nil || verdict.Worst(worst.Verdict, j.Verdict) != worst.Verdict {
+			worst = j
 		}
-	}
-	session.Revoke()
-	quiet, cancelQuiet := context.WithTimeout(r.life, graceDriver)
-	defer cancelQuiet()
-	stuck, _ := session.Quiesce(quiet)
-	for _, part := range stuck {
-		r.breakPart(part, p.ID, "a driver did not come back from a cleanup")
 	}
 	return worst
+}
+
+// undoOne runs one cleanup with a session of its own, and gives the T that it
+// worked on: what it claimed counts on.
+func (r *run) undoOne(ctx context.Context, p *Planned, t *check.T, f func(context.Context, *check.T)) (*verdict.Judgement, *check.T) {
+	session := dut.NewSession(r.life, r.heardFault)
+	ct := t.WithDevice(r.device.With(session))
+	e := runGuarded(ctx, p.ID, session, func() time.Duration { return graceBudget }, func(ctx context.Context) { f(ctx, ct) })
+	stuck := r.retire(session, p.ID)
+	end := ct.End()
+	fail := func(reason verdict.Reason, format string, args ...any) *verdict.Judgement {
+		return &verdict.Judgement{Verdict: verdict.Error, Reason: reason, Detail: fmt.Sprintf(format, args...)}
+	}
+	switch {
+	case e.panicked != nil:
+		return fail(verdict.ReasonPanic, "the cleanup panicked: %v", e.panicked), ct
+	case len(stuck) > 0:
+		return fail(verdict.ReasonFault, "a driver did not come back from a cleanup: %v", stuck), ct
+	case !e.returned:
+		return fail(verdict.ReasonBudget, "the cleanup was given up: %v", context.Cause(ctx)), ct
+	case end == nil && errors.Is(context.Cause(ctx), errBudget):
+		return fail(verdict.ReasonBudget, "%v", context.Cause(ctx)), ct
+	}
+	return end, ct
+}
+
+// retire takes a session back for good. Parts in which somebody still is are
+// broken.
+func (r *run) retire(s *dut.Session, caseID string) []wire.Part {
+	s.Revoke()
+	quiet, cancel := context.WithTimeout(r.life, graceDriver)
+	defer cancel()
+	stuck, _ := s.Quiesce(quiet) // its error says what the parts say
+	for _, part := range stuck {
+		r.breakPart(part, caseID, "a driver did not come back within "+graceDriver.String()+" after the session was taken back")
+	}
+	return stuck
 }
 
 // breakPart marks a part as broken: it is not fed on any more.

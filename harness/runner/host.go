@@ -1,9 +1,11 @@
 package runner
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
+	"rigor/harness/check"
 	"rigor/harness/journal"
 	"rigor/harness/profile"
 	"rigor/harness/state"
@@ -68,7 +70,14 @@ func (r *run) moved(m state.Move) {
 	r.append(&journal.Event{Kind: journal.KindState, State: e})
 }
 
+// errUnidentified says that nothing that alters may be done, since it is not
+// known to which unit.
+var errUnidentified = errors.New("the DUT's identity could not be read, so that nothing is done that alters it")
+
 func (r *run) wayIntent(w profile.Way) (func() error, error) {
+	if !r.identified() {
+		return nil, errUnidentified
+	}
 	_, done, err := r.Intent("state", "the way from "+w.From+" to "+w.To, map[string]string{"from": w.From, "to": w.To})
 	return done, err
 }
@@ -89,16 +98,83 @@ func (r *run) takeFaults() []*wire.Fault {
 	return fs
 }
 
+// hearFaults journals what instruments reported during a case, each once, and
+// gives the first.
+func (r *run) hearFaults(caseID string) (faults []*wire.Fault) {
+	said := map[string]bool{}
+	for _, f := range r.takeFaults() {
+		if text := f.Error(); !said[text] && len(said) < 10 {
+			said[text] = true
+			faults = append(faults, f)
+			r.append(&journal.Event{Kind: journal.KindFault, Case: caseID, Fault: &journal.Fault{Part: string(f.Part), Op: f.Op, Error: f.Err.Error()}})
+		}
+	}
+	return faults
+}
+
+// Parts that every case leans on.
+const (
+	partLease wire.Part = "lease"
+	partDisk            = check.PartDisk
+)
+
 // brokenFor gives why a case cannot run: a part that it leans on is broken.
 func (r *run) brokenFor(p *Planned) (string, wire.Part) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, part := range append([]wire.Part{"lease", "disk"}, p.Case.Parts...) {
+	for _, part := range append([]wire.Part{partLease, partDisk}, p.Case.Parts...) {
 		if why := r.broken[part]; why != "" {
 			return why, part
 		}
 	}
 	return "", ""
+}
+
+func (r *run) leaseLost() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.broken[partLease] != ""
+}
+
+// who is what is known of the DUT's identity.
+type who int
+
+const (
+	whoUnread who = iota // declared, and not read yet or not any more
+	whoRight
+	whoWrong
+)
+
+func (r *run) setWho(w who, why string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.who, r.wrongUnit = w, why
+}
+
+// identified says whether the DUT may be altered: its identity was read, or
+// the profile does not say how.
+func (r *run) identified() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.who == whoRight || r.who == whoUnread && len(r.cfg.Profile.Identity.Steps) == 0
+}
+
+func (r *run) isWrongUnit() (why string, wrong bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.wrongUnit, r.who == whoWrong
+}
+
+func (r *run) isGone() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.gone
+}
+
+func (r *run) setGone(why string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.gone = why
 }
 
 func (r *run) anyBroken(p *Planned) bool {
@@ -115,6 +191,9 @@ func (r *run) failed(id string) bool {
 // grace is how long a check has to unwind: longer after a signal, so that a
 // person's Ctrl-C leaves a whole record.
 func (r *run) grace() time.Duration {
+	if r.leaseLost() {
+		return 0 // somebody else may be using the rig
+	}
 	if r.signal.Load() {
 		return graceSignal
 	}

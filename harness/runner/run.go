@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -64,15 +65,15 @@ type run struct {
 	ledger  *check.Ledger
 	signal  atomic.Bool
 
-	mu      sync.Mutex
-	broken  map[wire.Part]string
-	faults  []*wire.Fault // heard since it was last taken
-	diskErr error
-
-	wrongUnit string // set when another unit answers
+	mu        sync.Mutex
+	broken    map[wire.Part]string
+	faults    []*wire.Fault // heard since it was last taken
+	who       who
+	wrongUnit string // what another unit says
 	gone      string // set when the DUT is lost for good, with why
-	last      string // the case that ran last
 	judged    map[string]bool
+
+	last string // the case that ran last
 }
 
 // Run carries the plan out and writes everything to the journal. Its error is
@@ -83,7 +84,7 @@ func Run(ctx context.Context, cfg Config) error {
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	r := &run{cfg: cfg, life: life, device: cfg.Device, ledger: check.NewLedger(), broken: map[wire.Part]string{}, judged: map[string]bool{}}
-	r.machine = state.NewMachine(cfg.Profile, cfg.Allow, r.moved, r.wayIntent)
+	r.machine = r.newMachine()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	stop := context.AfterFunc(ctx, func() { r.signal.Store(true) })
@@ -92,7 +93,7 @@ func Run(ctx context.Context, cfg Config) error {
 		go func() {
 			select {
 			case <-cfg.Lost:
-				r.breakPart("lease", "", "the lease on the rig was lost: somebody else may be using it")
+				r.breakPart(partLease, "", "the lease on the rig was lost: somebody else may be using it")
 				cancel(fmt.Errorf("lease lost: %w", ErrStop))
 			case <-life.Done():
 			}
@@ -106,49 +107,104 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	r.doctor(ctx, "before")
 	order := Order(cfg.Plan, cfg.Profile, state.Unknown)
-	if len(order) > 0 {
-		r.start(ctx, order)
+	if r.anyCanRun(order) {
+		r.start(ctx)
 		order = Order(cfg.Plan, cfg.Profile, r.machine.Current())
 	}
 	for i, p := range order {
+		if r.leaseLost() {
+			r.skipRest(order[i:], verdict.Judgement{Verdict: verdict.Error, Reason: verdict.ReasonLeaseLost, Detail: "not run: the lease on the rig was lost"})
+			break
+		}
 		if ctx.Err() != nil {
 			break
 		}
 		if stop := r.one(ctx, p); stop {
-			r.skipRest(order[i+1:], "not run: stopped at the first failure")
+			r.skipRest(order[i+1:], verdict.Judgement{Verdict: verdict.Inconclusive, Reason: verdict.ReasonCoverageGap, Detail: "not run: stopped at the first failure"})
 			break
 		}
 	}
-	r.settle(ctx)
-	if !cfg.Hold {
+	if !cfg.Hold && !r.leaseLost() {
+		r.settle(ctx)
 		r.doctor(context.WithoutCancel(ctx), "after")
 	}
 	return r.cfg.Journal.Err()
 }
 
+func (r *run) newMachine() *state.Machine {
+	return state.NewMachine(r.cfg.Profile, r.cfg.Allow, r.moved, r.wayIntent)
+}
+
+// anyCanRun says whether a case is left that the doctor did not find to lean on
+// a broken part.
+func (r *run) anyCanRun(order []*Planned) bool {
+	return slices.ContainsFunc(order, func(p *Planned) bool { return !r.anyBroken(p) })
+}
+
+// prepare runs f, which brings the DUT somewhere outside of a case's own time,
+// with a session of its own. A driver that does not come back is given up, as
+// in a case.
+func (r *run) prepare(ctx context.Context, what string, f func(context.Context, *dut.Device, *state.Machine) *verdict.Judgement) *verdict.Judgement {
+	budget := patience(r.cfg.Profile)
+	ctx, cancel := context.WithTimeoutCause(ctx, budget, fmt.Errorf("%w: %v to prepare %s", errBudget, budget, what))
+	defer cancel()
+	s := dut.NewSession(r.life, r.heardFault)
+	d, m := r.device.With(s), r.machine
+	var j *verdict.Judgement
+	e := runGuarded(ctx, "prepare "+what, s, r.grace, func(ctx context.Context) { j = f(ctx, d, m) })
+	stuck := r.retire(s, "")
+	switch {
+	case e.panicked != nil:
+		r.note("", "panic while preparing %s: %v\n%s", what, e.panicked, e.stack)
+		return &verdict.Judgement{Verdict: verdict.Error, Reason: verdict.ReasonBug, Detail: fmt.Sprintf("preparing %s panicked: %v", what, e.panicked)}
+	case !e.returned || len(stuck) > 0:
+		r.machine = r.newMachine() // the old one may still be in use
+		return &verdict.Judgement{Verdict: verdict.Error, Reason: verdict.ReasonFault, Detail: fmt.Sprintf("preparing %s did not end: %v; still inside %v", what, context.Cause(ctx), stuck)}
+	}
+	return j
+}
+
+// patience is how long bringing the DUT somewhere may take, by what the profile
+// says that each part of it may.
+func patience(p *profile.Profile) time.Duration {
+	total := 2*time.Minute + p.Recovery.Within
+	for _, w := range p.Ways {
+		total += max(w.Within, time.Minute)
+	}
+	for _, c := range p.Consoles.Items {
+		total += 3 * c.Boot.Within
+	}
+	return total
+}
+
 // start brings the DUT up for the first time: power, boot, identity, state,
 // and undoes what an earlier run left.
-func (r *run) start(ctx context.Context, order []*Planned) {
-	s := dut.NewSession(r.life, r.heardFault)
-	defer s.Revoke()
-	d := r.device.With(s)
+func (r *run) start(ctx context.Context) {
 	r.waiting("the DUT to start")
-	if err := d.PowerUp(ctx); err != nil {
-		r.trouble("power up", err)
-	}
-	r.identify(ctx, d)
-	if r.wrongUnit == "" && r.cfg.Undo != nil {
-		if err := r.cfg.Undo(ctx, d); err != nil {
-			r.note("", "what an earlier run left could not be undone: %v", err)
-			slog.InfoContext(ctx, "Undoing what an earlier run left did not work", "error", err)
+	j := r.prepare(ctx, "the DUT", func(ctx context.Context, d *dut.Device, m *state.Machine) *verdict.Judgement {
+		if err := d.PowerUp(ctx); err != nil {
+			r.trouble("power up", err)
 		}
-	}
-	if len(r.cfg.Profile.States.Order) > 0 && r.wrongUnit == "" {
-		if _, err := r.machine.Find(ctx, d); err != nil {
-			r.trouble("find the state of the DUT", err)
+		r.identify(ctx, d)
+		if _, wrong := r.isWrongUnit(); wrong {
+			return nil
 		}
+		if r.cfg.Undo != nil {
+			if err := r.cfg.Undo(ctx, d); err != nil {
+				r.note("", "what an earlier run left could not be undone: %v", err)
+				slog.InfoContext(ctx, "Undoing what an earlier run left did not work", "error", err)
+			}
+		}
+		if len(r.cfg.Profile.States.Order) > 0 {
+			if _, err := m.Find(ctx, d); err != nil {
+				r.trouble("find the state of the DUT", err)
+			}
+		}
+		return nil
+	})
+	if j != nil {
+		r.note("", "the start: %s", j)
 	}
-	_ = order
 }
 
 // trouble journals an error at a moment when no case runs.
@@ -168,12 +224,13 @@ func (r *run) identify(ctx context.Context, d *dut.Device) {
 	switch {
 	case err == nil:
 		r.append(&journal.Event{Kind: journal.KindUnit, Unit: &journal.Unit{Want: id.Want, Got: id.Got, OK: true}})
-		r.wrongUnit = ""
+		r.setWho(whoRight, "")
 	case errors.Is(err, dut.ErrOtherUnit):
 		r.append(&journal.Event{Kind: journal.KindUnit, Unit: &journal.Unit{Want: id.Want, Got: id.Got}})
-		r.wrongUnit = err.Error()
+		r.setWho(whoWrong, err.Error())
 	case errors.Is(err, dut.ErrNotDeclared):
 	default:
+		r.setWho(whoUnread, "")
 		r.trouble("read the DUT's identity", err)
 	}
 }
@@ -184,6 +241,7 @@ func (r *run) one(ctx context.Context, p *Planned) (stop bool) {
 	start := time.Now()
 	for try := 1; ; try++ {
 		r.append(&journal.Event{Kind: journal.KindCase, Case: p.ID, Begin: &journal.Begin{Try: try, State: r.machine.Current()}})
+		r.takeFaults()
 		j := r.ready(ctx, p)
 		if j == nil {
 			r.waiting(p.ID)
@@ -194,12 +252,19 @@ func (r *run) one(ctx context.Context, p *Planned) (stop bool) {
 				r.machine.Forget()
 			}
 		}
-		again := try == 1 && j != nil && j.Verdict == verdict.Error && j.Reason == verdict.ReasonFault && ctx.Err() == nil && !r.anyBroken(p)
+		faults := r.hearFaults(p.ID)
+		if j == nil && len(faults) > 0 { // rig trouble that the check took for something else
+			j = &verdict.Judgement{Verdict: verdict.Error, Reason: verdict.ReasonFault, Detail: faults[0].Error()}
+		}
 		if try > 1 && j != nil && j.Reason == verdict.ReasonFault {
-			for _, f := range r.takeFaults() { // twice in a row: it is not fed on
+			for _, f := range faults { // twice in a row: it is not fed on
 				r.breakPart(f.Part, p.ID, f.Error())
 			}
 		}
+		if j != nil && j.Reason == verdict.ReasonDisk {
+			r.breakPart(partDisk, p.ID, j.Detail)
+		}
+		again := try == 1 && j != nil && j.Verdict == verdict.Error && j.Reason == verdict.ReasonFault && ctx.Err() == nil && !r.anyBroken(p)
 		r.append(&journal.Event{Kind: journal.KindCaseEnd, Case: p.ID, CaseEnd: &journal.CaseEnd{Judgement: j, Retry: again, TookUS: time.Since(start).Microseconds()}})
 		if err := r.Sync(); err != nil {
 			slog.Error("The journal cannot be written", "error", err)
@@ -212,47 +277,99 @@ func (r *run) one(ctx context.Context, p *Planned) (stop bool) {
 	return (r.cfg.FailFast || r.cfg.Hold) && r.failed(p.ID)
 }
 
+// alters says whether a check does more than read.
+func alters(c *check.Check) bool { return c.Effect != check.Reads || len(c.Allow) > 0 }
+
 // ready brings the DUT to where the case starts; the judgement says why it
 // cannot run.
 func (r *run) ready(ctx context.Context, p *Planned) *verdict.Judgement {
 	if why, part := r.brokenFor(p); why != "" {
-		return &verdict.Judgement{Verdict: verdict.Error, Reason: verdict.ReasonBrokenPart, Detail: fmt.Sprintf("%s is broken: %s", part, why)}
+		reason := verdict.ReasonBrokenPart
+		if part == partLease {
+			reason = verdict.ReasonLeaseLost
+		}
+		return &verdict.Judgement{Verdict: verdict.Error, Reason: reason, Detail: fmt.Sprintf("%s is broken: %s", part, why)}
 	}
-	if r.wrongUnit != "" {
-		return &verdict.Judgement{Verdict: verdict.Error, Reason: verdict.ReasonWrongUnit, Detail: r.wrongUnit}
+	if j := r.unfit(); j != nil {
+		return j
 	}
-	if r.gone != "" {
-		return &verdict.Judgement{Verdict: verdict.Inconclusive, Reason: verdict.ReasonDUTLost, Detail: r.gone}
+	if p.Check.From == nil && (r.identified() || !alters(p.Check)) {
+		return nil
+	}
+	r.waiting("the DUT to be ready for " + p.ID)
+	return r.prepare(ctx, p.ID, func(ctx context.Context, d *dut.Device, m *state.Machine) *verdict.Judgement {
+		return r.enter(ctx, d, m, p)
+	})
+}
+
+// unfit says that the DUT is not the one to run anything on.
+func (r *run) unfit() *verdict.Judgement {
+	if why, wrong := r.isWrongUnit(); wrong {
+		return &verdict.Judgement{Verdict: verdict.Error, Reason: verdict.ReasonWrongUnit, Detail: why}
+	}
+	if why := r.isGone(); why != "" {
+		return &verdict.Judgement{Verdict: verdict.Inconclusive, Reason: verdict.ReasonDUTLost, Detail: why}
+	}
+	return nil
+}
+
+// enter brings the DUT to the state from which the case starts.
+func (r *run) enter(ctx context.Context, d *dut.Device, m *state.Machine, p *Planned) *verdict.Judgement {
+	identify := func() *verdict.Judgement {
+		if !r.identified() {
+			r.identify(ctx, d)
+		}
+		if j := r.unfit(); j != nil || r.identified() || !alters(p.Check) {
+			return j
+		}
+		return &verdict.Judgement{Verdict: verdict.Inconclusive, Reason: verdict.ReasonPrecondition, Detail: errUnidentified.Error()}
 	}
 	if p.Check.From == nil {
-		return nil
+		return identify()
 	}
-	s := dut.NewSession(r.life, r.heardFault)
-	defer s.Revoke()
-	d := r.device.With(s)
-	r.waiting("state " + p.Check.From.Name)
-	err := r.machine.Enter(ctx, d, p.Check.From.Name)
-	if err == nil {
-		return nil
+	if !r.identified() {
+		r.identify(ctx, d) // a way may have to be walked
 	}
-	if errors.Is(err, state.ErrNotAllowed) || errors.Is(err, state.ErrNoWay) {
+	if j := r.unfit(); j != nil {
+		return j
+	}
+	err := m.Enter(ctx, d, p.Check.From.Name)
+	if err != nil {
+		if j := cannotEnter(err); j != nil {
+			return j
+		}
+		if back := r.recover(ctx, d, err); back != nil {
+			if j := check.Judge(back); j.Verdict == verdict.Error {
+				return &j
+			}
+			r.setGone(back.Error())
+			return r.unfit()
+		}
+		if j := r.unfit(); j != nil {
+			return j
+		}
+		if err := m.Enter(ctx, d, p.Check.From.Name); err != nil {
+			j := check.Judge(err)
+			if j.Verdict != verdict.Error {
+				j.Reason = verdict.ReasonState
+			}
+			return &j
+		}
+	}
+	return identify()
+}
+
+// cannotEnter says what an error of entering a state means where bringing the
+// DUT back would change nothing; nil where it is to be tried.
+func cannotEnter(err error) *verdict.Judgement {
+	switch {
+	case errors.Is(err, errUnidentified):
+		return &verdict.Judgement{Verdict: verdict.Inconclusive, Reason: verdict.ReasonPrecondition, Detail: err.Error()}
+	case errors.Is(err, state.ErrNotAllowed), errors.Is(err, state.ErrNoWay):
 		return &verdict.Judgement{Verdict: verdict.Inconclusive, Reason: verdict.ReasonState, Detail: err.Error()}
 	}
-	if j := check.Judge(err); j.Verdict == verdict.Error {
-		return &j
-	}
-	if back := r.recover(ctx, d, err); back != nil {
-		r.gone = back.Error()
-		return &verdict.Judgement{Verdict: verdict.Inconclusive, Reason: verdict.ReasonDUTLost, Detail: r.gone}
-	}
-	if r.wrongUnit != "" {
-		return &verdict.Judgement{Verdict: verdict.Error, Reason: verdict.ReasonWrongUnit, Detail: r.wrongUnit}
-	}
-	if err := r.machine.Enter(ctx, d, p.Check.From.Name); err != nil {
-		j := check.Judge(err)
-		if j.Verdict != verdict.Error {
-			j.Reason = verdict.ReasonState
-		}
+	switch j := check.Judge(err); {
+	case j.Verdict == verdict.Error, j.Reason == verdict.ReasonProfileMissing, j.Reason == verdict.ReasonRigLacks, j.Reason == verdict.ReasonNeedsHuman:
 		return &j
 	}
 	return nil
@@ -264,20 +381,24 @@ func (r *run) ready(ctx context.Context, p *Planned) *verdict.Judgement {
 func (r *run) recover(ctx context.Context, d *dut.Device, cause error) error {
 	diag := d.Diagnose(ctx)
 	r.waiting("the DUT to come back (" + diag.Diagnosis + ")")
+	r.setWho(whoUnread, "") // it is read after each re-connect
 	lost := journal.Lost{Diagnosis: diag.Diagnosis, Detail: cause.Error()}
 	err := d.Recover(ctx)
 	if err == nil {
 		lost.Returned = true
 		r.append(&journal.Event{Kind: journal.KindLost, Case: r.last, Lost: &lost})
-		r.identify(ctx, d) // after each re-connect
+		r.identify(ctx, d)
 		return nil
 	}
 	if dut.IsFault(err) || ctx.Err() != nil {
 		r.append(&journal.Event{Kind: journal.KindLost, Case: r.last, Lost: &lost})
 		return err
 	}
-	if r.last != "" && r.rigWell(ctx) && diag.CanTell {
-		lost.Disabled = true
+	// It is gone only where it is still: one that answers in some way is in a
+	// state that nobody declared.
+	if r.last != "" && r.rigWell(ctx) {
+		now := d.Diagnose(ctx)
+		lost.Disabled = now.Gone && (diag.CanTell || now.CanTell)
 	}
 	r.append(&journal.Event{Kind: journal.KindLost, Case: r.last, Lost: &lost})
 	return fmt.Errorf("the DUT is lost (%s) and did not come back: %w", diag.Diagnosis, err)
@@ -312,14 +433,26 @@ func (r *run) doctor(ctx context.Context, phase string) {
 	}
 }
 
-// settle leaves the DUT as the next run expects it: in the state in which an
-// owner would have it, when a case moved it.
-func (r *run) settle(context.Context) {}
+// settle looks whether the DUT is still there after the last case, when that
+// one did not end as it should: what it put out of service must not go unseen.
+func (r *run) settle(ctx context.Context) {
+	if r.last == "" || ctx.Err() != nil || r.unfit() != nil || r.machine.Current() != state.Unknown || len(r.cfg.Profile.States.Order) == 0 {
+		return
+	}
+	r.waiting("the DUT to show itself")
+	r.prepare(ctx, "the end", func(ctx context.Context, d *dut.Device, m *state.Machine) *verdict.Judgement {
+		if _, err := m.Find(ctx, d); err != nil && cannotEnter(err) == nil {
+			if err := r.recover(ctx, d, err); err != nil {
+				r.note("", "after the last case: %v", err)
+			}
+		}
+		return nil
+	})
+}
 
-func (r *run) skipRest(rest []*Planned, why string) {
+func (r *run) skipRest(rest []*Planned, why verdict.Judgement) {
 	for _, p := range rest {
 		r.append(&journal.Event{Kind: journal.KindCase, Case: p.ID, Begin: &journal.Begin{Try: 1}})
-		r.append(&journal.Event{Kind: journal.KindCaseEnd, Case: p.ID, CaseEnd: &journal.CaseEnd{
-			Judgement: &verdict.Judgement{Verdict: verdict.Inconclusive, Reason: verdict.ReasonCoverageGap, Detail: why}}})
+		r.append(&journal.Event{Kind: journal.KindCaseEnd, Case: p.ID, CaseEnd: &journal.CaseEnd{Judgement: &why}})
 	}
 }
