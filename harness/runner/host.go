@@ -194,7 +194,7 @@ func (r *run) grace() time.Duration {
 	if r.leaseLost() {
 		return 0 // somebody else may be using the rig
 	}
-	if r.signal.Load() {
+	if r.signalled() {
 		return graceSignal
 	}
 	return graceBudget

@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"rigor/harness/check"
@@ -58,12 +57,12 @@ type Config struct {
 var ErrStop = errors.New("stopped")
 
 type run struct {
-	cfg     Config
-	life    context.Context // of the run's own machinery: outlives the signal
-	device  *dut.Device
-	machine *state.Machine
-	ledger  *check.Ledger
-	signal  atomic.Bool
+	cfg       Config
+	life      context.Context // of the run's own machinery: outlives the signal
+	device    *dut.Device
+	machine   *state.Machine
+	ledger    *check.Ledger
+	signalled func() bool // the run was told to end
 
 	mu        sync.Mutex
 	broken    map[wire.Part]string
@@ -87,8 +86,7 @@ func Run(ctx context.Context, cfg Config) error {
 	r.machine = r.newMachine()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	stop := context.AfterFunc(ctx, func() { r.signal.Store(true) })
-	defer stop()
+	r.signalled = func() bool { return ctx.Err() != nil }
 	if cfg.Lost != nil {
 		go func() {
 			select {
