@@ -51,10 +51,15 @@ var CmdInject = check.Check{
 	Effect: check.Disturbs,
 	Allow:  []check.Leave{check.LoginTries, check.Configure},
 	Budget: check.Budget{Case: 3 * time.Minute, Cleanup: time.Minute},
-	Cases:  check.Planner(check.PerConsole).With(needsSpeech, needsInjection, needsLogin),
+	Cases:  check.Planner(check.PerConsole).With(needsSpeech, needsInjection, needsLogin, needsWay),
 	Run: func(ctx context.Context, t *check.T) {
 		s := sit(t)
 		t.Cleanup(leave)
+		a, err := s.ready(ctx)
+		t.OK(err)
+		if a.Kind != verdict.Accepted {
+			t.Inconclusive(verdict.ReasonControlFailed, "the console is not at its login: %s", a.Detail)
+		}
 		session, a, err := s.door.Open(ctx, s.own)
 		t.OK(err)
 		if session == nil {

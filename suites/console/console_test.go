@@ -1,8 +1,10 @@
 package console_test
 
 import (
+	"context"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,6 +17,7 @@ import (
 	"rigor/harness/rig"
 	"rigor/harness/runner"
 	"rigor/harness/verdict"
+	"rigor/harness/wire"
 	"rigor/rigs"
 	"rigor/suites/console"
 )
@@ -23,7 +26,7 @@ import (
 type planted struct {
 	weaknesses, faults []string
 	profile            func(*profile.Profile)
-	bench              func(*rigs.Virtual)
+	drivers            func(rig.Drivers)
 }
 
 // run checks the built-in device and gives the folded result.
@@ -38,10 +41,11 @@ func run(t *testing.T, p planted, selectors ...string) map[string]journal.Case {
 	v, err := rigs.NewVirtual(file, 7)
 	require.NoError(t, err)
 	defer func() { assert.NoError(t, v.Close()) }()
-	if p.bench != nil {
-		p.bench(v)
+	drivers := v.Drivers()
+	if p.drivers != nil {
+		p.drivers(drivers)
 	}
-	job := &runner.Job{File: file, Profile: prof, Suites: []check.Suite{console.Suite}, Drivers: v.Drivers(), Env: rig.Env{Given: map[string]func(string) (string, error){"virtual": v.Given}},
+	job := &runner.Job{File: file, Profile: prof, Suites: []check.Suite{console.Suite}, Drivers: drivers, Env: rig.Env{Given: map[string]func(string) (string, error){"virtual": v.Given}},
 		Selectors: selectors, Dir: filepath.Join(t.TempDir(), "run"), RunID: "test", Seed: 7, Exec: rigs.Exec}
 	begin := time.Now()
 	require.NoError(t, job.Run(t.Context()))
@@ -72,6 +76,9 @@ const (
 
 func TestHardenedDevice(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("boots a device many times")
+	}
 	want := map[string]string{
 		"con-shell-noauth[main]": pass, "con-shell-noauth[aux]": pass,
 		"con-silent[main]": none, "con-silent[aux]": pass,
@@ -96,10 +103,10 @@ func TestWeaknesses(t *testing.T) {
 		weakness, id, want string
 		quick              bool // also with -short
 	}{
-		{"console-root-shell", "con-shell-noauth[main]", "fail.open-to-all", true},
+		{"console-root-shell", "con-shell-noauth[main]", "fail.open-to-all", false},
 		{"console-magic-word", "con-shell-noauth[main]", "fail.access", true},
 		{"console-menu-noauth", "con-shell-noauth[main]", "fail.access", false},
-		{"aux-shell", "con-shell-noauth[aux]", "fail.access", true},
+		{"aux-shell", "con-shell-noauth[aux]", "fail.access", false},
 		{"aux-shell", "con-silent[aux]", "fail.access", false},
 		{"aux-chatty", "con-silent[aux]", "fail.access", false},
 		{"boot-interrupt-any-key", "con-boot-interrupt[main]", "fail.access", false},
@@ -121,4 +128,136 @@ func TestWeaknesses(t *testing.T) {
 			assert.Equal(t, c.want, judged(run(t, planted{weaknesses: []string{c.weakness}}, c.id)[c.id]))
 		})
 	}
+}
+
+// TestQuickPass is what -short looks at of the hardened device.
+func TestQuickPass(t *testing.T) {
+	t.Parallel()
+	ids := []string{"con-shell-noauth[main]", "con-sysrq[main]", "con-cmd-inject[main]"}
+	cases := run(t, planted{}, ids...)
+	for _, id := range ids {
+		assert.Equal(t, pass, judged(cases[id]), id)
+	}
+}
+
+// TestBrokenWires: a wire that is cut or that garbles passes nothing and fails
+// nothing.
+func TestBrokenWires(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("waits for a console that says nothing")
+	}
+	for _, fault := range []string{"console-tx-cut", "console-rx-cut", "console-other-device", "garbage"} {
+		for _, id := range []string{"con-shell-noauth[main]", "con-sysrq[main]", "con-cmd-inject[main]", "con-secret-leak[main]"} {
+			t.Run(fault+" "+id, func(t *testing.T) {
+				t.Parallel()
+				c := run(t, planted{faults: []string{fault}}, id)[id]
+				assert.Contains(t, []verdict.Verdict{verdict.Inconclusive, verdict.Error}, c.Judgement.Verdict, "%s", c.Judgement)
+			})
+		}
+	}
+}
+
+// noBreak is a port over a network, which cannot carry a BREAK.
+type noBreak struct{ wire.Port }
+
+// Break is what such a port cannot do.
+func (noBreak) Break(context.Context, time.Duration) error { return wire.ErrUnsupported }
+
+func TestPortWithoutBreak(t *testing.T) {
+	t.Parallel()
+	without := func(d rig.Drivers) {
+		open := d.Port["virtual"]
+		d.Port["virtual"] = func(ctx context.Context, p *rig.Port, e rig.Env) (wire.Port, error) {
+			port, err := open(ctx, p, e)
+			return noBreak{port}, err
+		}
+	}
+	c := run(t, planted{drivers: without}, "con-sysrq[main]")["con-sysrq[main]"]
+	assert.Equal(t, "inconclusive.rig-lacks", judged(c), "%s", c.Judgement)
+}
+
+// TestPlanWithoutSections: what the profile does not say makes its cases
+// inconclusive, and takes none away.
+func TestPlanWithoutSections(t *testing.T) {
+	plan := func(edit func(*profile.Profile, *check.Input)) map[string]string {
+		_, prof, err := rigs.Load("virtual")
+		require.NoError(t, err)
+		in := check.Input{Profile: prof, Consoles: []string{"aux", "main"}, Power: true, Network: true, Units: 1,
+			Allow: []check.Leave{check.LoginTries, check.Configure, check.Supply}}
+		edit(prof, &in)
+		planned, err := runner.Plan([]check.Suite{console.Suite}, in, nil)
+		require.NoError(t, err)
+		out := map[string]string{}
+		for _, p := range planned {
+			out[p.ID] = "runs"
+			if p.Skip != nil {
+				out[p.ID] = fmt.Sprintf("%s.%s", p.Skip.Verdict, p.Skip.Reason)
+			}
+		}
+		return out
+	}
+	const missing, lacks = "inconclusive.profile-missing", "inconclusive.rig-lacks"
+	whole := plan(func(*profile.Profile, *check.Input) {})
+	require.Len(t, whole, 14)
+	for name, c := range map[string]struct {
+		edit func(*profile.Profile, *check.Input)
+		want map[string]string // what differs from the whole
+	}{
+		"no consoles section": {func(p *profile.Profile, _ *check.Input) { p.Consoles = profile.Section[*profile.Console]{} },
+			every(whole, func(string) string { return missing })},
+		"no logins": {func(p *profile.Profile, _ *check.Input) { p.Logins = profile.Section[*profile.Login]{} },
+			every(whole, func(id string) string {
+				if strings.HasSuffix(id, "[main]") && id != "con-silent[main]" {
+					return missing
+				}
+				return whole[id]
+			})},
+		"aux answers nothing": {func(p *profile.Profile, _ *check.Input) { p.Consoles.Items["aux"].Answer = profile.Answer{} },
+			map[string]string{"con-shell-noauth[aux]": missing, "con-silent[aux]": missing, "con-secret-leak[aux]": missing}},
+		"aux not declared silent": {func(p *profile.Profile, _ *check.Input) {
+			p.Consoles.Items["aux"].Silent, p.Consoles.Items["aux"].Answer = false, profile.Answer{}
+		}, every(whole, func(id string) string {
+			if strings.HasSuffix(id, "[aux]") {
+				return missing
+			}
+			return whole[id]
+		})},
+		"no boot": {func(p *profile.Profile, _ *check.Input) { p.Consoles.Items["main"].Boot = profile.Boot{} },
+			map[string]string{"con-boot-interrupt[main]": missing, "con-boot-fail-prompt[main]": missing}},
+		"no failed boot": {func(p *profile.Profile, _ *check.Input) { p.Consoles.Items["main"].Boot.Fail = profile.BootFail{} },
+			map[string]string{"con-boot-fail-prompt[main]": missing}},
+		"no injection": {func(p *profile.Profile, _ *check.Input) { p.Consoles.Items["main"].Injection = profile.Injection{} },
+			map[string]string{"con-cmd-inject[main]": missing}},
+		"no prompts": {func(p *profile.Profile, _ *check.Input) { p.Consoles.Items["main"].Login = profile.Pattern{} },
+			every(whole, func(id string) string {
+				if strings.HasSuffix(id, "[main]") && id != "con-silent[main]" {
+					return missing
+				}
+				return whole[id]
+			})},
+		"no power": {func(_ *profile.Profile, in *check.Input) { in.Power = false },
+			map[string]string{"con-boot-interrupt[main]": lacks, "con-boot-fail-prompt[main]": lacks, "con-silent[aux]": lacks, "con-secret-leak[main]": lacks, "con-secret-leak[aux]": lacks}},
+		"reading only": {func(_ *profile.Profile, in *check.Input) { in.Allow = nil },
+			every(whole, func(id string) string {
+				if whole[id] == "runs" {
+					return lacks
+				}
+				return whole[id]
+			})},
+	} {
+		want := every(whole, func(id string) string { return whole[id] })
+		for id, v := range c.want {
+			want[id] = v
+		}
+		assert.Equal(t, want, plan(c.edit), name)
+	}
+}
+
+func every(whole map[string]string, f func(id string) string) map[string]string {
+	out := map[string]string{}
+	for id := range whole {
+		out[id] = f(id)
+	}
+	return out
 }

@@ -79,8 +79,11 @@ var (
 		if con == nil {
 			return check.NotDeclared("the profile does not say what console %s is", c.Channel)
 		}
-		if loginOn(in.Profile, c.Channel) == "" && !answers(con) {
+		switch on := loginOn(in.Profile, c.Channel); {
+		case on == "" && !answers(con):
 			return check.NotDeclared("nothing shows that what we send reaches console %s: declare a login on it with its owner, or answer: {send, expect}", c.Channel)
+		case on != "" && (con.Login.Zero() || con.Shell.Zero()):
+			return check.NotDeclared("login %s is on console %s, and the console does not declare its prompts (login, shell)", on, c.Channel)
 		}
 		return nil
 	}
@@ -117,16 +120,22 @@ func (s *seat) owner(ctx context.Context) (dut.Answer, error) {
 	if s.door == nil {
 		return s.answer(ctx)
 	}
+	if a, err := s.ready(ctx); err != nil || a.Kind != verdict.Accepted {
+		return a, err
+	}
+	return s.door.Try(ctx, s.own)
+}
+
+// ready brings the console to its login prompt, over a wire that is clean:
+// Accepted then.
+func (s *seat) ready(ctx context.Context) (dut.Answer, error) {
 	if !s.at(s.login) {
 		if a, err := s.settle(ctx); err != nil || a.Kind != verdict.Refused {
 			a.Kind = closed(a.Kind)
 			return a, err
 		}
 	}
-	if a, err := s.clean(ctx); err != nil || a.Kind != verdict.Accepted {
-		return a, err
-	}
-	return s.door.Try(ctx, s.own)
+	return s.clean(ctx)
 }
 
 const (

@@ -116,8 +116,7 @@ func (h *hunt) sees(ctx context.Context) (dut.Answer, error) {
 		}
 		return a, err
 	}
-	if a, err := h.settle(ctx); err != nil || a.Kind != verdict.Refused {
-		a.Kind = closed(a.Kind)
+	if a, err := h.ready(ctx); err != nil || a.Kind != verdict.Accepted {
 		return a, err
 	}
 	session, a, err := h.door.Open(ctx, h.own)
