@@ -28,7 +28,6 @@ func stepsOf(t testing.TB, text string) []profile.Step {
 
 // bench is a target that notes what is done with it.
 type bench struct {
-	t        testing.TB
 	did      []string
 	web      func(ctx context.Context, r login.Request) (login.Response, error)
 	do       func(ctx context.Context, r login.Request) (login.Response, error)

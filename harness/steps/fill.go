@@ -86,8 +86,8 @@ func jsonPath(path string, data []byte) (string, error) {
 	}
 	rest := strings.TrimPrefix(path, "$")
 	for rest != "" {
-		switch {
-		case rest[0] == '.':
+		switch rest[0] {
+		case '.':
 			rest = rest[1:]
 			end := strings.IndexAny(rest, ".[")
 			if end < 0 {
@@ -101,7 +101,7 @@ func jsonPath(path string, data []byte) (string, error) {
 				return "", fmt.Errorf("there is no %q", rest[:end])
 			}
 			rest = rest[end:]
-		case rest[0] == '[':
+		case '[':
 			num, after, ok := strings.Cut(rest[1:], "]")
 			i, err := strconv.Atoi(num)
 			l, isList := v.([]any)
