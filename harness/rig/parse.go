@@ -59,7 +59,7 @@ var driverKeys = map[string]map[string][]string{
 	},
 	"lines": {
 		"gpio":    {"line", "chip", "active", "drive", "pull"},
-		"exec":    {"exec"},
+		"exec":    {"exec", "drive"},
 		"virtual": {"line", "active", "drive"},
 	},
 	"consoles": {
@@ -191,6 +191,10 @@ func (l *fileLint) lines() {
 			l.errorf(append(at, "drive"), "an open-drain line is active low, an open-source line active high", "%s cannot drive a line that is active %s", ln.Drive, ln.Active)
 		}
 		switch ln.Driver {
+		case "exec":
+			if ln.Drive != "" && ln.Drive != "input" {
+				l.errorf(append(slices.Clone(at), "drive"), "write input for a line that is only read, or leave it out", "drive is %q, and how it is driven is the program's matter", ln.Drive)
+			}
 		case "gpio":
 			l.claimLine(at, ln.Chip, ln.Line)
 		case "virtual":
