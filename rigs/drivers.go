@@ -3,6 +3,7 @@ package rigs
 import (
 	"context"
 	"fmt"
+	"os"
 	"time"
 
 	"rigor/harness/driver/exec"
@@ -37,7 +38,7 @@ func Drivers() rig.Drivers {
 // Exec runs a program that stands in for a step: it is given the values and
 // answers with a text and values of its own.
 func Exec(ctx context.Context, argv []string, values map[string]string) (text string, got map[string]string, err error) {
-	cmd := exec.Command{Part: "exec", Argv: argv}
+	cmd := exec.Command{Part: "exec", Argv: ours(argv)}
 	var resp struct {
 		OK     bool              `json:"ok"`
 		Text   string            `json:"text"`
@@ -110,7 +111,20 @@ func gpioPower(_ context.Context, p *rig.Power, env rig.Env) (wire.Power, error)
 }
 
 func command(argv []string, env rig.Env) exec.Command {
-	return exec.Command{Part: env.Part, Argv: argv, Dir: env.Dir}
+	return exec.Command{Part: env.Part, Argv: ours(argv), Dir: env.Dir}
+}
+
+// ours makes the program rigor, where a file names it without a path, the one
+// that runs now: it need not be installed, and it is the same version.
+func ours(argv []string) []string {
+	if len(argv) == 0 || argv[0] != "rigor" {
+		return argv
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return argv // it is looked for where programs are
+	}
+	return append([]string{self}, argv[1:]...)
 }
 
 func execPower(_ context.Context, p *rig.Power, env rig.Env) (wire.Power, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -353,7 +354,14 @@ func (r *refutation[P]) probes(ctx context.Context) bool {
 		r.names = append(r.names, r.n.Name(p))
 	}
 	untried := 0
-	for i, p := range r.n.Probes {
+	pending := make([]int, len(r.n.Probes))
+	for i := range pending {
+		pending[i] = i
+	}
+	for len(pending) > 0 {
+		i := r.next(pending)
+		p := r.n.Probes[i]
+		pending = without(pending, i)
 		if r.controlDue(p) && !r.control(ctx, journal.RoleBetween) {
 			return false
 		}
@@ -388,6 +396,35 @@ func (r *refutation[P]) probes(ctx context.Context) bool {
 		r.unknown(verdict.ReasonCoverageGap, "%d of %d probes were not sent: nobody declared the lock-out, so each account gets %d tries", untried, len(r.n.Probes), unknownTries)
 	}
 	return true
+}
+
+// next chooses the probe to send: the first whose account has room now, so that
+// the lock of one account is waited out while others are tried; where all have
+// to wait, the one that waits least.
+func (r *refutation[P]) next(pending []int) int {
+	if r.n.Account == nil {
+		return pending[0]
+	}
+	best, least := pending[0], time.Duration(-1)
+	now := time.Now()
+	for _, i := range pending {
+		wait, _ := r.pace.room(r.n.Account(r.n.Probes[i]), now)
+		if wait <= 0 {
+			return i
+		}
+		if least < 0 || wait < least {
+			best, least = i, wait
+		}
+	}
+	return best
+}
+
+// without gives the list without one of its values.
+func without(list []int, v int) []int {
+	if list[0] == v {
+		return list[1:]
+	}
+	return slices.DeleteFunc(list, func(x int) bool { return x == v })
 }
 
 // controlDue says that a control has to come before the next probe: after many
