@@ -95,13 +95,6 @@ func (c *virtualCmd) pass(ctx context.Context, a *app) error {
 		return usage(fmt.Errorf("read the request: %w", err))
 	}
 	req := virtual.Request{Op: s.Op, Value: s.Do, Line: s.Line}
-	short := s.Op == "line" && s.Line == "flash"
-	if short {
-		req = virtual.Request{Op: "fail-boots"}
-		if s.Do == "assert" {
-			req.N = -1
-		}
-	}
 	resp, err := virtual.Control(ctx, c.Control, req)
 	if err != nil {
 		return err
@@ -111,8 +104,6 @@ func (c *virtualCmd) pass(ctx context.Context, a *app) error {
 	}
 	var answer any
 	switch {
-	case short:
-		answer = map[string]bool{"asserted": s.Do == "assert"}
 	case s.Op == "line":
 		if resp.Asserted == nil {
 			return errors.New("the device does not say what the line is")

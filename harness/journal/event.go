@@ -5,6 +5,7 @@
 package journal
 
 import (
+	"strings"
 	"time"
 
 	"rigor/harness/verdict"
@@ -142,6 +143,14 @@ type Doctor struct {
 	Part   string `json:"part,omitempty"`
 	Status string `json:"status"` // "ok", "broken" or "skipped"
 	Detail string `json:"detail,omitempty"`
+}
+
+// Where names what was looked at, with its part where there is one.
+func (d *Doctor) Where() string {
+	if d.Part == "" || strings.Contains(d.Item, d.Part) {
+		return d.Item
+	}
+	return d.Item + " of " + d.Part
 }
 
 // Unit is the identity that was read from the DUT.

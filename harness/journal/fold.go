@@ -308,7 +308,7 @@ func (f *folder) finish() {
 		f.trouble(verdict.Error, verdict.ReasonUnfinished, "the run was cut short: the journal has no end"+orNothing(", after ", r.Signal))
 	}
 	for _, d := range f.doctorBad {
-		f.trouble(verdict.Error, verdict.ReasonFault, fmt.Sprintf("doctor %s the run: %s: %s", d.Phase, d.Item, d.Detail))
+		f.trouble(verdict.Error, verdict.ReasonFault, fmt.Sprintf("doctor %s the run: %s: %s", d.Phase, d.Where(), d.Detail))
 	}
 	used := make([]bool, len(r.Start.Waivers))
 	var vs []verdict.Verdict

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -71,7 +72,13 @@ func Resources(f *File) []Resource {
 		}
 	}
 	if n := f.Network; n != nil && n.Address != "" && (n.Driver == "" || n.Driver == "link") {
-		add(LinkPart, "device", n.Address)
+		// Behind a forwarder there are several devices at one address.
+		for _, port := range n.Ports {
+			add(LinkPart, "device", n.Address, strconv.Itoa(port))
+		}
+		if len(n.Ports) == 0 {
+			add(LinkPart, "device", n.Address)
+		}
 	}
 	if len(rs) > 0 {
 		add("rig", "rig", f.Name)

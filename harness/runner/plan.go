@@ -87,7 +87,8 @@ func own(p *Planned, lacks Lacks) {
 	if !ok {
 		reason, ok = lacks[p.Check.ID]
 	}
-	if ok && (p.Skip == nil || p.Skip.Reason == verdict.ReasonRigLacks) {
+	// A second unit is something that a rig lacks, too.
+	if ok && (p.Skip == nil || p.Skip.Reason == verdict.ReasonRigLacks || p.Skip.Reason == verdict.ReasonTwoUnits) {
 		p.Skip = &verdict.Judgement{Verdict: verdict.NotApplicable, Reason: verdict.ReasonLacks, Detail: reason}
 	}
 }

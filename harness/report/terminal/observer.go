@@ -61,7 +61,7 @@ func (ob *Observer) Event(e *journal.Event) {
 	case e.Fault != nil && e.Fault.Broken:
 		ob.say(fmt.Sprintf("%s%s is broken: %s", ob.p.word(verdict.Error), ob.p.clean(e.Fault.Part), ob.p.short(e.Fault.Error, 200)))
 	case e.Doctor != nil && e.Doctor.Status == "broken":
-		ob.say(fmt.Sprintf("%sdoctor %s the run: %s: %s", ob.p.word(verdict.Error), ob.p.clean(e.Doctor.Phase), ob.p.clean(e.Doctor.Item), ob.p.short(e.Doctor.Detail, 200)))
+		ob.say(fmt.Sprintf("%sdoctor %s the run: %s: %s", ob.p.word(verdict.Error), ob.p.clean(e.Doctor.Phase), ob.p.clean(e.Doctor.Where()), ob.p.short(e.Doctor.Detail, 200)))
 	case e.Lost != nil:
 		ob.say(fmt.Sprintf("lost     the device: %s %s", ob.p.clean(e.Lost.Diagnosis), ob.p.short(e.Lost.Detail, 200)))
 	case e.Interrupt != nil:
