@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"rigor/harness/login"
+	"rigor/harness/login/tap"
 	"rigor/harness/profile"
 	"rigor/harness/verdict"
 	"rigor/harness/wire"
@@ -110,13 +111,19 @@ func (o *Door) Open(ctx context.Context, c login.Credential) (login.Access, Answ
 	return a, answer(out), nil
 }
 
-// Through gives the same door with what goes over the network passing through
-// wrap: for looking at the bytes on the wire. A console has no network.
-func (o *Door) Through(wrap func(wire.Dialer) wire.Dialer) *Door {
-	cp := *o
-	inner := o.open
-	cp.open = func(d wire.Dialer) (prober, error) { return inner(wrap(d)) }
-	return &cp
+// Overheard gives the same door, and the ear that hears every byte that goes
+// over the network through it. A console has no network.
+func (o *Door) Overheard() (*Door, *tap.Dialer, error) {
+	if o.err != nil {
+		return nil, nil, o.err
+	}
+	d, err := o.d.Dialer()
+	if err != nil {
+		return nil, nil, err
+	}
+	cp, ear, inner := *o, tap.New(d, 0), o.open
+	cp.open = func(wire.Dialer) (prober, error) { return inner(ear) }
+	return &cp, ear, nil
 }
 
 func (o *Door) prober(d wire.Dialer) (prober, error) {

@@ -17,7 +17,6 @@ import (
 	"rigor/harness/login/tap"
 	"rigor/harness/profile"
 	"rigor/harness/verdict"
-	"rigor/harness/wire"
 )
 
 // transportDeclared is the need of the check of the wire: a console has none.
@@ -59,8 +58,11 @@ var Transport = check.Check{
 		}
 		// listen logs in and looks whether a text was among the bytes.
 		listen := func(ctx context.Context, d *dut.Door, text string) (dut.Answer, error) {
-			var ear *tap.Dialer
-			a, err := d.Through(func(in wire.Dialer) wire.Dialer { ear = tap.New(in, 0); return ear }).Try(ctx, own)
+			d, ear, err := d.Overheard()
+			if err != nil {
+				return dut.Answer{}, err
+			}
+			a, err := d.Try(ctx, own)
 			if err != nil {
 				return a, err
 			}
