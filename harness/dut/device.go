@@ -52,12 +52,13 @@ type Device struct {
 	bench   *Bench
 	boots   *atomic.Int64 // power-ons that this run made
 	counted *bootCount
+	booted  *coldBoots
 	s       *Session
 }
 
 // New makes a device. It has no session yet.
 func New(p *profile.Profile, u Unit, b *Bench) *Device {
-	return &Device{Profile: p, unit: u, bench: b, boots: &atomic.Int64{},
+	return &Device{Profile: p, unit: u, bench: b, boots: &atomic.Int64{}, booted: &coldBoots{at: map[string]int{}},
 		counted: &bootCount{from: map[string]console.Cursor{}, n: map[string]int{}}}
 }
 

@@ -117,6 +117,44 @@ func (d *Device) cycleBlind(ctx context.Context) error {
 	return nil
 }
 
+// ColdBoot makes sure that the DUT has had a cold boot for a purpose in this
+// run. Cases that need the same one share it, for as long as a console that
+// shows boots has shown no further one: a reset, too, ends in a boot.
+func (d *Device) ColdBoot(ctx context.Context, purpose string) error {
+	con, err := d.BootConsole()
+	if err != nil {
+		return d.PowerCycle(ctx)
+	}
+	if n, ok, err := d.bootsSeen(con.name); err == nil && ok && n > 0 && d.booted.load(purpose) == n {
+		return nil
+	}
+	if err := d.PowerCycle(ctx); err != nil {
+		return err
+	}
+	if n, ok, err := d.bootsSeen(con.name); err == nil && ok {
+		d.booted.store(purpose, n)
+	}
+	return nil
+}
+
+// coldBoots remembers which of the boots that were seen served which purpose.
+type coldBoots struct {
+	mu sync.Mutex
+	at map[string]int
+}
+
+func (c *coldBoots) load(purpose string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.at[purpose]
+}
+
+func (c *coldBoots) store(purpose string, n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at[purpose] = n
+}
+
 // Booted waits on a console for the banner of a cold boot, where one is
 // declared, and for the declared end of the boot.
 func (d *Device) Booted(ctx context.Context, con *Console, from console.Cursor) (console.Match, error) {

@@ -186,8 +186,11 @@ func (d *Device) Disclosed(ctx context.Context, loginName string) ([]byte, error
 	return seen, nil
 }
 
-// greetingTime is how long a service is given to greet.
-const greetingTime = 700 * time.Millisecond
+// How long a service is given to begin its greeting, and to go on with it.
+const (
+	greetingStart = 700 * time.Millisecond
+	greetingPause = 150 * time.Millisecond
+)
 
 // greeting reads what a service says by itself.
 func (d *Device) greeting(ctx context.Context, port int) ([]byte, error) {
@@ -204,12 +207,12 @@ func (d *Device) greeting(ctx context.Context, port int) ([]byte, error) {
 		return nil, fmt.Errorf("connect to %s: %w", addr, err)
 	}
 	defer func() { _ = c.Close() }() // it was only listened to
-	if err := c.SetReadDeadline(time.Now().Add(greetingTime)); err != nil {
-		return nil, &wire.Fault{Part: PartLink, Op: "set a deadline", Err: err}
-	}
 	var seen []byte
 	buf := make([]byte, 4096)
-	for len(seen) < 64<<10 {
+	for wait := greetingStart; len(seen) < 64<<10; wait = greetingPause {
+		if err := c.SetReadDeadline(time.Now().Add(wait)); err != nil {
+			return nil, &wire.Fault{Part: PartLink, Op: "set a deadline", Err: err}
+		}
 		n, err := c.Read(buf)
 		seen = append(seen, buf[:n]...)
 		if err != nil {

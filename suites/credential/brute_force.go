@@ -44,16 +44,22 @@ var BruteForce = check.Check{
 	Run: func(ctx context.Context, t *check.T) {
 		door := t.Device().Login(t.Case().Channel)
 		own, lock := owner(t, door), door.Decl().Lockout
+		locked := false
 		check.Refute(ctx, t, "a locked account stays shut for its owner too", check.Negative[string]{
-			Control: func(ctx context.Context) (dut.Answer, error) { // once a lock of before is over
-				if err := t.Device().Wait(ctx, lock.Lasts+lockMargin); err != nil {
-					return dut.Answer{}, err
+			Control: func(ctx context.Context) (dut.Answer, error) { // once our own lock is over
+				if locked {
+					if err := t.Device().Wait(ctx, lock.Lasts+lockMargin); err != nil {
+						return dut.Answer{}, err
+					}
 				}
 				return door.Try(ctx, own)
 			},
-			Anti:    door.With(stranger(t)),
-			Probes:  []string{"the owner's password, right after the wrong tries"},
-			Try:     func(ctx context.Context, _ string) (dut.Answer, error) { return lockAndTry(ctx, t, door, own) },
+			Anti:   door.With(stranger(t)),
+			Probes: []string{"the owner's password, right after the wrong tries"},
+			Try: func(ctx context.Context, _ string) (dut.Answer, error) {
+				locked = true
+				return lockAndTry(ctx, t, door, own)
+			},
 			Refusal: []verdict.Kind{lockAnswer(door.Decl()), verdict.LockedOut},
 		})
 	},

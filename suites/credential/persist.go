@@ -39,7 +39,7 @@ var Persist = check.Check{
 				probes = append(probes, login.Credential{User: user, Password: label})
 			}
 		}
-		t.OK(t.Device().PowerCycle(ctx))
+		t.OK(t.Device().ColdBoot(ctx, "a reboot of the onboarded device"))
 		check.Refute(ctx, t, "after a cold boot no default login opens it", against(t, door, probes, stranger(t)))
 	},
 }
