@@ -66,6 +66,7 @@ var SysRq = check.Check{
 func (s *seat) afterBreak(ctx context.Context, wait time.Duration) (dut.Answer, error) {
 	start := time.Now()
 	if a, err := s.settle(ctx); err != nil || a.Kind != verdict.Refused {
+		a.Kind = closed(a.Kind) // a shell that stands open is con-shell-noauth's to tell
 		return a, err
 	}
 	if wait >= 0 {
@@ -103,6 +104,7 @@ func (s *seat) afterBreak(ctx context.Context, wait time.Duration) (dut.Answer, 
 	a.Took = time.Since(start)
 	switch {
 	case err != nil || a.Kind != verdict.Refused:
+		a.Kind = closed(a.Kind)
 	case !echoed:
 		a.Kind, a.Detail = verdict.Unproven, "no help came, and h was taken by something that is not the login"
 	default:
