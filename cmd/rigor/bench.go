@@ -41,7 +41,7 @@ func bound(ctx context.Context, name string, do func(context.Context, *rig.Bench
 	if rigs.UsesVirtual(file) {
 		return onVirtual(ctx, job, work)
 	}
-	lease, err := rig.Acquire(file.Name, rig.Resources(file), rig.LeaseConfig{})
+	lease, err := acquire(ctx, file)
 	if err != nil {
 		return err
 	}
@@ -242,7 +242,7 @@ func (c *safeCmd) Run(ctx context.Context, a *app) error {
 	}
 	ctx, cancel := timeout(ctx, 10*time.Second)
 	defer cancel()
-	lease, err := rig.Acquire(file.Name, rig.Resources(file), rig.LeaseConfig{})
+	lease, err := acquire(ctx, file)
 	if err != nil {
 		return err
 	}

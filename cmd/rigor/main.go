@@ -37,6 +37,8 @@ type cli struct {
 	Press    pressCmd    `cmd:"" help:"Assert a line of the rig for a time."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 	Guard    guardCmd    `cmd:"" hidden:""`
+
+	MatrixRun matrixRunCmd `cmd:"" hidden:""`
 }
 
 // app is what every command works with.

@@ -28,7 +28,7 @@ func onRig(ctx context.Context, job *runner.Job, do func(context.Context) error)
 	if rigs.UsesVirtual(job.File) {
 		return onVirtual(ctx, job, do)
 	}
-	lease, err := rig.Acquire(job.File.Name, rig.Resources(job.File), rig.LeaseConfig{})
+	lease, err := acquire(ctx, job.File)
 	if err != nil {
 		return err
 	}
@@ -60,6 +60,30 @@ func onRig(ctx context.Context, job *runner.Job, do func(context.Context) error)
 	job.Opened = hurrySafe
 	defer onHurry(nil)
 	return do(ctx)
+}
+
+// guardsTime is how long a start waits for the guard of a run that was killed.
+const guardsTime = 20 * time.Second
+
+// acquire takes the lease on a rig. A guard that still makes it safe is waited
+// for.
+func acquire(ctx context.Context, f *rig.File) (*rig.Lease, error) {
+	wait, cancel := timeout(ctx, guardsTime)
+	defer cancel()
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	for {
+		lease, err := rig.Acquire(f.Name, rig.Resources(f), rig.LeaseConfig{})
+		var held *rig.LeasedError
+		if err == nil || !errors.As(err, &held) || !held.Passing() {
+			return lease, err
+		}
+		select {
+		case <-wait.Done():
+			return nil, err
+		case <-again.C:
+		}
+	}
 }
 
 // hurrySafe makes the second signal put this bench safe.

@@ -1,10 +1,319 @@
 package main
 
-import "context"
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"rigor/fixtures/virtual"
+	"rigor/harness/journal"
+	"rigor/harness/matrix"
+	"rigor/harness/report"
+	"rigor/harness/rig"
+	"rigor/harness/runner"
+	"rigor/harness/verdict"
+	"rigor/rigs"
+	"rigor/suites"
+)
 
 type validateCmd struct {
-	Rig string `help:"A physical golden unit's rig, whose file says what to expect."`
+	Rig      string   `help:"A physical golden unit's rig, whose file says under expect what is to be seen. Default: the built-in device."`
+	Only     []string `help:"Only these weaknesses and bench faults; hardened is the device with nothing planted."`
+	Parallel int      `help:"Runs at the same time. Default: four for each CPU; a run waits more than it works."`
+	Seed     uint64   `default:"1" help:"Of every run."`
+	Out      string   `help:"Also write the table to this file: Markdown, or JSON where its name ends in .json."`
+	Runs     string   `help:"Keep the folders of the runs here."`
+	Format   string   `enum:"text,json,markdown" default:"text" help:"What goes to standard output."`
 }
 
-// Run is written with the matrix.
-func (c *validateCmd) Run(context.Context, *app) error { return usage(errNoSuch) }
+// Run compares what runs show with what the catalogue, or the rig file of a
+// golden unit, says.
+func (c *validateCmd) Run(ctx context.Context, a *app) error {
+	if c.Rig != "" {
+		return c.golden(ctx, a)
+	}
+	cat, planned, err := catalogue()
+	if err != nil {
+		return usage(err)
+	}
+	runs, err := c.choose()
+	if err != nil {
+		return usage(err)
+	}
+	begin := time.Now()
+	if err := c.all(ctx, a, cat, runs, planned); err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		a.exit = verdict.ExitInterrupted
+		return context.Cause(ctx)
+	}
+	res := cat.Judge(runs, planned, c.Seed)
+	res.Took = time.Since(begin)
+	if !res.OK {
+		a.exit = verdict.ExitFail
+	}
+	return c.write(a, res)
+}
+
+// catalogue reads and lints the catalogue of the built-in device, and gives the
+// cases that its runs have.
+func catalogue() (*matrix.Catalogue, []string, error) {
+	cat, err := rigs.Matrix()
+	if err != nil {
+		return nil, nil, err
+	}
+	plan, err := planOf("virtual", nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	known := matrix.Known{Checks: map[string]string{}}
+	for _, p := range plan {
+		known.Cases = append(known.Cases, p.ID)
+	}
+	for _, s := range suites.All() {
+		for _, ch := range s.Checks {
+			known.Checks[ch.ID] = s.Name
+		}
+	}
+	for _, w := range virtual.Weaknesses() {
+		known.Weaknesses = append(known.Weaknesses, w.Name)
+	}
+	for _, f := range virtual.Faults() {
+		known.Faults = append(known.Faults, f.Name)
+		if f.Counts {
+			known.Counted = append(known.Counted, f.Name)
+		}
+	}
+	return cat, known.Cases, cat.Lint(known)
+}
+
+// choose lists the runs to make.
+func (c *validateCmd) choose() ([]matrix.Run, error) {
+	all := []matrix.Run{{Kind: matrix.Hardened}}
+	// Faults first: a run in which nothing answers takes longest.
+	for _, f := range virtual.Faults() {
+		all = append(all, matrix.Run{Kind: matrix.Fault, Name: f.Name})
+	}
+	for _, w := range virtual.Weaknesses() {
+		all = append(all, matrix.Run{Kind: matrix.Weakness, Name: w.Name})
+	}
+	if len(c.Only) == 0 {
+		return all, nil
+	}
+	var out []matrix.Run
+	for _, name := range c.Only {
+		i := slices.IndexFunc(all, func(r matrix.Run) bool { return r.Name == name || r.Name == "" && name == string(matrix.Hardened) })
+		if i < 0 {
+			return nil, fmt.Errorf("--only: no weakness and no bench fault is called %q", name)
+		}
+		out = append(out, all[i])
+	}
+	return out, nil
+}
+
+// all makes the runs, some at a time, each in a process and a folder of its
+// own.
+func (c *validateCmd) all(ctx context.Context, a *app, cat *matrix.Catalogue, runs []matrix.Run, planned []string) error {
+	dir := c.Runs
+	if dir == "" {
+		temp, err := os.MkdirTemp("", "rigor-validate-")
+		if err != nil {
+			return fmt.Errorf("make a folder for the runs: %w", err)
+		}
+		defer func() { _ = os.RemoveAll(temp) }() // a folder of ours for temporary files
+		dir = temp
+	} else if err := os.MkdirAll(dir, 0o750); err != nil {
+		return usage(fmt.Errorf("make a folder for the runs: %w", err))
+	}
+	n := c.Parallel
+	if n < 1 {
+		n = 4 * runtime.NumCPU()
+	}
+	var wg sync.WaitGroup
+	var said sync.Mutex
+	slots := make(chan struct{}, n)
+	done := 0
+	for i := range runs {
+		select {
+		case slots <- struct{}{}:
+		case <-ctx.Done():
+		}
+		if ctx.Err() != nil {
+			break
+		}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			r := &runs[i]
+			c.one(ctx, r, dir)
+			said.Lock()
+			defer said.Unlock()
+			done++
+			word := "as expected"
+			if d := len(cat.Compare(r, planned)); d > 0 {
+				word = fmt.Sprintf("%d differences", d)
+			}
+			// Only a sign of life: nobody needs to read it.
+			_, _ = fmt.Fprintf(a.err, "%3d/%d  %-9s %-28s %-16s %v\n", done, len(runs), r.Kind, r.Name, word, r.Took.Round(100*time.Millisecond))
+		})
+	}
+	wg.Wait()
+	return nil
+}
+
+// longest is how long a run may take before it counts as stuck.
+const longest = 10 * time.Minute
+
+// one makes a run in a process of its own.
+func (c *validateCmd) one(ctx context.Context, r *matrix.Run, dir string) {
+	begin := time.Now()
+	defer func() { r.Took = time.Since(begin) }()
+	self, err := os.Executable()
+	if err != nil {
+		r.Broken = fmt.Sprintf("find our own program: %v", err)
+		return
+	}
+	name := string(matrix.Hardened)
+	args := []string{"matrix-run", "--seed", fmt.Sprint(c.Seed)}
+	if r.Kind != matrix.Hardened {
+		name = r.Name
+		args = append(args, "--"+string(r.Kind), r.Name)
+	}
+	args = append(args, "--out", filepath.Join(dir, name))
+	ctx, cancel := timeout(ctx, longest)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, self, args...) //nolint:gosec // our own program, with names from our own lists
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 15 * time.Second
+	cmd.Env = append(os.Environ(), asCommand+"=1")
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		r.Broken = fmt.Sprintf("the run ended with %v: %s", err, strings.TrimSpace(errs.String()))
+		return
+	}
+	if err := json.Unmarshal(out.Bytes(), r); err != nil {
+		r.Broken = fmt.Sprintf("the run's answer is not readable: %v", err)
+	}
+}
+
+// asCommand is the variable by which a test's program knows that it is started
+// as the command.
+const asCommand = "RIGOR_AS_COMMAND"
+
+func (c *validateCmd) write(a *app, res *matrix.Result) error {
+	if c.Out != "" {
+		write := res.Markdown
+		if strings.HasSuffix(c.Out, ".json") {
+			write = res.JSON
+		}
+		if err := report.File(c.Out, write); err != nil {
+			return usage(fmt.Errorf("write the table: %w", err))
+		}
+	}
+	switch c.Format {
+	case "json":
+		return res.JSON(a.out)
+	case "markdown":
+		return res.Markdown(a.out)
+	}
+	return res.Text(a.out)
+}
+
+// golden runs a physical unit once.
+func (c *validateCmd) golden(ctx context.Context, a *app) error {
+	file, _, err := rigs.Load(c.Rig)
+	if err != nil {
+		return usage(err)
+	}
+	if len(file.Expect) == 0 {
+		return usage(fmt.Errorf("rig %s does not say what its golden unit must show; write expect: {CASE: VERDICT}", file.Name))
+	}
+	dir := c.Runs
+	if dir == "" {
+		dir = filepath.Join("runs", runID(file.Name))
+	}
+	rc := runCmd{Rig: c.Rig, Repeat: 1, Out: dir, Seed: c.Seed, Profile: "rich", Attachments: "relative", Format: "text"}
+	if err := rc.Run(ctx, &app{out: a.err, err: a.err}); err != nil {
+		return err
+	}
+	result, err := runner.Load(dir)
+	if err != nil {
+		return err
+	}
+	res := &matrix.Result{Matrix: file.Name, Seed: c.Seed, Cases: len(result.Cases), OK: true, Took: result.Took}
+	cases := outcomes(result)
+	res.Add(matrix.Run{Kind: matrix.Golden, Name: file.Unit.Serial, Cases: cases, Took: result.Took}, matrix.Against(file.Expect, cases))
+	if !res.OK {
+		a.exit = verdict.ExitFail
+	}
+	if result.Signal != "" {
+		a.exit = verdict.ExitInterrupted
+	}
+	return c.write(a, res)
+}
+
+// matrixRunCmd is one run of the matrix, in a process of its own.
+type matrixRunCmd struct {
+	Weakness []string
+	Fault    []string
+	Seed     uint64
+	Out      string `required:""`
+}
+
+// Run writes what it came to, as JSON, to standard output.
+func (c *matrixRunCmd) Run(ctx context.Context, a *app) (err error) {
+	file, prof, err := rigs.Load("virtual")
+	if err != nil {
+		return usage(err)
+	}
+	file.Virtual = &rig.Virtual{Weaknesses: c.Weakness, Faults: c.Fault}
+	v, err := rigs.NewVirtual(file, c.Seed)
+	if err != nil {
+		return usage(err)
+	}
+	defer func() { err = errors.Join(err, v.Close()) }()
+	job := &runner.Job{File: file, Profile: prof, Suites: suites.All(), Drivers: v.Drivers(), Dir: c.Out, RunID: filepath.Base(c.Out),
+		Env:  rig.Env{Dir: filepath.Dir(file.Path), Given: map[string]func(string) (string, error){"virtual": v.Given}},
+		Seed: c.Seed, Writer: version(), Undo: suites.Undo(), Exec: rigs.Exec, Planted: slices.Concat(c.Weakness, c.Fault)}
+	if err := job.Run(ctx); err != nil {
+		return err
+	}
+	res, err := runner.Load(c.Out)
+	if err != nil {
+		return err
+	}
+	if res.Signal != "" {
+		return fmt.Errorf("interrupted by %s", res.Signal)
+	}
+	r := matrix.Run{Cases: outcomes(res)}
+	for _, s := range v.Bench.Struck() {
+		r.Struck, r.Again = append(r.Struck, s.At), s.Again
+	}
+	return json.NewEncoder(a.out).Encode(r)
+}
+
+// outcomes gives what a run came to. Trouble of the run as a whole is an
+// outcome too: no catalogue expects it.
+func outcomes(res *journal.Result) []matrix.Outcome {
+	var out []matrix.Outcome
+	for i := range res.Cases {
+		c := &res.Cases[i]
+		o := matrix.Outcome{Case: c.ID, Verdict: c.Judgement.Verdict, Reason: c.Judgement.Reason, Detail: c.Judgement.Detail}
+		if c.Ran {
+			o.From, o.To = res.At.Add(c.At), res.At.Add(c.At+c.Took)
+		}
+		out = append(out, o)
+	}
+	return out
+}

@@ -64,6 +64,8 @@ const (
 	// guardStart bounds the start of the process: a Pi Zero under load needs
 	// seconds to load a program from its card.
 	guardStart = 20 * time.Second
+	// secondLook is when a rig that was made safe is made so again.
+	secondLook = 200 * time.Millisecond
 )
 
 // GuardReport is what a guard has done, as it stands in the state folder.
@@ -360,6 +362,13 @@ func standIn(ctx context.Context, store *Store, o orders, locks []*os.File, d Dr
 	}()
 	f := &File{Name: o.Rig, Power: o.Power, Lines: o.Lines, Secrets: o.Secrets, Virtual: o.Virtual}
 	acts, err := MakeSafe(ctx, f, d, env)
+	if err == nil {
+		// A program that the run had just started may have done its work
+		// meanwhile; programs that it starts in turn outlive it.
+		if pause(ctx, secondLook) == nil {
+			acts, err = MakeSafe(ctx, f, d, env)
+		}
+	}
 	report := &GuardReport{Rig: o.Rig, Ended: ended.UTC(), Took: time.Since(ended).Milliseconds(), Safe: err == nil, Acts: acts}
 	if err := errors.Join(err, store.writeReport(report)); err != nil {
 		return fmt.Errorf("guard of rig %s: not safe after %v: %w", o.Rig, o.Within, err)
