@@ -71,6 +71,7 @@ type run struct {
 	wrongUnit string // what another unit says
 	gone      string // set when the DUT is lost for good, with why
 	judged    map[string]bool
+	untidy    map[string]bool // consoles that cannot be brought to their login prompt
 
 	last string // the case that ran last
 }
@@ -82,7 +83,7 @@ type run struct {
 func Run(ctx context.Context, cfg Config) error {
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
-	r := &run{cfg: cfg, life: life, device: cfg.Device, ledger: check.NewLedger(), broken: map[wire.Part]string{}, judged: map[string]bool{}}
+	r := &run{cfg: cfg, life: life, device: cfg.Device, ledger: check.NewLedger(), broken: map[wire.Part]string{}, judged: map[string]bool{}, untidy: map[string]bool{}}
 	r.machine = r.newMachine()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -296,7 +297,11 @@ func (r *run) ready(ctx context.Context, p *Planned) *verdict.Judgement {
 	}
 	r.waiting("the DUT to be ready for " + p.ID)
 	return r.prepare(ctx, p.ID, func(ctx context.Context, d *dut.Device, m *state.Machine) *verdict.Judgement {
-		return r.enter(ctx, d, m, p)
+		if j := r.enter(ctx, d, m, p); j != nil {
+			return j
+		}
+		r.tidy(ctx, d, p)
+		return nil
 	})
 }
 

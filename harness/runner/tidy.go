@@ -1,0 +1,79 @@
+package runner
+
+import (
+	"context"
+	"strings"
+
+	"rigor/harness/check"
+	"rigor/harness/dut"
+	"rigor/harness/verdict"
+)
+
+// tidy brings the consoles on which the case leans back to their login prompt.
+// A case before may have found a way in and been left in it: a shell that was
+// opened by a finding would make every later case on the console unclear. What
+// cannot be tidied is left: the case's own control says so.
+func (r *run) tidy(ctx context.Context, d *dut.Device, p *Planned) {
+	for _, part := range p.Case.Parts {
+		name, ok := strings.CutPrefix(string(part), "console.")
+		if !ok || r.untidy[name] {
+			continue
+		}
+		door := r.doorOn(d, name)
+		if door == nil {
+			continue
+		}
+		a, err := door.Knock(ctx)
+		if err != nil || a.Kind == verdict.Refused || a.Kind == verdict.Silent {
+			continue
+		}
+		r.note(p.ID, "console %s was not at its login prompt (%s): ending what is open there", name, a.Detail)
+		if r.tidied(ctx, d, door) {
+			continue
+		}
+		r.untidy[name] = true
+		r.note(p.ID, "console %s cannot be brought to its login prompt", name)
+	}
+}
+
+// tidied logs out, and where that does not help and the rig may, switches the
+// power off and on.
+func (r *run) tidied(ctx context.Context, d *dut.Device, door *dut.Door) bool {
+	con, err := d.Console(door.Decl().Console)
+	if err != nil {
+		return false
+	}
+	if logout := con.Decl().Logout; logout != "" {
+		if _, err := con.SendLine(ctx, logout); err == nil {
+			if a, err := door.Knock(ctx); err == nil && a.Kind == verdict.Refused {
+				return true
+			}
+		}
+	}
+	if !r.allows(check.Supply) || d.PowerCycle(ctx) != nil {
+		return false
+	}
+	a, err := door.Knock(ctx)
+	return err == nil && a.Kind == verdict.Refused
+}
+
+// doorOn gives the login on a console, nil where none is declared.
+func (r *run) doorOn(d *dut.Device, console string) *dut.Door {
+	for _, name := range r.cfg.Profile.Logins.Order {
+		l := r.cfg.Profile.Logins.Items[name]
+		if l != nil && !l.Declared() && l.Protocol == "console" && l.Console == console {
+			return d.Login(name)
+		}
+	}
+	return nil
+}
+
+// allows says whether the rig allows something for this unit.
+func (r *run) allows(what check.Leave) bool {
+	for _, a := range r.cfg.Allow {
+		if a == string(what) {
+			return true
+		}
+	}
+	return false
+}
