@@ -1,0 +1,332 @@
+package main
+
+import (
+	"encoding/json"
+	"encoding/xml"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"rigor/harness/journal"
+)
+
+// A moment is when a run is killed: some time after a sign was seen.
+type moment struct {
+	name      string
+	selectors []string
+	// sign says that the moment is near; nil: the run has begun.
+	sign func(t testing.TB, b *bench) bool
+	upTo time.Duration // the kill comes at random within this after the sign
+}
+
+func intentOf(kind string) func(testing.TB, *bench) bool {
+	return func(t testing.TB, b *bench) bool {
+		return slices.ContainsFunc(b.intents(t), func(name string) bool { return strings.HasSuffix(name, "-"+kind+".json") })
+	}
+}
+
+var moments = []moment{
+	{name: "change", selectors: []string{"cred-change[api]", "cred-change[ssh]", "cred-change[console]"}, sign: intentOf("password"), upTo: 60 * time.Millisecond},
+	{name: "press", selectors: []string{"cred-factory-state[api]", "cred-forced-set"}, upTo: 900 * time.Millisecond,
+		sign: func(t testing.TB, b *bench) bool { return b.asserted(t, "button") }},
+	{name: "any", selectors: []string{"cred-blank[*", "cred-policy", "cred-persist[ssh]", "cred-change*"}, upTo: 3 * time.Second},
+	{name: "boot", selectors: []string{"con-boot-fail-prompt"}, upTo: 700 * time.Millisecond,
+		sign: func(t testing.TB, b *bench) bool { return b.asserted(t, "flash") }},
+	{name: "reset", selectors: []string{"cred-factory-state[web]", "cred-forced-set"}, sign: intentOf("state"), upTo: 2 * time.Second},
+	{name: "start", selectors: []string{"idn-logical"}, upTo: 300 * time.Millisecond},
+}
+
+// A run that is killed leaves a rig that is safe within a second, a report in
+// which nothing unfinished passes, and a device that the next run puts right.
+func TestKilledRunLeavesASafeRigAndATrueReport(t *testing.T) {
+	t.Parallel()
+	kills, parallel := 50, 5
+	if testing.Short() {
+		kills, parallel = 4, 4
+	}
+	var changed atomic.Int64
+	var wg sync.WaitGroup
+	defer func() {
+		wg.Wait()
+		assert.Positive(t, changed.Load(), "no kill fell between the change of a password and its restoring")
+	}()
+	next := make(chan int, kills)
+	for i := range kills {
+		next <- i
+	}
+	close(next)
+	t.Run("kills", func(t *testing.T) {
+		for w := range parallel {
+			t.Run(fmt.Sprintf("bench-%d", w), func(t *testing.T) {
+				t.Parallel()
+				b := newBench(t)
+				warm(t, b)
+				for i := range next {
+					m := moments[i%len(moments)]
+					rng := rand.New(rand.NewPCG(uint64(i), 7))
+					t.Run(fmt.Sprintf("%d-%s", i, m.name), func(t *testing.T) {
+						if killOnce(t, b, m, rng) {
+							changed.Add(1)
+						}
+					})
+				}
+			})
+		}
+	})
+}
+
+// warm brings the device to where its owner can log in.
+func warm(t *testing.T, b *bench) {
+	t.Helper()
+	r := output(t, b.command("run", "--rig", b.rig, "--out", b.folder(), "cred-blank[api]"))
+	require.Equal(t, 0, r.code, "the first run: %v", r)
+}
+
+// killOnce kills a run at a moment and looks at what is left. It says whether
+// the owner's password was found changed.
+func killOnce(t *testing.T, b *bench, m moment, rng *rand.Rand) (changed bool) {
+	dir := b.folder()
+	cmd := b.command(append([]string{"run", "--rig", b.rig, "--out", dir}, m.selectors...)...)
+	cmd.Stdout, cmd.Stderr = io.Discard, io.Discard
+	require.NoError(t, cmd.Start())
+	awaitSign(t, b, m, dir)
+	wait := time.Duration(rng.Int64N(int64(m.upTo)))
+	pause(t, wait)
+	require.NoError(t, cmd.Process.Signal(syscall.SIGKILL))
+	killed := time.Now()
+	_ = cmd.Wait() // killed, or done just before
+	if !cmd.ProcessState.Success() && cmd.ProcessState.ExitCode() < 0 {
+		awaitSafe(t, b, killed)
+	}
+	unfinished(t, b, dir)
+	if m.name == "change" {
+		changed = !b.opens(t)
+	}
+
+	again := b.folder()
+	r := output(t, b.command("run", "--rig", b.rig, "--out", again, "cred-blank[api]", "cred-blank[ssh]"))
+	require.Equal(t, 0, r.code, "the next run, after a kill %v after the sign: %v", wait, r)
+	assert.Empty(t, b.intents(t), "what the killed run had left is undone")
+	assert.Empty(t, b.unsafe(t), "the rig after the next run")
+	assert.True(t, b.opens(t), "the owner's password opens the device again")
+	return changed
+}
+
+func pause(t testing.TB, d time.Duration) {
+	t.Helper()
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-t.Context().Done():
+		t.Fatal("the test was ended")
+	}
+}
+
+// awaitSign waits for a moment's sign, or for the run to be over without it.
+func awaitSign(t *testing.T, b *bench, m moment, dir string) {
+	t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for time.Now().Before(deadline) {
+		if m.sign == nil {
+			if _, err := os.Stat(filepath.Join(dir, "journal.jsonl")); err == nil {
+				return
+			}
+		} else if m.sign(t, b) {
+			return
+		}
+		pause(t, time.Millisecond)
+	}
+	t.Fatalf("the sign of moment %q did not come", m.name)
+}
+
+// awaitSafe looks at the device itself until it is at rest, within a second,
+// and that it stays so.
+func awaitSafe(t *testing.T, b *bench, killed time.Time) {
+	t.Helper()
+	for {
+		what := b.unsafe(t)
+		if len(what) == 0 {
+			break
+		}
+		if time.Since(killed) > time.Second {
+			t.Fatalf("%v after the kill: %v", time.Since(killed).Round(time.Millisecond), what)
+		}
+		pause(t, 5*time.Millisecond)
+	}
+	until := time.Now().Add(400 * time.Millisecond)
+	for time.Now().Before(until) {
+		require.Empty(t, b.unsafe(t), "%v after the kill it was safe, and then no more", time.Since(killed).Round(time.Millisecond))
+		pause(t, 20*time.Millisecond)
+	}
+}
+
+type testSuites struct {
+	Suites []struct {
+		Cases []testCase `xml:"testcase"`
+	} `xml:"testsuite"`
+}
+
+type testCase struct {
+	Name    string    `xml:"name,attr"`
+	Failure *struct{} `xml:"failure"`
+	Error   *struct{} `xml:"error"`
+	Skipped *struct{} `xml:"skipped"`
+}
+
+func (c testCase) passes() bool { return c.Failure == nil && c.Error == nil && c.Skipped == nil }
+
+// readJUnit reads a run's JUnit file.
+func readJUnit(t testing.TB, dir string) []testCase {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(dir, "junit.xml"))
+	require.NoError(t, err)
+	var all testSuites
+	require.NoError(t, xml.Unmarshal(data, &all))
+	var cases []testCase
+	for _, s := range all.Suites {
+		cases = append(cases, s.Cases...)
+	}
+	return cases
+}
+
+// unfinished makes the report of a killed run and looks that nothing in it
+// passes that its journal does not show ended.
+func unfinished(t *testing.T, b *bench, dir string) {
+	t.Helper()
+	r := output(t, b.command("report", dir))
+	data, err := os.ReadFile(filepath.Join(dir, "journal.jsonl"))
+	require.NoError(t, err)
+	if !strings.Contains(string(data), "\n") {
+		require.Equal(t, 2, r.code, "a journal without a line: %v", r)
+		return
+	}
+	planned, ended, whole := readJournal(t, data)
+	if whole { // it was over before the kill
+		return
+	}
+	require.Equal(t, 75, r.code, "the report of a run cut short: %v", r)
+	cases := readJUnit(t, dir)
+	seen := 0
+	for _, c := range cases {
+		if slices.Contains(planned, c.Name) {
+			seen++
+		}
+		if c.passes() {
+			assert.Contains(t, ended, c.Name, "it passes, and had not ended")
+		}
+	}
+	assert.Equal(t, len(planned), seen, "planned cases in the report; all of it: %v", cases)
+}
+
+// readJournal gives the cases that a journal plans and ends, as its lines say,
+// and whether it has an end.
+func readJournal(t testing.TB, data []byte) (planned []string, ended map[string]bool, whole bool) {
+	t.Helper()
+	ended = map[string]bool{}
+	for line := range strings.SplitSeq(string(data), "\n") {
+		var e journal.Event
+		if json.Unmarshal([]byte(line), &e) != nil {
+			continue // torn
+		}
+		switch {
+		case e.Plan != nil && !e.Plan.Unselected:
+			planned = append(planned, e.Case)
+		case e.CaseEnd != nil && !e.CaseEnd.Retry:
+			ended[e.Case] = true
+		case e.End != nil:
+			whole = true
+		}
+	}
+	return planned, ended, whole
+}
+
+// start starts a run in a process group of its own, as a terminal does, and
+// waits for its first case.
+func start(t *testing.T, b *bench, dir string, selectors ...string) *exec.Cmd {
+	t.Helper()
+	cmd := b.command(append([]string{"run", "--rig", b.rig, "--out", dir}, selectors...)...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	require.Eventually(t, func() bool {
+		data, err := os.ReadFile(filepath.Join(dir, "journal.jsonl"))
+		return err == nil && strings.Contains(string(data), `"kind":"case"`)
+	}, 20*time.Second, 5*time.Millisecond, "no case began")
+	return cmd
+}
+
+// waitFor waits for a process to end.
+func waitFor(t *testing.T, cmd *exec.Cmd, within time.Duration) time.Duration {
+	t.Helper()
+	begun := time.Now()
+	timer := time.AfterFunc(within, func() { _ = cmd.Process.Kill() })
+	_ = cmd.Wait() // the state says it
+	require.True(t, timer.Stop(), "it did not end within %v", within)
+	return time.Since(begun)
+}
+
+// Ctrl-C once: the check under way unwinds, the device is put right, the
+// reports are written.
+func TestOneInterruptUnwinds(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	warm(t, b)
+	dir := b.folder()
+	cmd := start(t, b, dir, "cred-change*", "cred-persist*", "cred-known-list[telnet]")
+	for !intentOf("password")(t, b) {
+		pause(t, time.Millisecond)
+	}
+	require.NoError(t, syscall.Kill(-cmd.Process.Pid, syscall.SIGINT))
+	waitFor(t, cmd, 11*time.Second)
+	assert.Equal(t, 130, cmd.ProcessState.ExitCode())
+	assert.Empty(t, b.unsafe(t))
+	assert.Empty(t, b.intents(t), "the check under way has put the password back")
+	assert.True(t, b.opens(t), "the owner's password opens the device")
+	data, err := os.ReadFile(filepath.Join(dir, "journal.jsonl"))
+	require.NoError(t, err)
+	planned, ended, whole := readJournal(t, data)
+	assert.True(t, whole, "the journal has an end")
+	passes := 0
+	for _, c := range readJUnit(t, dir) {
+		if c.passes() {
+			passes++
+			assert.True(t, ended[c.Name], "%s passes, and had not ended", c.Name)
+		}
+	}
+	assert.Less(t, passes, len(planned))
+	for _, name := range []string{"report.html", "summary.md", "run.json"} {
+		assert.FileExists(t, filepath.Join(dir, name))
+	}
+}
+
+// Ctrl-C twice: at once, and safe.
+func TestTwoInterruptsEndAtOnce(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	dir := b.folder()
+	// The button is down for a second.
+	cmd := start(t, b, dir, "cred-blank[api]", "cred-factory-state[api]", "cred-forced-set")
+	require.NoError(t, syscall.Kill(-cmd.Process.Pid, syscall.SIGINT))
+	pause(t, 20*time.Millisecond)
+	require.NoError(t, syscall.Kill(-cmd.Process.Pid, syscall.SIGINT))
+	took := waitFor(t, cmd, 5*time.Second)
+	assert.Less(t, took, 3*time.Second)
+	assert.Equal(t, 130, cmd.ProcessState.ExitCode())
+	awaitSafe(t, b, time.Now())
+	r := output(t, b.command("run", "--rig", b.rig, "--out", b.folder(), "cred-blank[api]"))
+	assert.Equal(t, 0, r.code, "the next run: %v", r)
+}
