@@ -1,0 +1,290 @@
+package matrix
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"rigor/harness/escape"
+	"rigor/harness/verdict"
+)
+
+// Result is what a catalogue and its runs come to.
+type Result struct {
+	Matrix string `json:"matrix"`
+	Seed   uint64 `json:"seed"`
+	Cases  int    `json:"cases"` // planned
+	Rows   []Row  `json:"rows"`
+	// Checks gives for each check the weaknesses of which it is the cause.
+	Checks []Caught `json:"checks"`
+	OK     bool     `json:"ok"`
+	// False is how many passes and failures there are that must not be.
+	False int `json:"false"`
+	// Took is the time from the first run's start to the last one's end.
+	Took time.Duration `json:"took"`
+}
+
+// Row is one run.
+type Row struct {
+	Kind   Kind                    `json:"kind"`
+	Name   string                  `json:"name,omitempty"`
+	Cause  string                  `json:"cause,omitempty"` // check that sees it first
+	Later  string                  `json:"later,omitempty"`
+	Benign bool                    `json:"harmless,omitempty"` // a change that nothing may mind
+	Breaks []string                `json:"breaks,omitempty"`
+	Fails  []string                `json:"fails,omitempty"` // cases that failed
+	Counts map[verdict.Verdict]int `json:"counts"`
+	Took   time.Duration           `json:"took"`
+	Diffs  []Difference            `json:"differences,omitempty"`
+	Why    string                  `json:"why,omitempty"`
+}
+
+// Caught is a check and what shows that it can fail.
+type Caught struct {
+	Check      string   `json:"check"`
+	Weaknesses []string `json:"weaknesses"`
+}
+
+// Judge compares runs with the catalogue.
+func (c *Catalogue) Judge(runs []Run, planned []string, seed uint64) *Result {
+	res := &Result{Matrix: c.Matrix, Seed: seed, Cases: len(planned), OK: true}
+	caught := map[string][]string{}
+	for i := range runs {
+		r := &runs[i]
+		row := newRow(r, c.Compare(r, planned))
+		if e := c.Entry(r); e != nil {
+			row.Later, row.Benign, row.Breaks, row.Why = e.Later, e.Harmless, e.Breaks, e.Why
+			if r.Kind == Weakness {
+				row.Cause = e.Cause
+				if row.Cause == "" && len(row.Fails) > 0 {
+					row.Cause = CheckOf(row.Fails[0])
+				}
+				if slices.ContainsFunc(row.Fails, func(id string) bool { return CheckOf(id) == row.Cause }) {
+					caught[row.Cause] = append(caught[row.Cause], r.Name)
+				}
+			}
+		}
+		res.add(row)
+	}
+	for _, id := range planned {
+		check := CheckOf(id)
+		if !slices.ContainsFunc(res.Checks, func(x Caught) bool { return x.Check == check }) {
+			slices.Sort(caught[check])
+			res.Checks = append(res.Checks, Caught{check, caught[check]})
+		}
+	}
+	byName(res.Checks, func(x Caught) string { return x.Check })
+	return res
+}
+
+// Add adds a run that was compared elsewhere.
+func (res *Result) Add(r Run, diffs []Difference) { res.add(newRow(&r, diffs)) }
+
+func (res *Result) add(row Row) {
+	for _, d := range row.Diffs {
+		res.OK = false
+		if d.False {
+			res.False++
+		}
+	}
+	res.Rows = append(res.Rows, row)
+}
+
+func newRow(r *Run, diffs []Difference) Row {
+	row := Row{Kind: r.Kind, Name: r.Name, Counts: map[verdict.Verdict]int{}, Took: r.Took, Diffs: diffs}
+	for _, o := range r.Cases {
+		row.Counts[o.Verdict]++
+		if o.Verdict == verdict.Fail {
+			row.Fails = append(row.Fails, o.Case)
+		}
+	}
+	slices.Sort(row.Fails)
+	return row
+}
+
+// verdictOf is a row in a word.
+func (r *Row) verdictOf() string {
+	for _, d := range r.Diffs {
+		if d.False {
+			return "WRONG"
+		}
+	}
+	switch {
+	case len(r.Diffs) > 0:
+		return "DIFFERS"
+	case r.Later != "":
+		return "later"
+	case r.Benign:
+		return "harmless, as expected"
+	}
+	return "as expected"
+}
+
+func (r *Row) counts() string {
+	var parts []string
+	for _, v := range verdict.All {
+		if n := r.Counts[v]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, short[v]))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+var short = map[verdict.Verdict]string{verdict.Fail: "fail", verdict.Error: "error", verdict.Inconclusive: "unclear", verdict.Pass: "pass", verdict.NotApplicable: "n/a"}
+
+// folded shortens a list of cases: "cred-blank[ssh], cred-blank[web]" to
+// "cred-blank[ssh, web]".
+func folded(ids []string) string {
+	var out []string
+	for i := 0; i < len(ids); {
+		check, channel, ok := strings.Cut(strings.TrimSuffix(ids[i], "]"), "[")
+		channels := []string{channel}
+		j := i + 1
+		for ; ok && j < len(ids) && CheckOf(ids[j]) == check; j++ {
+			_, ch, _ := strings.Cut(strings.TrimSuffix(ids[j], "]"), "[")
+			channels = append(channels, ch)
+		}
+		if ok {
+			check += "[" + strings.Join(channels, ", ") + "]"
+		}
+		out, i = append(out, check), j
+	}
+	return strings.Join(out, ", ")
+}
+
+func (res *Result) of(k Kind) []Row {
+	var out []Row
+	for _, r := range res.Rows {
+		if r.Kind == k {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// summary is the last line.
+func (res *Result) summary() string {
+	bad := 0
+	for _, r := range res.Rows {
+		if len(r.Diffs) > 0 {
+			bad++
+		}
+	}
+	s := fmt.Sprintf("%d weaknesses, %d bench faults, %d cases each", len(res.of(Weakness)), len(res.of(Fault)), res.Cases)
+	if bad == 0 {
+		return "VALID: " + s + ", all as the catalogue says, in " + res.Took.Round(time.Second).String()
+	}
+	return fmt.Sprintf("NOT VALID: %s; %d of %d runs differ from the catalogue, %d verdicts are wrong; in %v", s, bad, len(res.Rows), res.False, res.Took.Round(time.Second))
+}
+
+// Text writes the table for a terminal.
+func (res *Result) Text(w io.Writer) error {
+	e := &errWriter{w: w}
+	t := tabwriter.NewWriter(e, 2, 0, 2, ' ', 0)
+	for _, r := range append(res.of(Hardened), res.of(Golden)...) {
+		e.row(t, strings.ToUpper(string(r.Kind)), r.Name, r.counts(), r.verdictOf())
+	}
+	if rows := res.of(Weakness); len(rows) > 0 {
+		e.row(t, "WEAKNESS", "FIRST SEEN BY", "FAILING CASES", "RESULT")
+		for _, r := range rows {
+			e.row(t, r.Name, or(r.Cause, "-"), or(folded(r.Fails), "-"), r.verdictOf())
+		}
+	}
+	if rows := res.of(Fault); len(rows) > 0 {
+		e.row(t, "BENCH FAULT", "BREAKS", "VERDICTS", "RESULT")
+		for _, r := range rows {
+			e.row(t, r.Name, or(strings.Join(r.Breaks, ", "), "nothing"), r.counts(), r.verdictOf())
+		}
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	for _, r := range res.Rows {
+		if len(r.Diffs) == 0 {
+			continue
+		}
+		e.printf("\n%s\n", strings.TrimSpace(string(r.Kind)+" "+r.Name))
+		for _, d := range r.Diffs {
+			mark := "  "
+			if d.False {
+				mark = "! "
+			}
+			e.printf("  %s%s: want %s, got %s\n", mark, d.Case, d.Want, escape.Terminal(d.Got))
+		}
+	}
+	e.printf("\n%s\n", res.summary())
+	return e.err
+}
+
+func or(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}
+
+// Markdown writes the table for a page: what each weakness is seen by, what
+// each fault breaks, and for each check what shows that it can fail.
+func (res *Result) Markdown(w io.Writer) error {
+	e := &errWriter{w: w}
+	e.printf("# Detection matrix: %s\n\n%s\n", cell(res.Matrix), cell(res.summary()))
+	e.printf("\n## Weaknesses\n\n| weakness | first seen by | failing cases | all verdicts | result |\n|---|---|---|---|---|\n")
+	for _, r := range slices.Concat(res.of(Hardened), res.of(Golden), res.of(Weakness)) {
+		e.printf("| %s | %s | %s | %s | %s |\n", cell(or(r.Name, "*none planted*")), cell(or(r.Cause, "–")), cell(or(folded(r.Fails), "–")), cell(r.counts()), cell(r.verdictOf()))
+	}
+	e.printf("\n## Bench faults\n\n| fault | breaks | all verdicts | result |\n|---|---|---|---|\n")
+	for _, r := range res.of(Fault) {
+		e.printf("| %s | %s | %s | %s |\n", cell(r.Name), cell(or(strings.Join(r.Breaks, ", "), "nothing")), cell(r.counts()), cell(r.verdictOf()))
+	}
+	e.printf("\n## Checks\n\n| check | shown to fail by |\n|---|---|\n")
+	for _, c := range res.Checks {
+		e.printf("| %s | %s |\n", cell(c.Check), cell(or(strings.Join(c.Weaknesses, ", "), "nothing in these runs")))
+	}
+	first := true
+	for _, r := range res.Rows {
+		for _, d := range r.Diffs {
+			if first {
+				e.printf("\n## Differences\n\n| planted | case | wanted | got | wrong verdict |\n|---|---|---|---|---|\n")
+				first = false
+			}
+			e.printf("| %s | %s | %s | %s | %t |\n", cell(or(r.Name, "nothing")), cell(d.Case), cell(d.Want), cell(d.Got), d.False)
+		}
+	}
+	return e.err
+}
+
+func cell(s string) string { return escape.Markdown(s) }
+
+// JSON writes all of it for a program.
+func (res *Result) JSON(w io.Writer) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(res)
+}
+
+// errWriter keeps the first error of a series of writes.
+type errWriter struct {
+	w   io.Writer
+	err error
+}
+
+func (e *errWriter) Write(b []byte) (int, error) {
+	if e.err != nil {
+		return 0, e.err
+	}
+	n, err := e.w.Write(b)
+	e.err = err
+	return n, err
+}
+
+func (e *errWriter) printf(format string, args ...any) { _, _ = fmt.Fprintf(e, format, args...) }
+
+func (e *errWriter) row(w io.Writer, cols ...string) {
+	if _, err := fmt.Fprintln(w, strings.Join(cols, "\t")); err != nil && e.err == nil {
+		e.err = err
+	}
+}
