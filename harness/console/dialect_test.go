@@ -221,7 +221,7 @@ func TestLoginRow(t *testing.T) {
 			id.AtPrompt = true
 		}
 		assert.Len(t, f.tries, 10)
-		assert.Equal(t, 10*len("root\rwrong\r")+len("\r"), len(port.written()), "one Enter for the first prompt")
+		assert.Len(t, port.written(), 10*len("root\rwrong\r")+len("\r"), "one Enter for the first prompt")
 		port.say("\r\nrebooted\r\n")
 		id.Password = "right"
 		o, err := vg.Try(within(t, time.Minute), c, id)

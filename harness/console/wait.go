@@ -32,7 +32,7 @@ type waiter struct {
 	hushed   time.Duration // the silence behind at that the set has been told of
 }
 
-func (w *waiter) wait(ctx context.Context) (Match, error) {
+func (w *waiter) wait(ctx context.Context) (Match, error) { //nolint:gocognit // one loop over all that can end a wait
 	t := w.c.text
 	buf := make([]byte, 4<<10)
 	timer := time.NewTimer(time.Hour)

@@ -3,7 +3,6 @@ package rig
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -285,7 +284,7 @@ func TestGuardByHandIsRefused(t *testing.T) {
 	cmd.Env = append(os.Environ(), roleEnv+"=guard")
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
-	require.True(t, errors.As(err, &exit))
+	require.ErrorAs(t, err, &exit)
 	assert.Contains(t, string(out), "this command is for a run's own use")
 }
 

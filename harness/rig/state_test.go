@@ -1,7 +1,6 @@
 package rig
 
 import (
-	"errors"
 	"flag"
 	"os"
 	"path/filepath"
@@ -276,5 +275,5 @@ func TestWriteDurablyLeavesNothingBehind(t *testing.T) {
 	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	assert.Len(t, entries, 1)
-	assert.False(t, errors.Is(err, os.ErrExist))
+	assert.NotErrorIs(t, err, os.ErrExist)
 }

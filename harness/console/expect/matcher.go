@@ -29,7 +29,7 @@ func newMatcher(p *program, from int64, first bool) *matcher {
 
 // feed looks at run, which stands at off in the stream, and says whether a
 // match is decided.
-func (m *matcher) feed(run []byte, off int64) bool {
+func (m *matcher) feed(run []byte, off int64) bool { //nolint:gocognit // the inner loop: calls would cost its speed
 	i := 0
 	for m.carried > 0 && i < len(run) {
 		m.carry[m.carried], m.carryOff[m.carried] = run[i], off+int64(i)

@@ -58,7 +58,7 @@ func findForm(page []byte, cfg *FormLogin) (*loginForm, error) {
 	return found, nil
 }
 
-func readForm(form *html.Node, cfg *FormLogin) *loginForm {
+func readForm(form *html.Node, cfg *FormLogin) *loginForm { //nolint:gocognit // one case for each kind of HTML field
 	f := &loginForm{method: http.MethodPost, action: attr(form, "action"), values: url.Values{}}
 	if m := attr(form, "method"); m == "" || strings.EqualFold(m, "get") {
 		f.method = http.MethodGet
