@@ -17,13 +17,14 @@ import (
 	"rigor/harness/verdict"
 )
 
-// needsSilence: the console is declared silent; one that is declared to speak
-// has nothing to be silent about.
+// needsSilence: the console is declared silent; one that is declared to speak by
+// itself, by a boot or a login, has nothing to be silent about. That it answers
+// when it is asked says neither.
 var needsSilence = check.OfConsole(func(con *profile.Console) *verdict.Judgement {
 	switch {
 	case con.Silent:
 		return nil
-	case con.Login.Zero() && con.Shell.Zero() && con.Boot.Done.Zero() && con.Boot.Banner.Zero() && !answers(con):
+	case con.Login.Zero() && con.Shell.Zero() && con.Boot.Done.Zero() && con.Boot.Banner.Zero():
 		return check.NotDeclared("the profile does not say whether the console is silent")
 	}
 	return check.DeclaredNone("the console is declared to speak")
