@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -44,6 +45,8 @@ type Negative[P any] struct {
 	Pace    Pace
 	// Every is how many probes may lie between two controls; 0 for 25.
 	Every int
+	// Opened is the reason of a probe that opens; access where it is empty.
+	Opened verdict.Reason
 	// Same says what the DUT is, to be equal before and after. Nil: its
 	// identity and the number of its boots.
 	Same func(ctx context.Context) (string, error)
@@ -337,7 +340,7 @@ func (r *refutation[P]) wrong(ctx context.Context, n int) bool {
 		r.pace.after(r.n.Owner, a.Kind)
 		switch {
 		case a.Kind.Opens():
-			r.rec.Holds, r.rec.Reason = journal.No, verdict.ReasonAccess
+			r.rec.Holds, r.rec.Reason = journal.No, cmp.Or(r.n.Opened, verdict.ReasonAccess)
 			r.rec.Got = "a wrong try on the owner's account opened it: " + a.Detail
 			return false
 		case !contains(r.n.Refusal, a.Kind) && a.Kind != verdict.LockedOut:
@@ -378,7 +381,7 @@ func (r *refutation[P]) probes(ctx context.Context) bool {
 		r.kinds[a.Kind]++
 		if a.Kind.Opens() {
 			r.effective++
-			r.rec.Holds, r.rec.Reason = journal.No, verdict.ReasonAccess
+			r.rec.Holds, r.rec.Reason = journal.No, cmp.Or(r.n.Opened, verdict.ReasonAccess)
 			r.rec.Got = fmt.Sprintf("%s opened it: %s", r.names[i], a.Detail)
 			return false
 		}

@@ -372,7 +372,7 @@ func (j *Job) record(red *escape.Redactor) (*record, error) {
 }
 
 func (r *record) private(name string) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(r.dir, "private", name), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(filepath.Join(r.dir, "private", name), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600) // read back for what left the window
 	if err != nil {
 		return nil, fmt.Errorf("make %s: %w", name, err)
 	}

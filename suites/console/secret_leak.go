@@ -46,6 +46,7 @@ var SecretLeak = check.Check{
 			Try:     h.play,
 			Name:    func(c scene) string { return c.name },
 			Refusal: []verdict.Kind{verdict.Refused},
+			Opened:  verdict.ReasonLeak,
 			Same:    identity(t),
 		})
 		if len(h.gaps) > 0 && held {

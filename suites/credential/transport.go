@@ -84,6 +84,7 @@ var Transport = check.Check{
 			},
 			Name:    func(c crossing) string { return c.what },
 			Refusal: []verdict.Kind{verdict.Refused},
+			Opened:  verdict.ReasonLeak,
 		})
 	},
 }
