@@ -163,7 +163,7 @@ func (g *Guard) launch(argv []string, spec GuardSpec) (ready *os.File, err error
 	defer readyW.Close()
 	// Not our standard output or error: a CI job waits until all holders of
 	// those have ended.
-	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd := exec.Command(argv[0], argv[1:]...) //nolint:noctx // the guard has to outlive whatever ends the run
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Env = append(os.Environ(), spec.Environ...)
 	cmd.ExtraFiles = []*os.File{controlR, readyW}
@@ -206,7 +206,7 @@ func (g *Guard) brief(ctx context.Context, ready *os.File, o []byte) error {
 	case <-ctx.Done():
 		_ = ready.SetReadDeadline(time.Now())
 		_ = g.control.SetWriteDeadline(time.Now())
-		<-answered
+		<-answered //nolint:errcheck // cut short by us: its error says no more
 		return fmt.Errorf("it is not on duty: %w", ctx.Err())
 	}
 }

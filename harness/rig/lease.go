@@ -256,7 +256,7 @@ func Acquire(rig string, rs []Resource, cfg LeaseConfig) (*Lease, error) {
 	for _, r := range rs {
 		lock, err := take(cfg.Dir, r, self)
 		if err != nil {
-			l.closeFiles()
+			err = errors.Join(err, l.closeFiles())
 			return nil, err
 		}
 		l.locks = append(l.locks, lock)
