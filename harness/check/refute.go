@@ -61,6 +61,9 @@ const tries = 3
 // fold's.
 func Refute[P any](ctx context.Context, t *T, text string, n Negative[P]) bool {
 	r := &refutation[P]{t: t, n: n, c: t.begin(text), pace: newPacer(n.Pace, n.Owner, t.cfg.Ledger), kinds: map[verdict.Kind]int{}}
+	if d := t.cfg.Device; d != nil { // a declared wait, and counted as one
+		r.pace.wait = d.Wait
+	}
 	if n.Every == 0 {
 		r.n.Every = 25
 	}
@@ -321,7 +324,7 @@ func (r *refutation[P]) mostTries() int {
 	for _, probe := range r.n.Probes {
 		account := r.n.Account(probe)
 		k := r.pace.key(account)
-		if per[k] == 0 {
+		if per[k] == 0 && account != r.n.Owner { // the owner's is shown not to be locked
 			per[k] = r.pace.counted(account)
 		}
 		per[k]++

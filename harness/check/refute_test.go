@@ -260,7 +260,7 @@ func TestPaceProven(t *testing.T) {
 // TestPaceNeverBlind: whatever a device really does, a claim that passes had no
 // probe in a lock.
 func TestPaceNeverBlind(t *testing.T) {
-	rounds := 6000
+	rounds := 400
 	if testing.Short() {
 		rounds = 80
 	}

@@ -67,7 +67,7 @@ var Enum = check.Check{
 func judgeEnum(c *check.Claim, user string, known, unknown []dut.Answer) {
 	for i := range known {
 		if known[i].Kind.Opens() || unknown[i].Kind.Opens() {
-			c.Unknown(verdict.ReasonAntiControl, "a wrong password opened it: %s%s", known[i].Detail, unknown[i].Detail)
+			c.Fail(verdict.ReasonAccess, "a wrong password opened it: %s", opened(known[i], unknown[i]))
 			return
 		}
 		for _, a := range []dut.Answer{known[i], unknown[i]} {
@@ -90,6 +90,16 @@ func judgeEnum(c *check.Claim, user string, known, unknown []dut.Answer) {
 	if d := cliff(known, unknown); (mk-mu > enumGap || mu-mk > enumGap) && (d > enumDelta || d < -enumDelta) {
 		c.Fail(verdict.ReasonExpectation, "known accounts are refused after %v, unknown ones after %v (medians of %d, effect size %.2f)", mk.Round(time.Millisecond), mu.Round(time.Millisecond), len(known), d)
 	}
+}
+
+// opened gives what the answer that opens says.
+func opened(as ...dut.Answer) string {
+	for _, a := range as {
+		if a.Kind.Opens() {
+			return a.Detail
+		}
+	}
+	return ""
 }
 
 // sample asks in turns, so that a busy rig slows both alike. The owner's right
