@@ -74,9 +74,17 @@ func planOf(name string, selectors []string) ([]runner.Planned, error) {
 		return nil, usage(err)
 	}
 	if err := runner.Select(plan, selectors); err != nil {
-		return nil, usage(err)
+		return nil, planError(err)
 	}
 	return plan, nil
+}
+
+// planError gives an error of planning the code that it ends the program with.
+func planError(err error) error {
+	if errors.Is(err, runner.ErrNothing) {
+		return &codeError{verdict.ExitNothing, err}
+	}
+	return usage(err)
 }
 
 type planCmd struct {

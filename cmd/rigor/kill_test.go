@@ -53,7 +53,7 @@ var moments = []moment{
 // which nothing unfinished passes, and a device that the next run puts right.
 func TestKilledRunLeavesASafeRigAndATrueReport(t *testing.T) {
 	t.Parallel()
-	kills, parallel := 50, 5
+	kills, parallel := 50, 6
 	if testing.Short() {
 		kills, parallel = 4, 4
 	}
@@ -105,14 +105,15 @@ func killOnce(t *testing.T, b *bench, m moment, rng *rand.Rand) (changed bool) {
 	awaitSign(t, b, m, dir)
 	wait := time.Duration(rng.Int64N(int64(m.upTo)))
 	pause(t, wait)
-	require.NoError(t, cmd.Process.Signal(syscall.SIGKILL))
+	at := b.unsafe(t)
+	_ = cmd.Process.Signal(syscall.SIGKILL) // it may be over
 	killed := time.Now()
-	_ = cmd.Wait() // killed, or done just before
-	if !cmd.ProcessState.Success() && cmd.ProcessState.ExitCode() < 0 {
-		awaitSafe(t, b, killed)
-	}
+	_ = cmd.Wait() // the state says it
+	awaitSafe(t, b, killed)
+	t.Logf("%v after the sign: %v, %v, intents %v; safe %v after", wait, cmd.ProcessState, at, b.intents(t), time.Since(killed)-steady)
 	unfinished(t, b, dir)
 	if m.name == "change" {
+		awaitGuard(t, b, killed) // it would cut the power
 		changed = !b.opens(t)
 	}
 
@@ -153,6 +154,9 @@ func awaitSign(t *testing.T, b *bench, m moment, dir string) {
 	t.Fatalf("the sign of moment %q did not come", m.name)
 }
 
+// steady is for how long a rig that is safe is watched.
+const steady = 400 * time.Millisecond
+
 // awaitSafe looks at the device itself until it is at rest, within a second,
 // and that it stays so.
 func awaitSafe(t *testing.T, b *bench, killed time.Time) {
@@ -167,11 +171,20 @@ func awaitSafe(t *testing.T, b *bench, killed time.Time) {
 		}
 		pause(t, 5*time.Millisecond)
 	}
-	until := time.Now().Add(400 * time.Millisecond)
+	until := time.Now().Add(steady)
 	for time.Now().Before(until) {
 		require.Empty(t, b.unsafe(t), "%v after the kill it was safe, and then no more", time.Since(killed).Round(time.Millisecond))
 		pause(t, 20*time.Millisecond)
 	}
+}
+
+// awaitGuard waits until the guard of a killed run has ended.
+func awaitGuard(t *testing.T, b *bench, killed time.Time) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		info, err := os.Stat(filepath.Join(b.dir, "state", "rigor", b.name, "guard.json"))
+		return err == nil && info.ModTime().After(killed)
+	}, 5*time.Second, 10*time.Millisecond, "the guard does not say what it did")
 }
 
 type testSuites struct {

@@ -53,6 +53,14 @@ type usageError struct{ err error }
 func (e *usageError) Error() string { return e.err.Error() }
 func (e *usageError) Unwrap() error { return e.err }
 
+// codeError is an error with the code that it ends the program with.
+type codeError struct {
+	code int
+	error
+}
+
+func (e *codeError) Unwrap() error { return e.error }
+
 func usage(err error) error {
 	if err == nil {
 		return nil
@@ -104,11 +112,14 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}()
 	var exit *exitError
 	var use *usageError
+	var coded *codeError
 	switch {
 	case err == nil:
 		return code
 	case errors.As(err, &exit):
 		return exit.code
+	case errors.As(err, &coded):
+		return say(stderr, coded.code, err)
 	case errors.As(err, &use):
 		return say(stderr, verdict.ExitUsage, err)
 	}

@@ -10,11 +10,15 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/term"
 
 	"rigor/fixtures/credentials"
+	"rigor/fixtures/virtual"
 	"rigor/harness/journal"
 	"rigor/harness/login"
 	"rigor/harness/profile"
@@ -23,6 +27,7 @@ import (
 	"rigor/harness/report/terminal"
 	"rigor/harness/rig"
 	"rigor/harness/runner"
+	"rigor/harness/strictyaml"
 	"rigor/harness/verdict"
 	"rigor/rigs"
 	"rigor/suites"
@@ -65,12 +70,19 @@ func (c *runCmd) Run(ctx context.Context, a *app) error {
 	if err := c.plant(file); err != nil {
 		return usage(err)
 	}
+	if err := c.places(); err != nil {
+		return usage(err)
+	}
 	if err := c.loadCredentials(); err != nil {
 		return usage(err)
 	}
 	waivers, err := loadWaivers(c.Waivers, file)
 	if err != nil {
 		return usage(err)
+	}
+	// Before the rig is taken: a plan that cannot be is not the rig's trouble.
+	if err := c.planned(file, prof); err != nil {
+		return err
 	}
 	worst := verdict.ExitPass
 	for range c.Repeat {
@@ -87,6 +99,17 @@ func (c *runCmd) Run(ctx context.Context, a *app) error {
 	}
 	a.exit = worst
 	return nil
+}
+
+// planned says whether there is a plan with what is selected.
+func (c *runCmd) planned(file *rig.File, prof *profile.Profile) error {
+	in := runner.PlanInput(file, prof)
+	in.Credentials = c.given
+	plan, err := runner.Plan(suites.All(), in, file.Lacks)
+	if err == nil {
+		err = runner.Select(plan, c.Selectors)
+	}
+	return planError(err)
 }
 
 // loadCredentials reads what is to be tried besides the published logins.
@@ -118,8 +141,63 @@ func (c *runCmd) plant(f *rig.File) error {
 	if f.Virtual == nil {
 		f.Virtual = &rig.Virtual{}
 	}
+	for _, w := range c.Weakness {
+		if err := known("weakness", w, weaknesses()); err != nil {
+			return err
+		}
+	}
+	for _, w := range c.Fault {
+		if err := known("bench fault", w, faults()); err != nil {
+			return err
+		}
+	}
 	f.Virtual.Weaknesses = append(f.Virtual.Weaknesses, c.Weakness...)
 	f.Virtual.Faults = append(f.Virtual.Faults, c.Fault...)
+	return nil
+}
+
+func weaknesses() (names []string) {
+	for _, w := range virtual.Weaknesses() {
+		names = append(names, w.Name)
+	}
+	return names
+}
+
+func faults() (names []string) {
+	for _, f := range virtual.Faults() {
+		names = append(names, f.Name)
+	}
+	return names
+}
+
+// known says what could have been meant by a name that is none.
+func known(what, name string, names []string) error {
+	if slices.Contains(names, name) {
+		return nil
+	}
+	remedy := "there are " + strings.Join(names, ", ")
+	if best := strictyaml.Nearest(name, names); best != "" {
+		remedy = fmt.Sprintf("did you mean %q?", best)
+	}
+	return fmt.Errorf("no %s is called %q; %s", what, name, remedy)
+}
+
+// places looks at where the run is to write before anything is touched.
+func (c *runCmd) places() error {
+	if c.JUnit != "" {
+		if info, err := os.Stat(filepath.Dir(c.JUnit)); err != nil || !info.IsDir() {
+			return fmt.Errorf("--junit %s: its folder %s is not there; make it first", c.JUnit, filepath.Dir(c.JUnit))
+		}
+	}
+	if c.Out == "" {
+		return nil
+	}
+	switch _, err := os.Lstat(c.Out); {
+	case err == nil:
+		return fmt.Errorf("--out %s: it is there already; a run has a new folder of its own", c.Out)
+	case !errors.Is(err, os.ErrNotExist):
+		return fmt.Errorf("--out %s: %w; name a folder that can be made", c.Out, err)
+	}
 	return nil
 }
 
@@ -161,13 +239,13 @@ func (c *runCmd) once(ctx context.Context, a *app, file *rig.File, prof *profile
 	if cerr := ob.Close(); cerr != nil {
 		slog.DebugContext(ctx, "Closing the live display", "error", cerr)
 	}
-	if errors.Is(err, runner.ErrPlan) || errors.Is(err, os.ErrExist) || errors.Is(err, os.ErrPermission) || errors.Is(err, rig.ErrLeased) {
-		if errors.Is(err, rig.ErrLeased) {
-			return 0, err
-		}
+	var place *os.PathError
+	switch {
+	case errors.Is(err, rig.ErrLeased):
+		return 0, err
+	case errors.Is(err, runner.ErrPlan), errors.Is(err, runner.ErrFolder) && errors.As(err, &place) && !errors.Is(err, syscall.ENOSPC):
 		return 0, usage(err)
-	}
-	if err != nil {
+	case err != nil:
 		return 0, err
 	}
 	return c.finish(a, dir, ob)

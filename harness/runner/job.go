@@ -62,6 +62,9 @@ type Job struct {
 // ErrPlan says that nothing could be planned or selected; nothing was touched.
 var ErrPlan = errors.New("nothing was run")
 
+// ErrFolder says that the run's folder cannot be made; nothing was touched.
+var ErrFolder = errors.New("nothing was run")
+
 // Input gives what planning looks at.
 func (j *Job) Input() check.Input {
 	in := PlanInput(j.File, j.Profile)
@@ -354,10 +357,10 @@ type record struct {
 
 func (j *Job) record(red *escape.Redactor) (*record, error) {
 	if err := os.MkdirAll(filepath.Dir(j.Dir), 0o755); err != nil {
-		return nil, fmt.Errorf("make the folder for runs: %w", err)
+		return nil, fmt.Errorf("%w: make the folder for runs: %w", ErrFolder, err)
 	}
 	if err := os.Mkdir(j.Dir, 0o755); err != nil {
-		return nil, fmt.Errorf("make the run's folder: %w", err)
+		return nil, fmt.Errorf("%w: make the run's folder: %w", ErrFolder, err)
 	}
 	if err := os.Mkdir(filepath.Join(j.Dir, "private"), 0o700); err != nil {
 		return nil, fmt.Errorf("make the run's private folder: %w", err)

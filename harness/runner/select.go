@@ -12,6 +12,9 @@ import (
 // ErrSelector says that a selector selects nothing that exists.
 var ErrSelector = errors.New("unknown selector")
 
+// ErrNothing says that the only selector, a glob, selects nothing.
+var ErrNothing = errors.New("nothing is selected")
+
 // Select marks as unselected what no selector names. A selector is a case
 // ("cred-known-list[ssh]"), a check's id, a glob of ids ("cred-*"), a suite
 // ("console") or a clause ("LA-2", "EN303645:5.1-1"). None selects all.
@@ -30,6 +33,9 @@ func Select(plan []Planned, selectors []string) error {
 			if match(&plan[i]) {
 				hit[i], found = true, true
 			}
+		}
+		if !found && len(selectors) == 1 && strings.ContainsAny(sel, "*?") {
+			return fmt.Errorf("%w: %w %q: the glob matches no case and no check of this plan; see rigor list", ErrNothing, ErrSelector, sel)
 		}
 		if !found {
 			return fmt.Errorf("%w %q: it is no case, check, glob, suite or clause of this plan; %s", ErrSelector, sel, near(sel, names(plan)))
