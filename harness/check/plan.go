@@ -30,6 +30,9 @@ type Case struct {
 	Channel string // "" for a check about the whole device
 	Kind    baseline.ChannelKind
 	Parts   []wire.Part // of the rig, that it leans on
+	// Bracket is what has to be shown elsewhere in the run before the case may
+	// pass, as Answers gives it; "" for nothing.
+	Bracket string
 	// Skip is set when it will not run, with the verdict that this has.
 	Skip *verdict.Judgement
 }
@@ -160,6 +163,12 @@ func loginCase(in Input, name string) Case {
 	}
 	return c
 }
+
+// Answers is the bracket of a login that a case finds closed, as it is declared
+// to be in the case's state: that the way to it is there at all is shown by a
+// case that gets in over it in another state. Each control that opens on the
+// channel closes the bracket.
+func Answers(channel string) string { return "login " + channel + " answers in another state" }
 
 // PerConsole plans one case for each console.
 func PerConsole(in Input) []Case {

@@ -61,7 +61,7 @@ const tries = 3
 // fold's.
 func Refute[P any](ctx context.Context, t *T, text string, n Negative[P]) bool {
 	r := &refutation[P]{t: t, n: n, c: t.begin(text), pace: newPacer(n.Pace, n.Owner, t.cfg.Ledger), kinds: map[verdict.Kind]int{}}
-	if d := t.cfg.Device; d != nil { // a declared wait, and counted as one
+	if d := t.cfg.Device; d != nil && d.Live() { // a declared wait, and counted as one
 		r.pace.wait = d.Wait
 	}
 	if n.Every == 0 {
@@ -105,6 +105,7 @@ type refutation[P any] struct {
 	paced            bool          // the lock-out is shown to be the declared one
 	scoped           bool          // and to lock accounts one by one
 	said             bool          // recorded
+	shownOpen        bool          // the channel's bracket is closed
 }
 
 func (r *refutation[P]) unknown(reason verdict.Reason, format string, args ...any) {
@@ -122,6 +123,9 @@ func (r *refutation[P]) run(ctx context.Context) {
 	if len(r.n.Probes) == 0 {
 		r.unknown(verdict.ReasonNoProbes, "there is nothing to try")
 		return
+	}
+	if id := r.t.cfg.Case.Bracket; id != "" {
+		r.t.record(&journal.Event{Kind: journal.KindBracket, Bracket: &journal.Bracket{ID: id, Phase: "open", OK: true}})
 	}
 	r.file = r.t.File("tries.jsonl", "every control and probe of the claim, with its answer", "application/jsonl")
 	before, err := r.n.Same(ctx)
@@ -166,6 +170,10 @@ func (r *refutation[P]) control(ctx context.Context, role string) bool {
 	r.keep(role, "", a)
 	r.t.record(&journal.Event{Kind: journal.KindControl, Control: &journal.Control{Claim: r.c.n, Role: role, OK: ok, Kind: a.Kind,
 		Text: "the declared way in opens", Detail: a.Detail, Evidence: []journal.Ref{r.file.Ref()}}})
+	if c := r.t.cfg.Case; ok && c.Bracket == "" && c.Channel != "" && !r.shownOpen {
+		r.shownOpen = true
+		r.t.record(&journal.Event{Kind: journal.KindBracket, Bracket: &journal.Bracket{ID: Answers(c.Channel), Phase: "close", OK: true}})
+	}
 	if !ok {
 		r.unknown(verdict.ReasonControlFailed, "the %s did not open: %s (%s); what else was refused says nothing", role, a.Kind, a.Detail)
 	}

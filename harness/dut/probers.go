@@ -152,7 +152,14 @@ const knockTime = 3 * time.Second
 // Knock looks what a console offers whoever sends an Enter: Accepted for a
 // prompt of somebody who is in, Refused for a prompt that asks who it is, or
 // for what the console is declared to say where it offers no login.
-func (o *Door) Knock(ctx context.Context) (Answer, error) {
+func (o *Door) Knock(ctx context.Context) (Answer, error) { return o.knock(ctx, false) }
+
+// KnockClosed is Knock in a state in which the console is declared to offer no
+// login: Refused only for what it is declared to say then (closed). A prompt that
+// asks who it is is Garbled: it is not this DUT in this state.
+func (o *Door) KnockClosed(ctx context.Context) (Answer, error) { return o.knock(ctx, true) }
+
+func (o *Door) knock(ctx context.Context, closedOnly bool) (Answer, error) {
 	if o.err != nil {
 		return Answer{}, o.err
 	}
@@ -167,6 +174,8 @@ func (o *Door) Knock(ctx context.Context) (Answer, error) {
 	patterns := []expect.Pattern{dialect.Shell, dialect.User}
 	if closed, ok := Pattern("that no login is offered", con.Decl().Closed); ok {
 		patterns = append(patterns, closed)
+	} else if closedOnly {
+		return Answer{}, fmt.Errorf("what console %s says where it offers no login (closed): %w", con.Name(), ErrNotDeclared)
 	}
 	start := time.Now()
 	from, err := con.SendLine(ctx, "")
@@ -188,8 +197,11 @@ func (o *Door) Knock(ctx context.Context) (Answer, error) {
 		return a, err
 	}
 	a.Kind, a.Detail = verdict.Refused, "Enter gives "+m.Pattern.Name()
-	if m.Index == 0 {
+	switch {
+	case m.Index == 0:
 		a.Kind = verdict.Accepted
+	case m.Index == 1 && closedOnly:
+		a.Kind, a.Detail = verdict.Garbled, a.Detail+", where no login is declared to be offered"
 	}
 	return a, nil
 }

@@ -161,7 +161,7 @@ func stateRank(prof *profile.Profile, current string) map[string]int {
 
 // event gives the plan's line for the journal.
 func (p *Planned) event() *journal.Event {
-	e := &journal.Plan{Check: p.Check.ID, Channel: p.Case.Channel, Suite: p.Suite, Title: p.Check.Title,
+	e := &journal.Plan{Check: p.Check.ID, Channel: p.Case.Channel, Suite: p.Suite, Title: p.Check.Title, Bracket: p.Case.Bracket,
 		Effect: p.Check.Effect.String(), Skip: p.Skip, Unselected: p.Unselected}
 	for _, c := range p.Clauses {
 		e.Clauses = append(e.Clauses, c.String())

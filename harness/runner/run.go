@@ -73,7 +73,8 @@ type run struct {
 	judged    map[string]bool
 	untidy    map[string]bool // consoles that cannot be brought to their login prompt
 
-	last string // the case that ran last
+	last      string // the case that ran last
+	lastShown bool   // the DUT had shown itself before it
 }
 
 // Run carries the plan out and writes everything to the journal. Its error is
@@ -246,7 +247,9 @@ func (r *run) one(ctx context.Context, p *Planned) (stop bool) {
 			r.waiting(p.ID)
 			r.takeFaults()
 			j = r.runCase(ctx, p)
-			r.last = p.ID
+			// A case without a state of its own, before anybody has read who it is,
+			// says nothing of whether the DUT was ever there.
+			r.last, r.lastShown = p.ID, p.Check.From != nil || r.who == whoRight
 			if p.Check.Effect == check.Consumes || j != nil {
 				r.machine.Forget()
 			}
@@ -399,7 +402,7 @@ func (r *run) recover(ctx context.Context, d *dut.Device, cause error) error {
 	}
 	// It is gone only where it is still: one that answers in some way is in a
 	// state that nobody declared.
-	if r.last != "" && r.rigWell(ctx) {
+	if r.lastShown && r.rigWell(ctx) {
 		now := d.Diagnose(ctx)
 		lost.Disabled = now.Gone && (diag.CanTell || now.CanTell)
 	}

@@ -81,6 +81,8 @@ func lockAnswer(l *profile.Login) verdict.Kind {
 // that took longer than the window show nothing.
 func lockAndTry(ctx context.Context, t *check.T, door *dut.Door, own login.Credential) (dut.Answer, error) {
 	lock := door.Decl().Lockout
+	was, err := t.Device().Fingerprint(ctx)
+	t.OK(err)
 	begin := time.Now()
 	for range lock.After {
 		a, err := door.Try(ctx, login.Credential{User: own.User, Password: t.Secret("wrong", 12)})
@@ -99,5 +101,15 @@ func lockAndTry(ctx context.Context, t *check.T, door *dut.Door, own login.Crede
 	if took > lock.Window {
 		t.Inconclusive(verdict.ReasonIneffective, "%d wrong tries took %v, longer than the window of %v in which they count", lock.After, took.Round(time.Millisecond), lock.Window)
 	}
-	return door.Try(ctx, own)
+	a, err := door.Try(ctx, own)
+	if err != nil || !a.Kind.Opens() {
+		return a, err
+	}
+	// A restart may forget the wrong tries, and it was not asked for.
+	now, err := t.Device().Fingerprint(ctx)
+	t.OK(err)
+	if now != was {
+		t.Inconclusive(verdict.ReasonDUTChanged, "before the wrong tries the DUT was %s, afterwards %s", was, now)
+	}
+	return a, nil
 }

@@ -3,6 +3,7 @@ package credential
 import (
 	"context"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -31,7 +32,7 @@ var FactoryState = check.Check{
 	Effect: check.Disturbs,
 	Allow:  []check.Leave{check.LoginTries},
 	Budget: check.Budget{Case: 3 * time.Minute},
-	Cases:  check.PerLogin,
+	Cases:  bracketed,
 	Run: func(ctx context.Context, t *check.T) {
 		door := t.Device().Login(t.Case().Channel)
 		alive := holds(t, states.Factory.Name)
@@ -50,14 +51,36 @@ var FactoryState = check.Check{
 			// Declared to offer no login at all: what an Enter gives is the answer
 			// to every one.
 			n.Probes = []login.Credential{login.Nobody}
-			n.Try = func(ctx context.Context, _ login.Credential) (dut.Answer, error) { return door.Knock(ctx) }
-			n.Anti = door.Knock
+			n.Try = func(ctx context.Context, _ login.Credential) (dut.Answer, error) { return door.KnockClosed(ctx) }
+			n.Anti = door.KnockClosed
 		}
 		check.Refute(ctx, t, "no login opens it before set-up", n)
 		if r := t.Profile().Routes; r.Login == door.Name() && len(r.Protected) > 0 {
 			check.Refute(ctx, t, "no protected route answers before set-up", routes(t, door, alive, r.Protected))
 		}
 	},
+}
+
+// bracketed plans one case for each login. One over the network that is declared
+// to be closed before set-up passes only if it is shown to answer afterwards: a
+// port that a filter of the rig's closes refuses as well.
+func bracketed(in check.Input) []check.Case {
+	cases := check.PerLogin(in)
+	s := in.Profile.States.Items[states.Factory.Name]
+	for i := range cases {
+		c := &cases[i]
+		if c.Kind == baseline.Network && c.Channel != "" && s != nil && !slices.Contains(s.Logins, c.Channel) && !answersBefore(in.Profile, s, c.Channel) {
+			c.Bracket = check.Answers(c.Channel)
+		}
+	}
+	return cases
+}
+
+// answersBefore says whether the login's port is declared to answer in a state,
+// though it opens nothing.
+func answersBefore(p *profile.Profile, s *profile.State, channel string) bool {
+	l := p.Logins.Items[channel]
+	return l != nil && slices.Contains(s.Services, "tcp/"+strconv.Itoa(l.Port))
 }
 
 // factoryProbes gives the logins to try before the set-up, few enough for each

@@ -53,7 +53,7 @@ var Policy = check.Check{
 			},
 			// With a wrong old password nothing is taken.
 			Anti: func(ctx context.Context) (dut.Answer, error) {
-				return choose(ctx, t, door, login.Credential{User: own.User, Password: t.Secret("wrong", 12)}, good)
+				return choose(ctx, t, door, login.Credential{User: own.User, Password: t.Secret("wrong", 12)}, t.Secret("never-set", 16))
 			},
 			Probes:  weakPasswords(t, own),
 			Name:    func(w weak) string { return w.why },
