@@ -19,6 +19,8 @@ type Console struct {
 	decl *profile.Console
 	con  *console.Console
 	s    *Session
+	// waiting notes a wait for the DUT; never nil.
+	waiting func() (done func())
 }
 
 var _ console.Talker = (*Console)(nil)
@@ -54,6 +56,7 @@ func (c *Console) When(at console.Cursor) time.Time { return c.con.When(at) }
 
 // Expect waits for the first of the patterns from a cursor on.
 func (c *Console) Expect(ctx context.Context, from console.Cursor, ps ...expect.Pattern) (m console.Match, err error) {
+	defer c.waiting()()
 	err = c.s.Do(ctx, c.Part(), func(ctx context.Context) error {
 		m, err = c.con.Expect(ctx, from, ps...)
 		return err
@@ -70,6 +73,7 @@ func (c *Console) Await(ctx context.Context, from console.Cursor, d time.Duratio
 
 // Quiet waits until nothing has come for d.
 func (c *Console) Quiet(ctx context.Context, d time.Duration) (at console.Cursor, err error) {
+	defer c.waiting()()
 	err = c.s.Do(ctx, c.Part(), func(ctx context.Context) error {
 		at, err = c.con.Quiet(ctx, d)
 		return err

@@ -69,6 +69,9 @@ func (d *Device) With(s *Session) *Device {
 	return &cp
 }
 
+// Live says whether the device has a session.
+func (d *Device) Live() bool { return d.s != nil }
+
 // Unit gives the unit on the rig.
 func (d *Device) Unit() Unit { return d.unit }
 
@@ -86,7 +89,7 @@ func (d *Device) Console(name string) (*Console, error) {
 	if con == nil {
 		return nil, fmt.Errorf("console %s: %w", name, ErrNotWired)
 	}
-	return &Console{name: name, decl: d.Profile.Consoles.Items[name], con: con, s: d.s}, nil
+	return &Console{name: name, decl: d.Profile.Consoles.Items[name], con: con, s: d.s, waiting: d.waiting}, nil
 }
 
 // Consoles gives the names of the rig's consoles.
@@ -156,12 +159,18 @@ func (d *Device) Address(port int) (string, error) {
 	return net.JoinHostPort(host, strconv.Itoa(port)), nil
 }
 
+// waiting notes a wait for the DUT, for the benchmark of the harness's own time.
+func (d *Device) waiting() (done func()) {
+	if d.bench.Waiting == nil {
+		return func() {}
+	}
+	return d.bench.Waiting()
+}
+
 // Wait is a declared wait: for a lock-out to end, a window to pass.
 func (d *Device) Wait(ctx context.Context, t time.Duration) error {
 	return d.s.Do(ctx, "clock", func(ctx context.Context) error {
-		if d.bench.Waiting != nil {
-			defer d.bench.Waiting()()
-		}
+		defer d.waiting()()
 		timer := time.NewTimer(t)
 		defer timer.Stop()
 		select {

@@ -299,7 +299,11 @@ type Discloses struct {
 
 // Log says how the DUT's log is read and what its entries look like.
 type Log struct {
-	None    `yaml:",inline"`
+	None `yaml:",inline"`
+	// Entries is where a log in JSON has its list, as $.events. Each entry is then
+	// one line for Failed and OK, its members in the order of their names:
+	// the order in which a device writes them means nothing.
+	Entries string            `yaml:"entries"`
 	Read    []Step            `yaml:"read"`   // extracts "log"
 	Failed  string            `yaml:"failed"` // regular expression with ${user} and ${channel}, and a group named source where it is logged
 	OK      string            `yaml:"ok"`

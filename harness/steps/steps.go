@@ -548,7 +548,7 @@ func describe(p profile.Pattern) string {
 func (r *runner) extract(s *profile.Step, data []byte) error {
 	for _, name := range slices.Sorted(maps.Keys(s.Extract)) {
 		how := s.Extract[name]
-		v, err := pick(how, data)
+		v, err := Pick(how, data)
 		if err != nil {
 			return r.failed(s, fmt.Sprintf("to read %s by %s", name, how), fmt.Sprintf("%v: %s", err, data))
 		}
@@ -557,8 +557,8 @@ func (r *runner) extract(s *profile.Step, data []byte) error {
 	return nil
 }
 
-// pick takes a value out of an answer: "text", a JSON path, or /expression/.
-func pick(how string, data []byte) (string, error) {
+// Pick takes a value out of an answer: "text", a JSON path, or /expression/.
+func Pick(how string, data []byte) (string, error) {
 	switch {
 	case how == "text":
 		return string(data), nil

@@ -375,7 +375,7 @@ func FuzzPick(f *testing.F) {
 		f.Add(how, []byte("[[[[\xff"))
 	}
 	f.Fuzz(func(t *testing.T, how string, data []byte) {
-		v, err := pick(how, data)
+		v, err := Pick(how, data)
 		if err == nil && how == "text" {
 			require.Equal(t, string(data), v)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -71,12 +72,12 @@ var AuthEvents = check.Check{
 		}
 		t.Claim("the refused login is in the log, with its source", func(c *check.Claim) {
 			c.Show(ref)
-			judgeRefused(c, compile(t, t.Profile().Log.Failed, stranger), source(t), after["log"])
+			judgeRefused(c, compile(t, t.Profile().Log.Failed, stranger), source(t), lines(t, after["log"]))
 		})
 		t.Claim("the login that was let in is in the log, with its source", func(c *check.Claim) {
 			c.Show(ref)
 			failed, ok := compile(t, t.Profile().Log.Failed, stranger), compile(t, t.Profile().Log.OK, own.User)
-			judgeLetIn(c, failed, ok, source(t), before["log"], after["log"])
+			judgeLetIn(c, failed, ok, source(t), lines(t, before["log"]), lines(t, after["log"]))
 		})
 	},
 }
@@ -103,12 +104,12 @@ func source(t *check.T) *regexp.Regexp {
 // judgeRefused decides about the entry of a user name that nobody else tried.
 func judgeRefused(c *check.Claim, failed, src *regexp.Regexp, log string) {
 	all := failed.FindAllStringSubmatch(log, -1)
-	c.Expect("an entry for the login", "entries like it: "+itoa(len(all)))
+	c.Expect("an entry for the login", "entries like it: "+strconv.Itoa(len(all)))
 	if len(all) == 0 {
 		c.Fail(verdict.ReasonExpectation, "no entry of the log is like %q", failed.String())
 		return
 	}
-	judgeSource(c, failed, src, all[len(all)-1])
+	judgeEntry(c, failed, src, all[len(all)-1])
 }
 
 // judgeLetIn decides about the owner's entry, of which the log has others. It
@@ -121,9 +122,9 @@ func judgeLetIn(c *check.Claim, failed, ok, src *regexp.Regexp, before, after st
 		len(was[0]), len(was[1]), len(now[0]), len(now[1])))
 	switch {
 	case len(now[1]) > len(was[1]): // the newest is the last one
-		judgeSource(c, ok, src, now[1][len(now[1])-1])
+		judgeEntry(c, ok, src, now[1][len(now[1])-1])
 	case len(now[0]) > len(was[0]): // the newest is the first one
-		judgeSource(c, ok, src, now[0][0])
+		judgeEntry(c, ok, src, now[0][0])
 	case !failed.MatchString(after) && len(now[0]) > 0:
 		c.Unknown(verdict.ReasonAmbiguous, "the log has %d entries like %q, and nothing shows which is of this login", len(now[0]), ok.String())
 	default:
@@ -141,14 +142,11 @@ func sides(marker, entry *regexp.Regexp, log string) [2][][]string {
 	return [2][][]string{entry.FindAllStringSubmatch(head, -1), entry.FindAllStringSubmatch(tail, -1)}
 }
 
-// judgeSource looks for the source in an entry, where the profile says how it
-// looks.
-func judgeSource(c *check.Claim, re, src *regexp.Regexp, entry []string) {
-	i := re.SubexpIndex("source")
-	if src == nil || i < 0 {
-		return
+// judgeEntry looks for the source in an entry, where the profile says how it
+// looks, and at its time.
+func judgeEntry(c *check.Claim, re, src *regexp.Regexp, entry []string) {
+	if i := re.SubexpIndex("source"); src != nil && i >= 0 && !src.MatchString(entry[i]) {
+		c.Fail(verdict.ReasonExpectation, "the entry has the source %q; it came from %s", entry[i], src)
 	}
-	if got := entry[i]; !src.MatchString(got) {
-		c.Fail(verdict.ReasonExpectation, "the entry has the source %q; it came from %s", got, src)
-	}
+	clock(c, re, entry)
 }

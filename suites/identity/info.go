@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"regexp"
-	"strconv"
 	"time"
 
 	"rigor/fixtures/states"
@@ -15,8 +14,6 @@ import (
 	"rigor/harness/profile"
 	"rigor/harness/verdict"
 )
-
-func itoa(n int) string { return strconv.Itoa(n) }
 
 // Info: a stranger learns from the device's services no more than its maker
 // declares.
@@ -75,7 +72,9 @@ type tell struct {
 // software, the kernel, the firmware's own version, names of the owner.
 func telling(p *profile.Profile) []tell {
 	tells := []tell{
-		{"the version of a software", regexp.MustCompile(`\b[A-Za-z][A-Za-z-]{2,}[/_ -]v?\d+\.\d+[.\w-]*`)},
+		// "nginx/1.22", "OpenSSH_9.2p1", "busybox-1.36", "lighttpd v1.4": a bare
+		// number behind a word ("room 1.4") is no version.
+		{"the version of a software", regexp.MustCompile(`\b[A-Za-z][A-Za-z-]{2,}(?:[/_-]v?| v)\d+\.\d+[.\w-]*|\b[A-Za-z][A-Za-z-]{2,} \d+\.\d+\.\d+[.\w-]*`)},
 		{"its kernel", regexp.MustCompile(`(?i)"?kernel"?["' :=]+[^",}]{2,40}`)},
 		{"the name of a wireless network", regexp.MustCompile(`(?i)"?(?:wifi_|wlan_)?ssid"?["' :=]+[^",}]{1,40}`)},
 		{"its firmware version", regexp.MustCompile(`(?i)"(?:firmware|fw|sw|software|version)[a-z_]*"\s*:\s*"[^"]+"`)},

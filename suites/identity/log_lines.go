@@ -1,0 +1,55 @@
+package identity
+
+import (
+	"encoding/json"
+	"regexp"
+	"strings"
+	"time"
+
+	"rigor/harness/check"
+	"rigor/harness/steps"
+	"rigor/harness/verdict"
+)
+
+// lines gives the log as the profile's expressions read it: as it came, or for
+// a list in JSON one line for each entry, its members in the order of their
+// names.
+func lines(t *check.T, log string) string {
+	at := t.Profile().Log.Entries
+	if at == "" {
+		return log
+	}
+	list, err := steps.Pick(at, []byte(log))
+	t.OK(err)
+	var entries []map[string]any
+	t.OK(json.Unmarshal([]byte(list), &entries))
+	var b strings.Builder
+	for _, e := range entries {
+		line, err := json.Marshal(e) // sorts the members
+		t.OK(err)
+		b.Write(line)
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+// clockSlack is how far a device's clock may be from the rig's: both may have
+// been set by hand, and logs are read by people.
+const clockSlack = 5 * time.Minute
+
+// clock holds the entry's time against the rig's, where the expression has a
+// group named time and it reads as RFC 3339.
+func clock(c *check.Claim, re *regexp.Regexp, entry []string) {
+	i := re.SubexpIndex("time")
+	if i < 0 {
+		return
+	}
+	at, err := time.Parse(time.RFC3339, entry[i])
+	if err != nil {
+		c.Fail(verdict.ReasonExpectation, "the entry's time %q is none", entry[i])
+		return
+	}
+	if off := time.Since(at).Abs(); off > clockSlack {
+		c.Fail(verdict.ReasonExpectation, "the entry says %s, %v from the rig's clock", entry[i], off.Round(time.Second))
+	}
+}
