@@ -264,5 +264,9 @@ type guardCmd struct{}
 
 // Run is the guard's process.
 func (*guardCmd) Run(ctx context.Context) error {
-	return rig.RunGuard(ctx, rigs.Drivers(), rig.Env{})
+	err := rig.RunGuard(ctx, rigs.Drivers(), rig.Env{})
+	if errors.Is(err, rig.ErrByHand) {
+		return usage(err)
+	}
+	return err
 }

@@ -44,6 +44,9 @@ func (c *listCmd) Run(a *app) error {
 		}
 		return nil
 	}
+	if c.Format == "json" {
+		return printChecksJSON(a)
+	}
 	w := tabwriter.NewWriter(a.out, 2, 0, 2, ' ', 0)
 	for _, s := range suites.All() {
 		for _, ch := range s.Checks {
@@ -53,6 +56,29 @@ func (c *listCmd) Run(a *app) error {
 		}
 	}
 	return w.Flush()
+}
+
+func printChecksJSON(a *app) error {
+	type row struct {
+		Check   string   `json:"check"`
+		Suite   string   `json:"suite"`
+		Title   string   `json:"title"`
+		Effect  string   `json:"effect"`
+		Clauses []string `json:"clauses"`
+	}
+	rows := []row{}
+	for _, s := range suites.All() {
+		for _, ch := range s.Checks {
+			r := row{Check: ch.ID, Suite: s.Name, Title: ch.Title, Effect: ch.Effect.String(), Clauses: []string{}}
+			for _, cl := range ch.Clauses.All() {
+				r.Clauses = append(r.Clauses, cl.String())
+			}
+			rows = append(rows, r)
+		}
+	}
+	enc := json.NewEncoder(a.out)
+	enc.SetIndent("", "  ")
+	return enc.Encode(rows)
 }
 
 func clauseList(cs []baseline.Clause) string {

@@ -376,13 +376,16 @@ func standIn(ctx context.Context, store *Store, o orders, locks []*os.File, d Dr
 	return nil
 }
 
+// ErrByHand says that a person started the guard's process.
+var ErrByHand = errors.New("guard: this command is for a run's own use; to put a rig safe, use \"safe\"")
+
 // arePipes tells a guard that StartGuard started from a command that a person
 // typed.
 func arePipes(files ...*os.File) error {
 	for _, f := range files {
 		info, err := f.Stat()
 		if err != nil || info.Mode()&os.ModeNamedPipe == 0 {
-			return errors.New("guard: this command is for a run's own use; to put a rig safe, use \"safe\"")
+			return ErrByHand
 		}
 	}
 	return nil

@@ -33,6 +33,11 @@ func Summary(w io.Writer, res, before *journal.Result, report string, o Options)
 			p.printf("%sand %d more of the kind; see the report\n", p.word(v), shown-maxShown)
 		}
 	}
+	for i := range res.Cases { // what is waived did fail: it is not to be forgotten
+		if c := &res.Cases[i]; c.Waiver != nil {
+			p.printf("waived   %s  %s", p.bold(p.clean(c.ID)), p.short(c.Judgement.Detail, 300))
+		}
+	}
 	p.footer(res, before, report)
 	if p.err != nil {
 		return fmt.Errorf("terminal: %w", p.err)
@@ -114,6 +119,8 @@ func Outcome(res *journal.Result) string {
 		return "ERROR OF THE RIG"
 	case res.Worst == verdict.Inconclusive:
 		return "INCONCLUSIVE"
+	case res.Worst == verdict.NotApplicable && waived(res) > 0:
+		return "WAIVED"
 	case res.Worst == verdict.NotApplicable:
 		return "NOTHING APPLIES"
 	}
@@ -129,9 +136,16 @@ func Counts(res *journal.Result) string {
 		v    verdict.Verdict
 		word string
 	}{{verdict.Pass, "passed"}, {verdict.Fail, "failed"}, {verdict.Inconclusive, "inconclusive"}, {verdict.Error, "error"}, {verdict.NotApplicable, "not applicable"}} {
-		if n := res.Counts[v.v]; n > 0 {
+		n := res.Counts[v.v]
+		if v.v == verdict.NotApplicable {
+			n -= waived(res)
+		}
+		if n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, v.word))
 		}
+	}
+	if n := waived(res); n > 0 {
+		parts = append(parts, fmt.Sprintf("%d waived", n))
 	}
 	if len(parts) > 0 {
 		s += ": " + strings.Join(parts, ", ")
@@ -140,4 +154,14 @@ func Counts(res *journal.Result) string {
 		s += fmt.Sprintf("; %d not selected", n)
 	}
 	return s
+}
+
+// waived counts the failures that a waiver turned into skips.
+func waived(res *journal.Result) (n int) {
+	for i := range res.Cases {
+		if res.Cases[i].Waiver != nil {
+			n++
+		}
+	}
+	return n
 }

@@ -34,7 +34,7 @@ func TestSummary(t *testing.T) {
 	for _, want := range []string{
 		"FAIL     con-boot-interrupt[main]  The boot cannot be interrupted",
 		"expected  the boot goes on, whatever is sent\n",
-		"9 of 10 planned: 3 passed, 1 failed, 2 inconclusive, 1 error, 2 not applicable; 1 not selected",
+		"9 of 10 planned: 3 passed, 1 failed, 2 inconclusive, 1 error, 1 not applicable, 1 waived; 1 not selected",
 		"report    runs/x/report.html\n",
 		"FAILED in 1m7s, exit code 1\n",
 	} {
