@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"rigor/harness/login"
+	"rigor/harness/login/ssh"
 	"rigor/harness/login/tap"
 	"rigor/harness/profile"
 	"rigor/harness/verdict"
@@ -142,6 +144,40 @@ func (o *Door) prober(d wire.Dialer) (prober, error) {
 // answer is the judgement of an outcome, for a claim.
 func answer(o login.Outcome) Answer {
 	return Answer{Kind: o.Kind, Detail: o.Detail, Raw: o.Evidence, Took: o.Took}
+}
+
+// Methods gives the ways in which the door takes a password: for SSH the
+// methods that the server offers to this user, for everything else one. The
+// first is the one that Try uses.
+func (o *Door) Methods(ctx context.Context, user string) ([]string, error) {
+	if o.Protocol() != "ssh" {
+		return []string{o.Protocol()}, nil
+	}
+	p, err := o.prober(nil)
+	if err != nil {
+		return nil, err
+	}
+	offered, _, err := p.(*ssh.Prober).Methods(ctx, user)
+	if err != nil {
+		return nil, fmt.Errorf("login %s: which methods there are: %w", o.name, err)
+	}
+	var out []string
+	for _, m := range []string{ssh.Password, ssh.KeyboardInteractive} {
+		if slices.Contains(offered, m) {
+			out = append(out, m)
+		}
+	}
+	return out, nil
+}
+
+// By gives the same door by one of its methods.
+func (o *Door) By(method string) *Door {
+	if o.err != nil || o.Protocol() != "ssh" {
+		return o
+	}
+	cp := *o
+	cp.open = func(dial wire.Dialer) (prober, error) { return o.d.ssh(o.decl, dial, method) }
+	return &cp
 }
 
 // Refusals gives the kinds of answer that are a refusal on this door, as

@@ -58,7 +58,7 @@ func (d *Device) prober(l *profile.Login, dial wire.Dialer) (prober, error) {
 	proof := compiled(l.Proof.Match)
 	switch l.Protocol {
 	case "ssh":
-		return ssh.New(ssh.Config{Dialer: dial, Address: addr, Command: l.Proof.Command, Proof: proof, Quiet: l.Quiet, Texts: texts(l)})
+		return d.ssh(l, dial, ssh.Auto)
 	case "telnet":
 		return telnet.New(telnet.Config{Dialer: dial, Address: addr, Command: l.Proof.Command, Proof: proof, Quiet: l.Quiet, Texts: texts(l)})
 	case "http-basic", "http-digest", "http-form", "http-json":
@@ -69,6 +69,15 @@ func (d *Device) prober(l *profile.Login, dial wire.Dialer) (prober, error) {
 		return web.New(cfg)
 	}
 	return nil, fmt.Errorf("login protocol %q: %w", l.Protocol, ErrNotWired)
+}
+
+// ssh makes the prober of an SSH login by one method.
+func (d *Device) ssh(l *profile.Login, dial wire.Dialer, method string) (prober, error) {
+	addr, err := d.Address(l.Port)
+	if err != nil {
+		return nil, err
+	}
+	return ssh.New(ssh.Config{Dialer: dial, Address: addr, Method: method, Command: l.Proof.Command, Proof: compiled(l.Proof.Match), Quiet: l.Quiet, Texts: texts(l)})
 }
 
 func anyMap(m map[string]string) map[string]any {

@@ -212,7 +212,9 @@ type Lockout struct {
 	Scope         string        `yaml:"scope"`  // account, source
 	Answer        verdict.Kind  `yaml:"answer"` // how a locked account answers
 	SuccessClears bool          `yaml:"success-clears"`
-	Survives      bool          `yaml:"survives-reboot"`
+	// Shared: the tries of all logins that say so are counted together.
+	Shared   bool `yaml:"shared"`
+	Survives bool `yaml:"survives-reboot"`
 }
 
 // Transport says how credentials are protected on the wire.

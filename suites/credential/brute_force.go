@@ -44,10 +44,10 @@ var BruteForce = check.Check{
 	Run: func(ctx context.Context, t *check.T) {
 		door := t.Device().Login(t.Case().Channel)
 		own, lock := owner(t, door), door.Decl().Lockout
-		locked := false
-		check.Refute(ctx, t, "a locked account stays shut for its owner too", check.Negative[string]{
+		l := &locking{door: door, own: own}
+		check.Refute(ctx, t, "a locked account stays shut for its owner too", check.Negative[*dut.Door]{
 			Control: func(ctx context.Context) (dut.Answer, error) { // once our own lock is over
-				if locked {
+				if !l.since.IsZero() {
 					if err := t.Device().Wait(ctx, lock.Lasts+lockMargin); err != nil {
 						return dut.Answer{}, err
 					}
@@ -55,14 +55,57 @@ var BruteForce = check.Check{
 				return door.Try(ctx, own)
 			},
 			Anti:   door.With(stranger(t)),
-			Probes: []string{"the owner's password, right after the wrong tries"},
-			Try: func(ctx context.Context, _ string) (dut.Answer, error) {
-				locked = true
-				return lockAndTry(ctx, t, door, own)
+			Probes: append([]*dut.Door{door}, sharing(t, door)...),
+			Name: func(d *dut.Door) string {
+				return "the owner's password on " + d.Name() + ", right after the wrong tries"
 			},
+			Try:     func(ctx context.Context, d *dut.Door) (dut.Answer, error) { return l.try(ctx, t, d) },
 			Refusal: []verdict.Kind{lockAnswer(door.Decl()), verdict.LockedOut},
 		})
 	},
+}
+
+// sharing gives the other logins over the network that are declared to count
+// wrong tries together with this one: a way around the lock, if they do not.
+func sharing(t *check.T, door *dut.Door) []*dut.Door {
+	if !door.Decl().Lockout.Shared {
+		return nil
+	}
+	var out []*dut.Door
+	for _, name := range check.LoginChannels(t.Profile()) {
+		other := t.Device().Login(name)
+		d := other.Decl()
+		if name != door.Name() && d.Lockout.Shared && d.Protocol != "console" && d.Owner.User == door.Decl().Owner.User {
+			out = append(out, other)
+		}
+	}
+	return out
+}
+
+// locking keeps the owner's account locked by wrong tries on one door, for
+// probes on others.
+type locking struct {
+	door  *dut.Door
+	own   login.Credential
+	since time.Time // the lock was seen
+}
+
+// try offers the owner's password on a door while the account is locked.
+func (l *locking) try(ctx context.Context, t *check.T, d *dut.Door) (dut.Answer, error) {
+	lock := l.door.Decl().Lockout
+	if l.since.IsZero() || time.Since(l.since) > lock.Lasts/2 {
+		if !l.since.IsZero() { // the count begins anew when the lock is over
+			if err := t.Device().Wait(ctx, lock.Lasts+lockMargin); err != nil {
+				return dut.Answer{}, err
+			}
+		}
+		a, err := lockAndTry(ctx, t, l.door, l.own)
+		l.since = time.Now()
+		if err != nil || d.Name() == l.door.Name() || a.Kind.Opens() {
+			return a, err
+		}
+	}
+	return d.Try(ctx, l.own)
 }
 
 // lockMargin is added to what is declared to last: two clocks differ.

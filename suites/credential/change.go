@@ -3,6 +3,7 @@ package credential
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"rigor/fixtures/states"
@@ -79,7 +80,26 @@ var Change = check.Check{
 			// A device that ends the session closes its connection.
 			Refusal: []verdict.Kind{verdict.Refused, verdict.Unreachable, verdict.Unproven},
 		})
+		if t.Input().Power && slices.Contains(t.Input().Allow, check.Supply) && door.Name() == check.LoginChannels(t.Profile())[0] {
+			afterReboot(ctx, t, old, fresh)
+		}
 	},
+}
+
+// afterReboot tries the old password once more on every channel when the device
+// has started anew: what is only forgotten in memory comes back from flash. One
+// case does it for all channels, for the price of one boot.
+func afterReboot(ctx context.Context, t *check.T, old, fresh login.Credential) {
+	t.OK(t.Device().PowerCycle(ctx))
+	for _, name := range check.LoginChannels(t.Profile()) {
+		door := t.Device().Login(name)
+		if door.Decl().Protocol == "" || door.Decl().Owner.User == "" {
+			continue
+		}
+		n := against(t, door, []login.Credential{old}, stranger(t))
+		n.Control, n.Wrong, n.Name = door.With(fresh), nil, func(login.Credential) string { return "the old password" }
+		check.Refute(ctx, t, "after a cold boot the old password does not open "+name, n)
+	}
 }
 
 // stillOpen asks a session for its proof.

@@ -29,5 +29,11 @@ var KnownList = check.Check{
 	Run: func(ctx context.Context, t *check.T) {
 		door := t.Device().Login(t.Case().Channel)
 		check.Refute(ctx, t, "no published login opens it", against(t, door, published(t, door), login.Nobody))
+		// A server that takes a password in two ways may check it in two ways.
+		methods, err := door.Methods(ctx, owner(t, door).User)
+		t.OK(err)
+		for _, m := range methods[min(len(methods), 1):] {
+			check.Refute(ctx, t, "no published login opens it by "+m, against(t, door.By(m), published(t, door), login.Nobody))
+		}
 	},
 }

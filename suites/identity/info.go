@@ -59,6 +59,15 @@ var Info = check.Check{
 					}
 				}
 			}
+			// Who told it is shown by who gets in: a port may be somebody else's.
+			door := t.Device().Login(t.Case().Channel)
+			own, err := door.Owner()
+			t.OK(err)
+			a, err := door.Try(ctx, own)
+			t.OK(err)
+			if a.Kind != verdict.Accepted {
+				c.Unknown(verdict.ReasonControlFailed, "nothing undeclared was told, but that it was this DUT is not shown: its owner does not get in: %s", a.Detail)
+			}
 		})
 	},
 }
