@@ -195,7 +195,6 @@ func (c *validateCmd) one(ctx context.Context, r *matrix.Run, dir string) {
 	cmd := exec.CommandContext(ctx, self, args...) //nolint:gosec // our own program, with names from our own lists
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 15 * time.Second
-	cmd.Env = append(os.Environ(), asCommand+"=1")
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {
@@ -208,10 +207,6 @@ func (c *validateCmd) one(ctx context.Context, r *matrix.Run, dir string) {
 	}
 	r.Cases, r.Struck, r.Again = got.Cases, got.Struck, got.Again
 }
-
-// asCommand is the variable by which a test's program knows that it is started
-// as the command.
-const asCommand = "RIGOR_AS_COMMAND"
 
 func (c *validateCmd) write(a *app, res *matrix.Result) error {
 	if c.Out != "" {

@@ -213,7 +213,7 @@ func (res *Result) Text(w io.Writer) error {
 			if d.False {
 				mark = "! "
 			}
-			e.printf("  %s%s: want %s, got %s\n", mark, d.Case, d.Want, escape.Terminal(d.Got))
+			e.printf("  %s%s: want %s, got %s\n", mark, d.Case, d.Want, oneLine(d.Got))
 		}
 	}
 	e.printf("\n%s\n", res.summary())
@@ -255,6 +255,12 @@ func (res *Result) Markdown(w io.Writer) error {
 		}
 	}
 	return e.err
+}
+
+// oneLine makes text harmless within a line: a log's reader may obey what a
+// line begins with.
+func oneLine(s string) string {
+	return strings.NewReplacer("\n", `\n`, "\r", `\r`).Replace(escape.Terminal(s))
 }
 
 func cell(s string) string { return escape.Markdown(s) }

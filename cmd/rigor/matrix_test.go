@@ -1,0 +1,89 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"rigor/harness/matrix"
+)
+
+// The catalogue names every weakness and every fault of the built-in device,
+// only cases that there are, and for each check a weakness that it is the first
+// to see.
+func TestMatrixCatalogue(t *testing.T) {
+	_, planned, err := catalogue()
+	require.NoError(t, err)
+	assert.NotEmpty(t, planned)
+}
+
+// TestMatrix runs a part of the detection matrix as its command does: some
+// weaknesses and faults of each family. All of it is for rigor validate.
+func TestMatrix(t *testing.T) {
+	only := []string{"net-down", "wrong-unit", "power-dead"} // over at once
+	if !testing.Short() {
+		only = append(only, "hardened", "console-magic-word", "secret-base64-log", "default-telnet", "no-lockout-api", "change-keeps-sessions",
+			"setup-skip-powercut", "log-no-source", "port-squatted", "console-tx-cut")
+	}
+	dir := t.TempDir()
+	table := filepath.Join(dir, "table.json")
+	args := []string{"validate", "--seed", "5", "--out", table}
+	for _, name := range only {
+		args = append(args, "--only", name)
+	}
+	cmd := exec.CommandContext(t.Context(), "rigor", args...)
+	cmd.Env = home(dir)
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	data, err := os.ReadFile(table)
+	require.NoError(t, err)
+	var res matrix.Result
+	require.NoError(t, json.Unmarshal(data, &res))
+	assert.True(t, res.OK)
+	assert.Len(t, res.Rows, len(only))
+}
+
+func TestMatrixRefusesUnknownNames(t *testing.T) {
+	cmd := exec.CommandContext(t.Context(), "rigor", "validate", "--only", "no-such-thing")
+	cmd.Env = home(t.TempDir())
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	require.ErrorAs(t, err, &exit)
+	assert.Equal(t, 2, exit.ExitCode())
+	assert.Contains(t, string(out), `no weakness and no bench fault is called "no-such-thing"`)
+}
+
+// A golden unit whose rig file says nothing of what to expect cannot be held
+// against it.
+func TestMatrixGoldenUnit(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, "profiles"), 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "profiles", "virtual.yaml"), []byte(builtin(t, "profiles/virtual.yaml")), 0o600))
+	rig := filepath.Join(dir, "golden.yaml")
+	for _, c := range []struct {
+		name, expect string
+		exit         int
+		says         string
+	}{
+		{"nothing to expect", "", 2, "does not say what its golden unit must show"},
+		{"as expected", "expect: {cred-derivable: pass, cred-unique: fail.expectation}\nvirtual: {weaknesses: [label-shared]}\n", 0, "VALID"},
+		{"otherwise", "expect: {cred-derivable: pass, cred-unique: pass}\nvirtual: {weaknesses: [label-shared]}\n", 1, "cred-unique: want pass, got fail.expectation"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if c.expect != "" && testing.Short() {
+				t.Skip("a whole run; left out by -short")
+			}
+			require.NoError(t, os.WriteFile(rig, []byte(builtin(t, "virtual.yaml")+c.expect), 0o600))
+			cmd := exec.CommandContext(t.Context(), "rigor", "validate", "--rig", rig, "--runs", filepath.Join(dir, c.name))
+			cmd.Env = home(dir)
+			out, _ := cmd.CombinedOutput()
+			assert.Equal(t, c.exit, cmd.ProcessState.ExitCode(), "%s", out)
+			assert.Contains(t, string(out), c.says)
+		})
+	}
+}
