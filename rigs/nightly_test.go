@@ -4,7 +4,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -74,7 +73,7 @@ func TestRecipes(t *testing.T) {
 			text, err := os.ReadFile(filepath.Join("examples", "ci", tt.name))
 			require.NoError(t, err)
 			assert.Contains(t, string(text), tt.private)
-			assert.Regexp(t, regexp.MustCompile(`rigor run --rig /etc/rigor/bench-a\.yaml --out out`), string(text))
+			assert.Regexp(t, `rigor run --rig /etc/rigor/bench-a\.yaml --out out`, string(text))
 			if strings.HasSuffix(tt.name, ".yml") {
 				var doc map[string]any
 				require.NoError(t, yaml.Unmarshal(text, &doc))

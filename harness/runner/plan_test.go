@@ -1,7 +1,6 @@
 package runner
 
 import (
-	"errors"
 	"reflect"
 	"testing"
 
@@ -144,7 +143,7 @@ func TestSelect(t *testing.T) {
 		err = Select(plan, tt.selectors)
 		if tt.err != "" {
 			require.EqualError(t, err, tt.err)
-			assert.True(t, errors.Is(err, ErrSelector))
+			require.ErrorIs(t, err, ErrSelector)
 			continue
 		}
 		require.NoError(t, err)

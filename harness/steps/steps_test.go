@@ -92,7 +92,7 @@ func TestWhatIsNotTheDUTsIsNoStepError(t *testing.T) {
 	fault := &wire.Fault{Part: "link", Op: "dial", Err: errors.New("no route")}
 	for name, err := range map[string]error{"fault": fault, "ours": errNoWire, "config": login.ErrConfig, "request": login.ErrRequest, "identity": login.ErrIdentity} {
 		for _, step := range []string{`{http: GET /a, port: 80}`, `{http: GET /a, login: x, as: owner}`, `{run: id, login: x}`, `{http: GET /a, port: 80, interrupt: 1s}`} {
-			if strings.Contains(step, "interrupt") && !errors.Is(err, errNoWire) && err != error(fault) {
+			if strings.Contains(step, "interrupt") && !errors.Is(err, errNoWire) && !errors.Is(err, fault) {
 				continue
 			}
 			b := &bench{}
