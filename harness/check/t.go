@@ -14,6 +14,7 @@ import (
 
 	"rigor/harness/console"
 	"rigor/harness/dut"
+	"rigor/harness/escape"
 	"rigor/harness/journal"
 	"rigor/harness/login"
 	"rigor/harness/profile"
@@ -150,8 +151,12 @@ func (t *T) WithDevice(d *dut.Device) *T {
 }
 
 // Keep stores bytes as evidence of the case and gives the reference to show.
-// Secrets are taken out on the way.
+// Secrets are taken out on the way. A text that a terminal would obey is written
+// as escape.Visible does it, which can be undone.
 func (t *T) Keep(name, what string, data []byte) journal.Ref {
+	if !escape.Tame(string(data)) {
+		data, what = []byte(escape.Visible(string(data))), what+" (made visible)"
+	}
 	f := t.File(name, what, "application/octet-stream")
 	if _, err := f.Write(data); err != nil {
 		t.OK(diskFault(err))

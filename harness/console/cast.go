@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"time"
 	"unicode/utf8"
+
+	"rigor/harness/escape"
 )
 
 // What a cast joins into one event: output up to the end of a line, unless it
@@ -108,7 +110,7 @@ func (c *cast) event(code string, p []byte, at time.Time) {
 	line = append(line, '[')
 	line = strconv.AppendFloat(line, at.Sub(c.began).Seconds(), 'f', 6, 64)
 	line = append(line, `, "`+code+`", `...)
-	line = append(line, text...)
+	line = append(line, escape.JSONLine(text)...)
 	c.write(append(line, ']', '\n'))
 }
 

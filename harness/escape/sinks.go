@@ -2,10 +2,12 @@ package escape
 
 import (
 	"encoding/json"
+	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -136,6 +138,49 @@ func JSON(s string) string {
 		return strconv.QuoteToASCII(s) // no string is refused
 	}
 	return string(b)
+}
+
+// JSONLine gives JSON that is encoded already, with every character in it that a
+// terminal would obey or that hides (see Visible) written as \uNNNN, which
+// reads back as the same: encoders leave DEL, the C1 controls and those that
+// turn the reading order as they are. Such JSON can be shown.
+func JSONLine(data []byte) []byte {
+	plain := func(c byte) bool { return c < 0x7f }
+	i := 0
+	for i < len(data) && plain(data[i]) {
+		i++
+	}
+	if i == len(data) {
+		return data
+	}
+	out := append(make([]byte, 0, len(data)+16), data[:i]...)
+	for i < len(data) {
+		r, n := utf8.DecodeRune(data[i:])
+		if r == 0x7f || r >= utf8.RuneSelf && hides(r) {
+			for _, u := range utf16.Encode([]rune{r}) {
+				out = fmt.Appendf(out, `\u%04x`, u)
+			}
+		} else {
+			out = append(out, data[i:i+n]...)
+		}
+		i += n
+	}
+	return out
+}
+
+// Tame says whether a text can be shown as it is: Visible would write nothing
+// out but backslashes, and the returns that belong to line ends.
+func Tame(s string) bool {
+	s = strings.ReplaceAll(s, "\r\n", "\n")
+	for i := 0; i < len(s); {
+		r, n := utf8.DecodeRuneInString(s[i:])
+		switch {
+		case r == utf8.RuneError && n == 1, r < ' ' && r != '\n' && r != '\t', r == 0x7f, r >= utf8.RuneSelf && hides(r):
+			return false
+		}
+		i += n
+	}
+	return true
 }
 
 // maxName is how long a name may be; file systems take 255 bytes, and endings

@@ -232,3 +232,22 @@ func BenchmarkVisible(b *testing.B) {
 		})
 	}
 }
+
+// What a terminal would obey is written out in JSON, and reads back.
+func TestJSONLine(t *testing.T) {
+	for _, text := range []string{"", "plain", "ü ✓", "a\x7fb", "\u009b31m", "\u202egnp", "\ufeff\u200b", "\U000e0001", "\x1b\x00", `\u0041 \\`} {
+		raw, err := json.Marshal(text)
+		require.NoError(t, err)
+		line := JSONLine(raw)
+		assert.True(t, Tame(string(line)), "%q", line)
+		var back string
+		require.NoError(t, json.Unmarshal(line, &back))
+		assert.Equal(t, text, back)
+	}
+}
+
+func TestTame(t *testing.T) {
+	for text, want := range map[string]bool{"": true, "a\r\nb\tc\\ ü": true, "over\rwritten": false, "\x1b[m": false, "\xff": false, "\u0085": false, "\x7f": false, "\u202e": false} {
+		assert.Equal(t, want, Tame(text), "%q", text)
+	}
+}

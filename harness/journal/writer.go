@@ -8,6 +8,8 @@ import (
 	"io"
 	"sync"
 	"time"
+
+	"rigor/harness/escape"
 )
 
 // SyncEvery is how long a line may stay unsynced when nothing asks for it.
@@ -72,6 +74,7 @@ func (w *Writer) Append(e *Event) error {
 		w.err = fmt.Errorf("journal: encode %s: %w", e.Kind, err)
 		return w.err
 	}
+	line = escape.JSONLine(line)
 	sum := sha256.Sum256(line)
 	w.prev = hex.EncodeToString(sum[:])
 	if _, err := w.sink.Write(append(line, '\n')); err != nil {

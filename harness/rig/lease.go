@@ -47,7 +47,7 @@ func Resources(f *File) []Resource {
 		case "gpio":
 			add(LinePart(name), gpioKey(l.Chip, l.Line))
 		case "exec":
-			add(LinePart(name), append([]string{"exec"}, l.Exec...)...)
+			add(LinePart(name), execKey(f, l.Exec)...)
 		}
 	}
 	for name, p := range f.Consoles {
@@ -66,7 +66,7 @@ func Resources(f *File) []Resource {
 		case "gpio":
 			add(PowerPart, gpioKey(p.Chip, p.Line))
 		case "exec":
-			add(PowerPart, append([]string{"exec"}, p.Exec...)...)
+			add(PowerPart, execKey(f, p.Exec)...)
 		case "http":
 			add(PowerPart, "switch", urlKey(p.URL))
 		}
@@ -85,6 +85,19 @@ func Resources(f *File) []Resource {
 	}
 	slices.SortFunc(rs, func(a, b Resource) int { return strings.Compare(a.Key, b.Key) })
 	return rs
+}
+
+// execKey names a program by where it is: one that is beside the rig file is
+// another for each folder.
+func execKey(f *File, argv []string) []string {
+	key := append([]string{"exec"}, argv...)
+	if len(argv) > 0 && strings.Contains(argv[0], "/") && !filepath.IsAbs(argv[0]) {
+		key[1] = filepath.Join(filepath.Dir(f.Path), argv[0])
+		if abs, err := filepath.Abs(key[1]); err == nil {
+			key[1] = abs
+		}
+	}
+	return key
 }
 
 // gpioKey names one line of one chip. A line that is known by its name alone

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"rigor/harness/baseline"
+	"rigor/harness/escape"
 	"rigor/harness/journal"
 	"rigor/harness/report/cover"
 	"rigor/harness/verdict"
@@ -187,7 +188,7 @@ func write(w *bufio.Writer, res *journal.Result) error {
 	if !bytes.HasSuffix(head, []byte(tail)) {
 		return fmt.Errorf("the lists do not stand at the end")
 	}
-	_, _ = w.Write(head[:len(head)-len(tail)])
+	_, _ = w.Write(escape.JSONLine(head[:len(head)-len(tail)]))
 	if err := list(w, "evidence", len(res.Files), func(i int) any { return &res.Files[i] }); err != nil {
 		return err
 	}
@@ -209,7 +210,7 @@ func list(w *bufio.Writer, name string, n int, item func(i int) any) error {
 			_ = w.WriteByte(',')
 		}
 		_ = w.WriteByte('\n')
-		if _, err := w.Write(data); err != nil {
+		if _, err := w.Write(escape.JSONLine(data)); err != nil {
 			return err
 		}
 	}
