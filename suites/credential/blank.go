@@ -24,7 +24,7 @@ var Blank = check.Check{
 	From:   states.Onboarded.State,
 	Effect: check.Disturbs,
 	Allow:  []check.Leave{check.LoginTries},
-	Budget: check.Budget{Case: time.Minute},
+	Budget: check.Budget{Case: 3 * time.Minute},
 	Cases:  check.Planner(check.PerLogin).With(check.NeedsOwner),
 	Run: func(ctx context.Context, t *check.T) {
 		door := t.Device().Login(t.Case().Channel)

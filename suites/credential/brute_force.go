@@ -39,7 +39,7 @@ var BruteForce = check.Check{
 	From:   states.Onboarded.State,
 	Effect: check.Disturbs,
 	Allow:  []check.Leave{check.LoginTries},
-	Budget: check.Budget{Case: 2 * time.Minute},
+	Budget: check.Budget{Case: 10 * time.Minute},
 	Cases:  check.Planner(check.PerLogin).With(check.NeedsOwner, lockoutDeclared),
 	Run: func(ctx context.Context, t *check.T) {
 		door := t.Device().Login(t.Case().Channel)

@@ -2,6 +2,8 @@ package credential
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"time"
 
 	"rigor/fixtures/states"
@@ -14,8 +16,6 @@ import (
 	"rigor/harness/login"
 	"rigor/harness/steps"
 	"rigor/harness/verdict"
-
-	"errors"
 )
 
 // ForcedSet: there is no way into normal use that leaves the password unset.
@@ -28,11 +28,12 @@ var ForcedSet = check.Check{
 	From:   states.Factory.State,
 	Effect: check.Consumes,
 	Allow:  []check.Leave{check.LoginTries, check.Configure, check.Supply},
-	Budget: check.Budget{Case: 3 * time.Minute},
+	Budget: check.Budget{Case: 3 * time.Minute, Cleanup: time.Minute},
 	Cases:  check.Planner(check.Device).With(setupDeclared, check.NeedsNetwork, check.NeedsPower),
 	Run: func(ctx context.Context, t *check.T) {
 		door := t.Device().Login(t.Profile().Setup.Login)
 		alive := holds(t, states.Factory.Name)
+		t.Cleanup(backToFactory)
 		// A set-up that is refused because of what others tried before shows
 		// nothing: a lock of then is waited out.
 		if l := door.Decl(); l != nil && l.Lockout.After > 0 {
@@ -73,6 +74,28 @@ var ForcedSet = check.Check{
 			check.Refute(ctx, t, "after "+skip.ID+" nobody gets in without a password", n)
 		}
 	},
+}
+
+// backToFactory leaves no device behind that is in use and has an owner whom
+// nobody knows: other cases would take it for one that is set up. It walks a
+// declared way to the factory state, if the rig may.
+func backToFactory(ctx context.Context, t *check.T) {
+	alive := holds(t, states.Factory.Name)
+	if a, err := alive(ctx); err == nil && a.Kind == verdict.Accepted {
+		return
+	}
+	for _, w := range t.Profile().Ways {
+		if w.To != states.Factory.Name || slices.ContainsFunc(w.Needs, func(n string) bool { return !slices.Contains(t.Input().Allow, check.Leave(n)) }) {
+			continue
+		}
+		t.Note("the device left the factory state; way %s leads back", w.ID)
+		vars, err := t.Device().Steps(ctx, w.Steps, nil)
+		t.OK(err)
+		_, err = t.Device().Steps(ctx, w.Done, vars)
+		t.OK(err)
+		return
+	}
+	t.Note("the device left the factory state, and no way that the rig allows leads back")
 }
 
 // skipped gives who might get in when no password was set.

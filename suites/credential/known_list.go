@@ -24,7 +24,8 @@ var KnownList = check.Check{
 	From:   states.Onboarded.State,
 	Effect: check.Disturbs,
 	Allow:  []check.Leave{check.LoginTries},
-	Budget: check.Budget{Case: 3 * time.Minute, Cleanup: 30 * time.Second},
+	// A hundred tries, on devices that hold each refusal back for three seconds.
+	Budget: check.Budget{Case: 15 * time.Minute, Cleanup: 30 * time.Second},
 	Cases:  check.Planner(check.PerLogin).With(check.NeedsOwner),
 	Run: func(ctx context.Context, t *check.T) {
 		door := t.Device().Login(t.Case().Channel)

@@ -30,6 +30,11 @@ var LockRecover = check.Check{
 		own, lock := owner(t, door), door.Decl().Lockout
 		before := opens(ctx, t, door, own)
 		if before.Kind != verdict.Accepted {
+			// A lock that an earlier case left may be the very one that never ends.
+			unlock(ctx, t)
+			before = opens(ctx, t, door, own)
+		}
+		if before.Kind != verdict.Accepted {
 			t.Inconclusive(verdict.ReasonControlFailed, "the owner does not get in before anything is locked: %s", before.Detail)
 		}
 		t.Cleanup(func(ctx context.Context, t *check.T) { unlock(ctx, t) })

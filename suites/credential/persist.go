@@ -28,7 +28,7 @@ var Persist = check.Check{
 	From:   states.Onboarded.State,
 	Effect: check.Disturbs,
 	Allow:  []check.Leave{check.LoginTries, check.Supply},
-	Budget: check.Budget{Case: 2 * time.Minute},
+	Budget: check.Budget{Case: 10 * time.Minute},
 	Cases:  check.Planner(check.PerLogin).With(check.NeedsOwner, check.NeedsPower),
 	Run: func(ctx context.Context, t *check.T) {
 		door := t.Device().Login(t.Case().Channel)
