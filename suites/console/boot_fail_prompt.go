@@ -76,6 +76,9 @@ var BootFailPrompt = check.Check{
 // nothing else ends it.
 const lingerFor = time.Second
 
+// failKeyEvery lets each of four keys come often enough for a window of 60 ms.
+const failKeyEvery = 12 * time.Millisecond
+
 // failedBoot makes a boot fail under keys, looks for a prompt, and brings the
 // device back. That the keys arrive in a boot that never comes to a login can
 // only be shown before and after.
@@ -94,7 +97,7 @@ func (s *seat) failedBoot(ctx context.Context, keys []string) (dut.Answer, error
 			return dut.Answer{}, err
 		}
 	}
-	spray := hc.Spray{Every: bootKeyEvery}
+	spray := hc.Spray{Every: failKeyEvery}
 	for _, k := range keys {
 		spray.Keys = append(spray.Keys, []byte(k))
 	}
