@@ -176,7 +176,7 @@ func (j *Job) bound(ctx context.Context, plan []Planned, rec *record, red *escap
 	if err != nil {
 		return abort("%v", err)
 	}
-	in := &intents{store: store, seed: j.Seed}
+	in := &intents{store: store, seed: j.Seed, red: red}
 	cfg := Config{
 		Plan: plan, Input: j.Input(), Profile: j.Profile, Device: device, Journal: rec.w, Cabinet: rec.cab,
 		Intents: in, Seed: j.Seed, Allow: j.File.Allow, FailFast: j.FailFast, Hold: j.Hold, Waiting: j.Waiting,
@@ -412,6 +412,7 @@ func (r *record) close() error {
 type intents struct {
 	store *rig.Store
 	seed  uint64
+	red   *escape.Redactor
 }
 
 // Open writes an intent down, durably.
@@ -423,11 +424,13 @@ func (i *intents) Open(kind, what string, data map[string]string) (string, func(
 	return in.ID, func() error { return i.store.Done(in.ID) }, nil
 }
 
-// Secret derives a temporary secret of letters and digits.
+// Secret derives a temporary secret of letters and digits. The DUT may say it:
+// it is kept out of the run's files, as the owner's are.
 func (i *intents) Secret(label string, length int) string {
 	s, err := i.store.DeriveSecret(label, rig.AlphabetAlnum, length)
 	if err != nil { // the length is a constant of a check
 		panic(fmt.Sprintf("derive a secret: %v", err))
 	}
+	i.red.Add("temporary", s)
 	return s
 }
