@@ -104,6 +104,9 @@ func (c *Catalogue) want(e *Entry, id string) want {
 		if !ok || weight(g) <= best {
 			continue
 		}
+		if w.verdict == verdict.NotApplicable && strings.Contains(g, "*") {
+			continue // it is not tried: only its own name changes it
+		}
 		best = weight(g)
 		switch kind.key {
 		case "stands":
