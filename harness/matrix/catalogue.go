@@ -53,10 +53,6 @@ type Entry struct {
 	// Begins says that the fault begins in mid run, or comes again and again: a
 	// case at whose time it was not there stands.
 	Begins bool `yaml:"begins"`
-	// Struck is the reason with which a case may fail during which the fault
-	// struck: what a rig cannot tell from a device that its probe put out of
-	// service.
-	Struck string `yaml:"struck"`
 	// Stands names cases of a broken channel that do not lean on what is
 	// broken, each with the reason; Wavers those of a sound one that the fault
 	// may or may not make unclear.
@@ -153,7 +149,7 @@ func (l *linter) weakness(at []string, e *Entry, caught map[string]bool) {
 		return
 	}
 	l.entry(at, e)
-	if len(e.Breaks)+len(e.Stands)+len(e.Wavers) > 0 || e.Begins || e.Struck != "" {
+	if len(e.Breaks)+len(e.Stands)+len(e.Wavers) > 0 || e.Begins {
 		l.errorf(at, "name the cases under fails, unclear, errors", "breaks, begins, stands and wavers are for bench faults")
 	}
 	checks := l.failing(e)
@@ -184,9 +180,6 @@ func (l *linter) fault(at []string, name string, e *Entry) {
 	l.entry(at, e)
 	if e.Begins != slices.Contains(l.k.Counted, name) {
 		l.errorf(at, "", "begins is %t, of the fault it is %t", e.Begins, !e.Begins)
-	}
-	if e.Struck != "" && (!e.Begins || !slices.Contains(verdict.Reasons, verdict.Reason(e.Struck))) {
-		l.errorf(append(at, "struck"), "", "struck is a reason, and for a fault that begins in mid run")
 	}
 	for _, ch := range e.Breaks {
 		if l.c.Channels[ch] == nil {

@@ -168,7 +168,7 @@ func (c *Catalogue) Compare(r *Run, planned []string) []Difference {
 			w = c.hardened(o.Case)
 			w.wavers = true // what an earlier case was left with can be unclear
 		}
-		if w.holds(o) || e.Struck != "" && o.Verdict == verdict.Fail && string(o.Reason) == e.Struck && r.struckDuring(o) {
+		if w.holds(o) {
 			continue
 		}
 		out = append(out, Difference{Case: o.Case, Want: w.String(), Got: got(o), False: isFalse(w, o)})

@@ -32,7 +32,7 @@ weaknesses:
   same: {harmless: true}
 faults:
   cut: {breaks: [ssh], stands: {'b[ssh]': it does not use the wire}, wavers: {lone: sometimes}}
-  dies: {breaks: [ssh, web], begins: true, struck: dut-disabled}
+  dies: {breaks: [ssh, web], begins: true}
 `
 
 var cases = []string{"a[ssh]", "a[web]", "b[ssh]", "b[web]", "c[ssh]", "c[web]", "lone"}
@@ -71,7 +71,7 @@ func TestLint(t *testing.T) {
 		{"a channel that is none", "cut: {breaks: [ssh]", "cut: {breaks: [shh]", `no channel is called "shh"`},
 		{"stands that is not broken", "'b[ssh]': it does", "'b[web]': it does", "none of its cases is broken"},
 		{"stands without a reason", "'b[ssh]': it does not use the wire", "'b[ssh]': ''", "no reason is given"},
-		{"a fault that begins and does not say so", ", begins: true, struck: dut-disabled", "", "begins is false"},
+		{"a fault that begins and does not say so", ", begins: true", "", "begins is false"},
 		{"a hardened device that fails", "not-applicable: {'c[web]': declared-none}", "fails: {'c[web]': leak}", "the hardened device fails"},
 		{"breaks for a weakness", "late: {", "late: {breaks: [ssh], ", "are for bench faults"},
 	} {
@@ -204,11 +204,7 @@ func TestCompareStruck(t *testing.T) {
 	gone["b[web]"] = "fail.dut-disabled"
 	r = run(Fault, "dies", gone)
 	r.Struck = []time.Time{clock(3.5)}
-	assert.Empty(t, cat.Compare(r, cases), "the case during which it died")
-	gone["lone"] = "fail.dut-disabled"
-	r = run(Fault, "dies", gone)
-	r.Struck = []time.Time{clock(7)}
-	assert.Contains(t, marked(cat.Compare(r, cases)), "!lone", "a case that was over before")
+	assert.Equal(t, []string{"!b[web]"}, marked(cat.Compare(r, cases)), "the case during which it died")
 }
 
 func TestCompareMissingCaseAndBrokenRun(t *testing.T) {
