@@ -47,6 +47,7 @@ func (p *Profile) StepLists() []StepList {
 		add(StepList{Path: append(slices.Clone(at), "done"), Steps: w.Done, GoesOn: true})
 	}
 	add(StepList{Path: []string{"password", "change"}, Given: []string{"old", "new"}, Steps: p.Password.Change})
+	add(StepList{Path: []string{"setup", "choose"}, Given: []string{"new"}, Steps: p.Setup.Choose})
 	for i, s := range p.Setup.Skips {
 		add(StepList{Path: []string{"setup", "skips", strconv.Itoa(i), "steps"}, Given: []string{"new"}, Steps: s.Steps})
 	}

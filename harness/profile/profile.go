@@ -266,6 +266,8 @@ type Setup struct {
 	None  `yaml:",inline"`
 	Login string      `yaml:"login"` // whose protected resource must stay shut
 	Skips []SetupSkip `yaml:"skips"`
+	// Choose is the set-up itself with ${new} as the owner's password.
+	Choose []Step `yaml:"choose"`
 }
 
 // SetupSkip is one way to get past the setting of a password.

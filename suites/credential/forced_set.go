@@ -73,7 +73,56 @@ var ForcedSet = check.Check{
 			}
 			check.Refute(ctx, t, "after "+skip.ID+" nobody gets in without a password", n)
 		}
+		if len(t.Profile().Setup.Choose) > 0 {
+			chooseWeak(ctx, t, door, alive)
+		}
 	},
+}
+
+// chooseWeak claims that the set-up takes no weak password. It ends with the
+// owner's own, on the same path: that one is taken, and opens.
+func chooseWeak(ctx context.Context, t *check.T, door *dut.Door, alive check.Attempt) {
+	own := owner(t, door)
+	set := func(ctx context.Context, password string) error {
+		_, err := t.Device().Steps(ctx, t.Profile().Setup.Choose, map[string]string{"new": password})
+		return err
+	}
+	probes := weakPasswords(t, own)
+	left := len(probes)
+	check.Refute(ctx, t, "the set-up takes no weak password", check.Negative[weak]{
+		Control: func(ctx context.Context) (dut.Answer, error) {
+			if left > 0 {
+				return alive(ctx)
+			}
+			var refused *steps.StepError
+			if err := set(ctx, own.Password); errors.As(err, &refused) {
+				return dut.Answer{Kind: verdict.Refused, Detail: "the set-up does not take a good password either: " + refused.Error()}, nil
+			} else if err != nil {
+				return dut.Answer{}, err
+			}
+			return door.Try(ctx, own)
+		},
+		Anti:   door.With(stranger(t)),
+		Probes: probes,
+		Name:   func(w weak) string { return w.why },
+		Try: func(ctx context.Context, w weak) (dut.Answer, error) {
+			left--
+			var refused *steps.StepError
+			err := set(ctx, w.password)
+			if err == nil {
+				return dut.Answer{Kind: verdict.Accepted, Detail: "the set-up took " + w.why}, nil
+			}
+			if !errors.As(err, &refused) {
+				return dut.Answer{}, err
+			}
+			still, err := alive(ctx)
+			if err != nil || still.Kind != verdict.Accepted {
+				return dut.Answer{Kind: verdict.Garbled, Detail: "the set-up said no, and the factory state is gone: " + still.Detail}, err
+			}
+			return dut.Answer{Kind: verdict.Refused, Detail: "the set-up said no"}, nil
+		},
+		Refusal: factoryRefusals(t, door),
+	})
 }
 
 // backToFactory leaves no device behind that is in use and has an owner whom
