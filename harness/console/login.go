@@ -127,6 +127,7 @@ func (l Login) try(ctx context.Context, t Talker, id Identity, o *Outcome) error
 	if err != nil {
 		return err
 	}
+	o.From = at // how the prompt was got is no part of the answer
 	o.Offered = id.NoPassword
 	m, err := l.answer(ctx, t, at)
 	if err != nil {
@@ -186,7 +187,7 @@ func (l Login) greet(ctx context.Context, t Talker, id Identity, o *Outcome) (bo
 // Ready brings the console to a prompt: the user's, or the shell's if it stands
 // open. Words that tell of a lock end it too. The error is as Expect's.
 func (l Login) Ready(ctx context.Context, t Talker) (Match, error) {
-	for {
+	for n := 0; ; n++ {
 		send := func() (Cursor, error) { return t.SendLine(ctx, "") }
 		if atPrompt(t, l.Password) {
 			// Somebody left it there. Enter would be a try with a blank password.
@@ -197,13 +198,22 @@ func (l Login) Ready(ctx context.Context, t Talker) (Match, error) {
 			return Match{}, err
 		}
 		turn, cancel := context.WithTimeout(ctx, l.patience())
-		m, err := t.Expect(turn, at, l.patterns(false)...)
+		// Some logins take the Enter for a user without a name, and ask for a
+		// password at once.
+		m, err := t.Expect(turn, at, l.patterns(n < maxAborts)...)
 		cancel()
+		if err == nil && l.role(m) == rolePassword {
+			continue
+		}
 		if err == nil || ctx.Err() != nil || !errors.Is(err, ErrTimeout) {
 			return m, err
 		}
 	}
 }
+
+// maxAborts is how often a password prompt that comes up unasked is left at
+// once; one that comes back whatever is sent gets the patience of any other.
+const maxAborts = 3
 
 // LogOut ends the session and waits for the user's prompt. The error is as
 // Expect's.

@@ -9,6 +9,7 @@ import (
 
 	"rigor/harness/console"
 	"rigor/harness/login"
+	"rigor/harness/login/telnet"
 	"rigor/harness/login/web"
 	"rigor/harness/profile"
 	"rigor/harness/steps"
@@ -160,7 +161,7 @@ func (d *Device) Disclosed(ctx context.Context, loginName string) ([]byte, error
 		return nil, fmt.Errorf("login %s: %w", loginName, ErrNotDeclared)
 	}
 	if !strings.HasPrefix(l.Protocol, "http") {
-		return d.greeting(ctx, l.Port)
+		return d.greeting(ctx, l)
 	}
 	paths := []string{"/"}
 	if d.Profile.Routes.Login == loginName {
@@ -193,8 +194,8 @@ const (
 )
 
 // greeting reads what a service says by itself.
-func (d *Device) greeting(ctx context.Context, port int) ([]byte, error) {
-	addr, err := d.Address(port)
+func (d *Device) greeting(ctx context.Context, l *profile.Login) ([]byte, error) {
+	addr, err := d.Address(l.Port)
 	if err != nil {
 		return nil, err
 	}
@@ -205,6 +206,9 @@ func (d *Device) greeting(ctx context.Context, port int) ([]byte, error) {
 	c, err := dial.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", addr, err)
+	}
+	if l.Protocol == "telnet" { // many say nothing until their options are answered
+		c = telnet.Text(c)
 	}
 	defer func() { _ = c.Close() }() // it was only listened to
 	var seen []byte

@@ -22,6 +22,10 @@ type stream struct {
 	seen bool       // anything came at all
 }
 
+// Text gives a connection on which negotiations are answered as those of a try
+// are, and of which Read gives the text alone: what a user would see.
+func Text(c net.Conn) net.Conn { return &stream{Conn: c} }
+
 // Read gives text that the DUT sent.
 func (s *stream) Read(p []byte) (int, error) {
 	for {

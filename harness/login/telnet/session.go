@@ -36,19 +36,29 @@ const (
 // errNothing says that the DUT said something, and nothing that we know.
 var errNothing = errors.New("no prompt that is known")
 
+// afterRefusal is how long the prompt behind a refusal is waited for.
+const afterRefusal = 500 * time.Millisecond
+
 // next waits until the DUT has fallen quiet after words that we understand,
 // and takes them. Kind and words are set for a statement.
 func (s *session) next(ctx context.Context) (what asked, kind verdict.Kind, words string, err error) {
+	patience, refused := s.cfg.Patience, false
 	for seen := 0; ; {
 		limit, cancel := ctx, context.CancelFunc(func() {})
 		if seen > 0 {
-			limit, cancel = context.WithTimeout(ctx, s.cfg.Patience)
+			limit, cancel = context.WithTimeout(ctx, patience)
 		}
 		text, err := s.said.Settle(limit, s.cfg.Quiet, seen)
 		cancel()
 		plain := dialog.Plain(text)
 		kind, words := s.texts.Read(plain, nil)
 		what := s.sort(plain)
+		if s.sent && kind == verdict.Refused && what == nothingKnown && err == nil && !refused {
+			// What follows a refusal belongs to it: the same answer is to look
+			// the same on a busy DUT.
+			refused, patience, seen = true, min(patience, afterRefusal), len(text)
+			continue
+		}
 		// Before the password went out, a greeting may talk of passwords and of
 		// refusals as it likes.
 		if s.sent && kind != "" || kind == verdict.LockedOut || kind == verdict.Throttled {

@@ -95,10 +95,9 @@ func (p *Prober) Open(ctx context.Context, c login.Credential) (login.Access, lo
 		}
 		return nil, o, fmt.Errorf("%s: waited %s: %w: %w", p.cfg.Console.Part(), p.cfg.Timeout, ErrBusy, login.ErrConfig)
 	}
-	from := p.cfg.Console.Mark()
-	s := &session{p: p, secret: c.Password, after: context.WithoutCancel(ctx)}
+	s := &session{p: p, secret: c.Password, after: context.WithoutCancel(ctx), from: p.cfg.Console.Mark()}
 	err := p.attempt(win, c, s, &o)
-	o.Evidence = s.evidence(from)
+	o.Evidence = s.evidence(s.from)
 	o.Took = time.Since(begun)
 	if err != nil {
 		p.turn <- struct{}{}
@@ -132,7 +131,7 @@ func (p *Prober) attempt(win context.Context, c login.Credential, s *session, o 
 	if err != nil {
 		return err
 	}
-	o.Sent = got.Offered
+	o.Sent, s.from = got.Offered, got.From
 	o.Fact(login.FactMethod, method(got))
 	raw, err := p.cfg.Console.Excerpt(got.From, got.To)
 	if err != nil {
@@ -198,6 +197,7 @@ type session struct {
 	p      *Prober
 	secret string
 	after  context.Context // for Close, which has none: outlives the one of Open
+	from   console.Cursor  // where the try begins in the transcript
 	closed bool
 }
 
