@@ -97,6 +97,10 @@ func leaked(ctx context.Context, label string) int {
 	}
 }
 
+// label marks the goroutines of a case of this run: another run of this process
+// may be at the same case.
+func (r *run) label(id string) string { return fmt.Sprintf("%s of run %p", id, r) }
+
 // labelled counts the goroutines that carry the label.
 func labelled(label string) int {
 	var buf bytes.Buffer
@@ -130,7 +134,7 @@ func (r *run) runCase(ctx context.Context, p *Planned) *verdict.Judgement {
 		Seed: r.cfg.Seed, Input: r.cfg.Input, Ledger: r.ledger})
 
 	caseCtx, cancel := context.WithTimeoutCause(ctx, budget.Case, fmt.Errorf("%w: %v for %s", errBudget, budget.Case, p.ID))
-	e := runGuarded(caseCtx, p.ID, session, r.grace, func(ctx context.Context) { p.Check.Run(ctx, t) })
+	e := runGuarded(caseCtx, r.label(p.ID), session, r.grace, func(ctx context.Context) { p.Check.Run(ctx, t) })
 	cause := context.Cause(caseCtx)
 	cancel()
 	j := r.endOf(ctx, p, t, session, e, cause)
@@ -165,7 +169,7 @@ func (r *run) endOf(ctx context.Context, p *Planned, t *check.T, s *dut.Session,
 	case errors.Is(cause, errBudget):
 		return fail(verdict.ReasonBudget, "%v%s", cause, orNothing("; it ended with: ", end))
 	}
-	if n := leaked(r.life, p.ID); n > 0 {
+	if n := leaked(r.life, r.label(p.ID)); n > 0 {
 		return fail(verdict.ReasonLeaked, "the check left %d goroutines running", n)
 	}
 	if end == nil && !e.whole && !r.failed(p.ID) { // a claim that did not hold ends it too
@@ -220,7 +224,7 @@ func (r *run) cleanup(ctx context.Context, p *Planned, t *check.T, budget check.
 func (r *run) undoOne(ctx context.Context, p *Planned, t *check.T, f func(context.Context, *check.T)) (*verdict.Judgement, *check.T) {
 	session := dut.NewSession(r.life, r.heardFault)
 	ct := t.WithDevice(r.device.With(session))
-	e := runGuarded(ctx, p.ID, session, func() time.Duration { return graceBudget }, func(ctx context.Context) { f(ctx, ct) })
+	e := runGuarded(ctx, r.label(p.ID), session, func() time.Duration { return graceBudget }, func(ctx context.Context) { f(ctx, ct) })
 	stuck := r.retire(session, p.ID)
 	end := ct.End()
 	fail := func(reason verdict.Reason, format string, args ...any) *verdict.Judgement {
