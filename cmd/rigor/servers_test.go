@@ -1,0 +1,200 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"rigor/fixtures/servers"
+	"rigor/harness/journal"
+	"rigor/harness/rig"
+	"rigor/harness/runner"
+	"rigor/harness/verdict"
+	"rigor/rigs"
+	"rigor/suites"
+)
+
+// serversRun is a run of a device that rigs/examples/servers.yaml describes.
+type serversRun struct {
+	name       string
+	weaknesses []string
+	slow       bool // busybox's login, which holds refusals back
+	selectors  []string
+	// before is called with the running device, during with each event.
+	before func(t *testing.T, d *servers.Device)
+	during func(t *testing.T, d *servers.Device, e *journal.Event)
+
+	// What must come out. Every other case that runs has to pass.
+	fails, inconclusive, errors []string
+}
+
+const slowLogins = "RIGOR_SLOW_LOGINS"
+
+// fast are the cases that a weak device is shown with, beside those that its
+// weakness is about: of them none takes longer than some seconds.
+var fast = []string{"con-shell-noauth", "cred-blank", "cred-transport", "net-info", "idn-model-fw"}
+
+var serversRuns = []serversRun{
+	// Hardened, each channel on a device of its own: together it is everything.
+	{name: "hardened-ssh", selectors: []string{"*[ssh]", "*[web]", "idn-*"}},
+	{name: "hardened-telnet-list", selectors: []string{"cred-known-list[telnet]"}},
+	{name: "hardened-telnet", selectors: []string{"cred-blank[telnet]", "cred-enum[telnet]", "net-info[telnet]"}},
+	{name: "hardened-console", selectors: []string{"*[console]", "*[main]"}},
+	{name: "hardened-busybox-login", slow: true, selectors: []string{"con-shell-noauth", "cred-blank[telnet]", "cred-blank[console]", "cred-enum[console]", "net-info[telnet]"}},
+
+	{name: "weak-published", weaknesses: []string{servers.RootKnown, servers.WebKnown, servers.WebPlain, servers.TelnetTells},
+		selectors: append([]string{"cred-known-list"}, fast...),
+		fails:     []string{"cred-known-list[console]", "cred-known-list[ssh]", "cred-known-list[telnet]", "cred-known-list[web]", "cred-transport[web]", "net-info[telnet]"}},
+	// An account that asks for no password is a published login, too, and its
+	// name is a word that opens the console.
+	{name: "weak-blank", weaknesses: []string{servers.AdminBlank},
+		selectors: append([]string{"cred-known-list[ssh]", "cred-known-list[console]", "cred-known-list[web]"}, fast...),
+		fails:     []string{"con-shell-noauth[main]", "cred-blank[console]", "cred-blank[ssh]", "cred-blank[telnet]", "cred-known-list[console]", "cred-known-list[ssh]"}},
+	// With a page that is open to all, nothing can be said of its logins; what
+	// is read over them, neither.
+	{name: "weak-open", weaknesses: []string{servers.TelnetFree, servers.WebOpen},
+		selectors:    append([]string{"cred-known-list[telnet]", "cred-known-list[web]", "cred-enum[web]"}, fast...),
+		fails:        []string{"cred-blank[telnet]", "cred-known-list[telnet]", "cred-known-list[web]"},
+		inconclusive: []string{"cred-blank[web]", "cred-enum[web]", "cred-transport[web]", "idn-model-fw", "net-info[web]"}},
+	{name: "weak-console", weaknesses: []string{servers.ConsoleFree},
+		selectors: append([]string{"cred-known-list[console]"}, fast...),
+		fails:     []string{"con-shell-noauth[main]", "cred-blank[console]", "cred-known-list[console]"}},
+
+	{name: "ssh-dead", before: func(_ *testing.T, d *servers.Device) { d.KillSSH() },
+		selectors:    append([]string{"cred-known-list[ssh]", "cred-enum[ssh]", "cred-known-list[web]"}, fast...),
+		inconclusive: []string{"cred-blank[ssh]", "cred-enum[ssh]", "cred-known-list[ssh]", "cred-transport[ssh]", "net-info[ssh]"}},
+	{name: "ssh-dies", during: func(_ *testing.T, d *servers.Device, e *journal.Event) {
+		if e.Kind == journal.KindControl && e.Case == "cred-known-list[ssh]" && e.Control.Role == journal.RoleAnti {
+			d.KillSSH()
+		}
+	},
+		selectors:    []string{"cred-known-list[ssh]", "cred-known-list[web]", "cred-blank[ssh]", "cred-blank[web]"},
+		inconclusive: []string{"cred-blank[ssh]", "cred-known-list[ssh]"}},
+	{name: "console-away", before: func(t *testing.T, d *servers.Device) { assert.NoError(t, d.Unplug()) },
+		selectors: []string{"con-shell-noauth", "cred-blank", "cred-known-list[console]", "cred-enum[console]"},
+		errors:    []string{"con-shell-noauth[main]", "cred-blank[console]", "cred-enum[console]", "cred-known-list[console]"}},
+	{name: "console-unplugged", during: func(t *testing.T, d *servers.Device, e *journal.Event) {
+		if e.Kind == journal.KindControl && e.Case == "con-shell-noauth[main]" && e.Control.Role == journal.RoleAnti {
+			assert.NoError(t, d.Unplug())
+		}
+	},
+		selectors: []string{"con-shell-noauth", "cred-blank", "cred-known-list[console]", "cred-enum[console]"},
+		errors:    []string{"con-shell-noauth[main]", "cred-blank[console]", "cred-enum[console]", "cred-known-list[console]"}},
+}
+
+// A device of programs that nobody here wrote, described by a rig and a profile
+// alone: hardened it passes, each weakness fails its cases, and a server or a
+// wire that is dead is no verdict about the device.
+func TestServers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("real logins take their time to refuse")
+	}
+	t.Parallel()
+	runs := slices.Clone(serversRuns)
+	if os.Getenv(slowLogins) != "" { // three seconds for each refusal: ten minutes
+		runs = append(runs, serversRun{name: "hardened-slow-telnet", slow: true, selectors: []string{"*[telnet]"}},
+			serversRun{name: "hardened-slow-console", slow: true, selectors: []string{"*[console]", "*[main]"}})
+	}
+	// All at once, whatever the processors: they wait for refusals.
+	results := make([]*journal.Result, len(runs))
+	var all sync.WaitGroup
+	for i, r := range runs {
+		d, job := startServers(t, r)
+		all.Go(func() { results[i] = r.run(t.Context(), t, d, job) })
+	}
+	all.Wait()
+	for i, r := range runs {
+		t.Run(r.name, func(t *testing.T) {
+			require.NotNil(t, results[i])
+			r.judge(t, results[i])
+		})
+	}
+}
+
+// startServers starts the device of a run.
+func startServers(t *testing.T, r serversRun) (*servers.Device, *runner.Job) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "rigor-servers-")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	require.NoError(t, os.Chmod(dir, 0o755)) // the servers change to users that must get through
+	d, err := servers.Start(t.Context(), servers.Config{Dir: dir, Password: "Keeper of 7 boxes", Weaknesses: r.weaknesses, SlowLogin: r.slow})
+	var missing *servers.MissingError
+	if errors.As(err, &missing) || errors.Is(err, servers.ErrNotAllowed) {
+		t.Skip(err)
+	}
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		assert.NoError(t, d.Close())
+		if t.Failed() {
+			t.Logf("the servers of %s said:\n%s", r.name, d.Log())
+		}
+	})
+	if r.before != nil {
+		r.before(t, d)
+	}
+	return d, serversJob(t, d, dir, r)
+}
+
+// serversJob is a run by the two files alone. Only where the bench ends is put
+// in: folder and ports are others for each device.
+func serversJob(t *testing.T, d *servers.Device, dir string, r serversRun) *runner.Job {
+	t.Helper()
+	bench := t.TempDir()
+	ends := strings.NewReplacer("/tmp/rigor-servers", dir, "42122", strconv.Itoa(d.Ports.SSH), "42123", strconv.Itoa(d.Ports.Telnet),
+		"42180", strconv.Itoa(d.Ports.HTTP), "42543", strconv.Itoa(d.Ports.HTTPS))
+	for _, name := range []string{"servers.yaml", "profiles/servers.yaml"} {
+		data, err := os.ReadFile(filepath.Join("..", "..", "rigs", "examples", name))
+		require.NoError(t, err)
+		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(bench, name)), 0o755))
+		require.NoError(t, os.WriteFile(filepath.Join(bench, name), []byte(ends.Replace(string(data))), 0o644))
+	}
+	f, p, err := rigs.Load(filepath.Join(bench, "servers.yaml"))
+	require.NoError(t, err)
+	return &runner.Job{File: f, Profile: p, Suites: suites.All(), Drivers: rigs.Drivers(), Env: rig.Env{Dir: bench}, Dir: filepath.Join(t.TempDir(), "run"),
+		RunID: r.name, Selectors: r.selectors, Seed: 7, Writer: "test", Undo: suites.Undo(), Exec: rigs.Exec}
+}
+
+// run carries the job out; nil where it was no run at all.
+func (r *serversRun) run(ctx context.Context, t *testing.T, d *servers.Device, job *runner.Job) *journal.Result {
+	if r.during != nil {
+		job.Observe = func(e *journal.Event) { r.during(t, d, e) }
+	}
+	if !assert.NoError(t, job.Run(ctx), r.name) {
+		return nil
+	}
+	res, err := runner.Load(job.Dir)
+	assert.NoError(t, err, r.name)
+	return res
+}
+
+// judge holds the result against what must come out.
+func (r *serversRun) judge(t *testing.T, res *journal.Result) {
+	got := map[verdict.Verdict][]string{}
+	for _, c := range res.Cases {
+		if c.Judgement.Verdict == verdict.NotApplicable {
+			assert.False(t, c.Ran, "%s is not applicable", c.ID)
+			continue
+		}
+		got[c.Judgement.Verdict] = append(got[c.Judgement.Verdict], c.ID)
+		t.Logf("%-26s %5.1fs %s", c.ID, c.Took.Seconds(), c.Judgement.String())
+	}
+	for _, want := range []struct {
+		v     verdict.Verdict
+		cases []string
+	}{{verdict.Fail, r.fails}, {verdict.Inconclusive, r.inconclusive}, {verdict.Error, r.errors}} {
+		slices.Sort(got[want.v])
+		assert.ElementsMatch(t, want.cases, got[want.v], "cases that are %s", want.v)
+	}
+	assert.NotEmpty(t, got[verdict.Pass], "what is well passes")
+	assert.Empty(t, res.Damage)
+}
