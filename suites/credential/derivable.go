@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
+	"strings"
 	"time"
 
 	"rigor/fixtures/credentials"
@@ -12,6 +14,7 @@ import (
 	"rigor/harness/baseline/nist8259a"
 	"rigor/harness/check"
 	"rigor/harness/dut"
+	"rigor/harness/profile"
 	"rigor/harness/verdict"
 )
 
@@ -57,7 +60,7 @@ var Derivable = check.Check{
 			}
 			return dut.Answer{Kind: verdict.Refused, Detail: "it is not among what follows"}, nil
 		}
-		check.Refute(ctx, t, "the password of the label is no function of the unit's identifiers", check.Negative[credentials.Derived]{
+		held := check.Refute(ctx, t, "the password of the label is no function of the unit's identifiers", check.Negative[credentials.Derived]{
 			Control: func(context.Context) (dut.Answer, error) { return search(hex.EncodeToString(sum[:])[:8], "") },
 			Anti:    func(context.Context) (dut.Answer, error) { return search(t.Secret("underivable", 12), "") },
 			Probes:  derived,
@@ -72,5 +75,22 @@ var Derivable = check.Check{
 			Every:   len(derived) + 1, // it is arithmetic: nothing can wear out in between
 			Same:    func(context.Context) (string, error) { return u.Serial, nil },
 		})
+		if gaps := unnamed(t.Profile(), ids); held && len(gaps) > 0 {
+			t.Claim("what follows from each of the unit's identifiers was tried", func(c *check.Claim) {
+				c.Unknown(verdict.ReasonCoverageGap, "neither rig nor profile gives %s", strings.Join(gaps, ", "))
+			})
+		}
 	},
+}
+
+// unnamed lists identifiers that everybody sees and that nobody gave: what
+// follows from them was not tried. A unit without a network has no address.
+func unnamed(p *profile.Profile, ids map[string]string) (gaps []string) {
+	for _, name := range []string{"serial", "mac", "model", "maker"} {
+		onNet := slices.ContainsFunc(p.Logins.Order, func(l string) bool { return p.Logins.Items[l].Protocol != "console" })
+		if ids[name] == "" && (name != "mac" || onNet) {
+			gaps = append(gaps, name)
+		}
+	}
+	return gaps
 }

@@ -79,6 +79,12 @@ var AuthEvents = check.Check{
 			failed, ok := compile(t, t.Profile().Log.Failed, stranger), compile(t, t.Profile().Log.OK, own.User)
 			judgeLetIn(c, failed, ok, source(t), lines(t, before["log"]), lines(t, after["log"]))
 		})
+		if source(t) == nil {
+			t.Claim("the entries say where the logins came from", func(c *check.Claim) {
+				c.Show(ref)
+				c.Unknown(verdict.ReasonProfileMissing, "the profile does not say how the source of a login by %s looks in the log (log.sources)", t.Case().Channel)
+			})
+		}
 	},
 }
 
