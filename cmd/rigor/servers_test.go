@@ -112,12 +112,49 @@ func TestServers(t *testing.T) {
 		all.Go(func() { results[i] = r.run(t.Context(), t, d, job) })
 	}
 	all.Wait()
+	passed := map[string]bool{}
 	for i, r := range runs {
 		t.Run(r.name, func(t *testing.T) {
 			require.NotNil(t, results[i])
-			r.judge(t, results[i])
+			pass := r.judge(t, results[i])
+			if strings.HasPrefix(r.name, "hardened") {
+				for _, id := range pass {
+					passed[id] = true
+				}
+			}
 		})
 	}
+	for _, id := range serversCan(t) {
+		assert.True(t, passed[id], "the hardened device can prove %s", id)
+	}
+}
+
+// serversCan lists the cases that the example's files give what they need. It
+// holds the files against each other where nothing can be started.
+func serversCan(t *testing.T) []string {
+	t.Helper()
+	f, p, err := rigs.Load(filepath.Join("..", "..", "rigs", "examples", "servers.yaml"))
+	require.NoError(t, err)
+	plan, err := runner.Plan(suites.All(), runner.PlanInput(f, p), f.Lacks)
+	require.NoError(t, err)
+	var ids []string
+	for _, c := range plan {
+		if c.Skip == nil {
+			ids = append(ids, c.ID)
+			continue
+		}
+		assert.Equal(t, verdict.NotApplicable, c.Skip.Verdict, "%s: %s", c.ID, c.Skip)
+	}
+	return ids
+}
+
+func TestServersFilesSayEverything(t *testing.T) {
+	can := serversCan(t)
+	for _, channel := range []string{"ssh", "telnet", "web", "console"} {
+		assert.Contains(t, can, "cred-known-list["+channel+"]")
+		assert.Contains(t, can, "cred-blank["+channel+"]")
+	}
+	assert.Contains(t, can, "con-shell-noauth[main]")
 }
 
 // startServers starts the device of a run.
@@ -177,8 +214,8 @@ func (r *serversRun) run(ctx context.Context, t *testing.T, d *servers.Device, j
 	return res
 }
 
-// judge holds the result against what must come out.
-func (r *serversRun) judge(t *testing.T, res *journal.Result) {
+// judge holds the result against what must come out, and gives what passed.
+func (r *serversRun) judge(t *testing.T, res *journal.Result) []string {
 	got := map[verdict.Verdict][]string{}
 	for _, c := range res.Cases {
 		if c.Judgement.Verdict == verdict.NotApplicable {
@@ -197,4 +234,5 @@ func (r *serversRun) judge(t *testing.T, res *journal.Result) {
 	}
 	assert.NotEmpty(t, got[verdict.Pass], "what is well passes")
 	assert.Empty(t, res.Damage)
+	return got[verdict.Pass]
 }

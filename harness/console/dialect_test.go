@@ -30,6 +30,7 @@ type fakeLogin struct {
 	passless bool
 	asked    func() // after the password prompt
 	fake     string // the answer to each password, and then silence
+	nameless bool   // takes Enter for a user without a name
 }
 
 func newFakeLogin(port *fakePort) *fakeLogin {
@@ -59,7 +60,7 @@ func (f *fakeLogin) line(line string) {
 	switch f.stage {
 	case "":
 		f.port.say(line + "\r\n")
-		if line == "" {
+		if line == "" && !f.nameless {
 			f.prompt("\r\nvg login: ")
 			return
 		}
@@ -421,5 +422,29 @@ func TestSpray(t *testing.T) {
 			_, err = Spray{}.Run(ctx, c, 0)
 			require.ErrorContains(t, err, "no keys")
 		})
+	})
+}
+
+// A login that takes Enter for a user without a name asks for a password: that
+// is left at once, no password is offered, and how the prompt was got is no part
+// of the answer.
+func TestLoginThatTakesEnterForAUser(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, port := open(t, Options{})
+		f := newFakeLogin(port)
+		f.nameless = true
+		start := time.Now()
+		var texts []string
+		for range 2 {
+			o, err := vg.Try(within(t, time.Minute), c, Identity{User: "root", Password: "wrong"})
+			require.NoError(t, err)
+			assert.Equal(t, Again, o.Reply)
+			text, err := c.Excerpt(o.From, o.To)
+			require.NoError(t, err)
+			texts = append(texts, string(text))
+		}
+		assert.Equal(t, []string{"root:wrong", "root:wrong"}, f.tries)
+		assert.Equal(t, texts[0], texts[1])
+		assert.Less(t, time.Since(start), defaultPatience)
 	})
 }

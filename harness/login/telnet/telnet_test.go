@@ -284,3 +284,65 @@ func FuzzCodec(f *testing.F) {
 		}
 	})
 }
+
+// What a service greets with often stands behind its options: nothing of it
+// comes until they are answered.
+func TestTextBehindNegotiation(t *testing.T) {
+	address := listen(t, func(c net.Conn) {
+		_, _ = c.Write([]byte{cmdIAC, cmdDo, optTermType})
+		answer := make([]byte, 3)
+		if _, err := io.ReadFull(c, answer); err == nil && bytes.Equal(answer, []byte{cmdIAC, cmdWill, optTermType}) {
+			_, _ = io.WriteString(c, "ACME 1.2.3\r\n")
+		}
+	})
+	c, err := net.Dial("tcp", address)
+	require.NoError(t, err)
+	defer c.Close()
+	require.NoError(t, c.SetDeadline(time.Now().Add(5*time.Second)))
+	got, err := io.ReadAll(Text(c))
+	require.NoError(t, err)
+	assert.Equal(t, "ACME 1.2.3\r\n", string(got))
+}
+
+// The prompt behind a refusal is part of it, at once or a moment later: equal
+// answers look alike.
+func TestPromptBehindARefusal(t *testing.T) {
+	for name, late := range map[string]time.Duration{"at once": 0, "later": 250 * time.Millisecond, "never": -1} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			address := listen(t, func(c net.Conn) {
+				d := device{c, t}
+				d.say("gw login: ")
+				d.hear()
+				d.say("Password: ")
+				d.hear()
+				d.say("\r\nLogin incorrect\r\n")
+				if late < 0 {
+					d.hear() // until we hang up
+					return
+				}
+				pause(t, late)
+				d.say("gw login: ")
+				d.hear()
+			})
+			p, err := New(Config{Dialer: &net.Dialer{}, Address: address})
+			require.NoError(t, err)
+			begun := time.Now()
+			o, err := p.Try(t.Context(), login.Credential{User: "root", Password: "wrong"})
+			require.NoError(t, err)
+			assert.Equal(t, verdict.Refused, o.Kind)
+			assert.Equal(t, late >= 0, strings.HasSuffix(string(o.Evidence), "gw login: "), "%q", o.Evidence)
+			assert.Less(t, time.Since(begun), 2*time.Second)
+		})
+	}
+}
+
+func pause(t *testing.T, d time.Duration) {
+	t.Helper()
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-t.Context().Done():
+	}
+}
