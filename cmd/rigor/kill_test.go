@@ -61,6 +61,9 @@ func TestKilledRunLeavesASafeRigAndATrueReport(t *testing.T) {
 	var wg sync.WaitGroup
 	defer func() {
 		wg.Wait()
+		if testing.Short() { // one try, which may come too early
+			return
+		}
 		assert.Positive(t, changed.Load(), "no kill fell between the change of a password and its restoring")
 	}()
 	next := make(chan int, kills)

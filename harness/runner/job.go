@@ -201,6 +201,9 @@ func (j *Job) safe(ctx context.Context, bench *rig.Bench, rec *record) bool {
 		return true
 	}
 	acts, err := rig.Safe(context.WithoutCancel(ctx), bench)
+	if err != nil { // an instrument that was slow or busy is asked once more
+		acts, err = rig.Safe(context.WithoutCancel(ctx), bench)
+	}
 	for _, a := range acts {
 		slog.DebugContext(ctx, "Made safe", "part", a.Part, "do", a.Do, "took", a.Took, "error", a.Error)
 	}
