@@ -103,19 +103,28 @@ type locking struct {
 // try offers the owner's password on a door while the account is locked.
 func (l *locking) try(ctx context.Context, t *check.T, d *dut.Door) (dut.Answer, error) {
 	lock := l.door.Decl().Lockout
-	if l.since.IsZero() || time.Since(l.since) > lock.Lasts/2 {
-		if !l.since.IsZero() { // the count begins anew when the lock is over
-			if err := t.Device().Wait(ctx, lock.Lasts+lockMargin); err != nil {
-				return dut.Answer{}, err
+	for round := 1; ; round++ {
+		if l.since.IsZero() || time.Since(l.since) > lock.Lasts/2 || round > 1 {
+			if !l.since.IsZero() { // the count begins anew when the lock is over
+				if err := t.Device().Wait(ctx, lock.Lasts+lockMargin); err != nil {
+					return dut.Answer{}, err
+				}
+			}
+			a, last, err := lockAndTry(ctx, t, l.door, l.own)
+			l.since = last
+			if err != nil || d.Name() == l.door.Name() || a.Kind.Opens() {
+				return a, err
 			}
 		}
-		a, err := lockAndTry(ctx, t, l.door, l.own)
-		l.since = time.Now()
-		if err != nil || d.Name() == l.door.Name() || a.Kind.Opens() {
+		a, err := d.Try(ctx, l.own)
+		late := time.Since(l.since)
+		if err != nil || !a.Kind.Opens() || late <= lock.Lasts {
 			return a, err
 		}
+		if round == lockRounds {
+			t.Inconclusive(verdict.ReasonIneffective, "the owner's try on %s was answered %v after the last wrong one, when a lock of %v may have been over", d.Name(), late.Round(time.Millisecond), lock.Lasts)
+		}
 	}
-	return d.Try(ctx, l.own)
 }
 
 // lockMargin is added to what is declared to last: two clocks differ.
@@ -135,30 +144,36 @@ const lockRounds = 3
 
 // lockAndTry makes as many wrong tries as lock the account, each on a
 // connection of its own, and then offers the owner's password. That it opens
-// after wrong tries that took longer than the window shows nothing.
-func lockAndTry(ctx context.Context, t *check.T, door *dut.Door, own login.Credential) (dut.Answer, error) {
+// shows nothing after wrong tries that took longer than the window, or when the
+// lock may have been over. It also gives when the last wrong try was sent: the
+// lock begins no earlier.
+func lockAndTry(ctx context.Context, t *check.T, door *dut.Door, own login.Credential) (dut.Answer, time.Time, error) {
 	lock := door.Decl().Lockout
 	for round := 1; ; round++ {
 		was, err := t.Device().Fingerprint(ctx)
 		t.OK(err)
 		begin := time.Now()
-		a, over, err := wrongTries(ctx, t, door, own)
+		a, last, over, err := wrongTries(ctx, t, door, own)
 		if err != nil || over {
-			return a, err
+			return a, last, err
 		}
 		took := time.Since(begin)
 		t.Note("%d wrong tries took %v of a window of %v", lock.After, took.Round(time.Millisecond), lock.Window)
 		if a, err = door.Try(ctx, own); err != nil || !a.Kind.Opens() {
-			return a, err
+			return a, last, err
 		}
+		late := time.Since(last)
 		// A restart may forget the wrong tries, and it was not asked for.
 		now, err := t.Device().Fingerprint(ctx)
 		t.OK(err)
 		if now != was {
 			t.Inconclusive(verdict.ReasonDUTChanged, "before the wrong tries the DUT was %s, afterwards %s", was, now)
 		}
-		if took <= lock.Window {
-			return a, nil
+		if took <= lock.Window && late <= lock.Lasts {
+			return a, last, nil
+		}
+		if round == lockRounds && took <= lock.Window {
+			t.Inconclusive(verdict.ReasonIneffective, "the owner's try was answered %v after the last wrong one, when a lock of %v may have been over", late.Round(time.Millisecond), lock.Lasts)
 		}
 		if round == lockRounds {
 			t.Inconclusive(verdict.ReasonIneffective, "%d wrong tries took %v, longer than the window of %v in which they count", lock.After, took.Round(time.Millisecond), lock.Window)
@@ -168,18 +183,19 @@ func lockAndTry(ctx context.Context, t *check.T, door *dut.Door, own login.Crede
 
 // wrongTries makes them; over says that one was answered otherwise than with a
 // refusal, and that is the answer.
-func wrongTries(ctx context.Context, t *check.T, door *dut.Door, own login.Credential) (a dut.Answer, over bool, err error) {
+func wrongTries(ctx context.Context, t *check.T, door *dut.Door, own login.Credential) (a dut.Answer, last time.Time, over bool, err error) {
 	for range door.Decl().Lockout.After {
+		last = time.Now()
 		a, err = door.Try(ctx, login.Credential{User: own.User, Password: t.Secret("wrong", 12)})
 		switch {
 		case err != nil:
-			return a, true, err
+			return a, last, true, err
 		case a.Kind.Opens():
 			a.Detail = "a wrong password opened it: " + a.Detail
-			return a, true, nil
+			return a, last, true, nil
 		case a.Kind == verdict.Unreachable || a.Kind == verdict.Silent:
-			return a, true, nil
+			return a, last, true, nil
 		}
 	}
-	return a, false, nil
+	return a, last, false, nil
 }

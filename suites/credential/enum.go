@@ -47,7 +47,11 @@ var Enum = check.Check{
 		if p := check.PaceOf(door.Decl()); !p.Known || door.Protocol() == "console" {
 			n = 2 // by the answer alone: time would need more tries than anybody declared
 		}
+		was, err := t.Device().Fingerprint(ctx)
+		t.OK(err)
 		known, unknown := sample(ctx, t, door, own, n)
+		now, err := t.Device().Fingerprint(ctx)
+		t.OK(err)
 		f := t.File("answers.jsonl", "answers to wrong passwords, of the owner's and of unknown accounts", "application/jsonl")
 		for i := range known {
 			line, err := json.Marshal(map[string]any{"known": shape(known[i], own.User), "known_us": known[i].Took.Microseconds(), "unknown": shape(unknown[i], ""), "unknown_us": unknown[i].Took.Microseconds()})
@@ -58,6 +62,9 @@ var Enum = check.Check{
 		t.Claim("known and unknown accounts are refused alike", func(c *check.Claim) {
 			c.Show(f.Ref())
 			judgeEnum(c, own.User, known, unknown)
+			if now != was && !c.Failed() {
+				c.Unknown(verdict.ReasonDUTChanged, "before the samples the DUT was %s, afterwards %s", was, now)
+			}
 		})
 		if lock := door.Decl().Lockout; lock.After > 0 && lock.Scope != "source" {
 			locked := []dut.Answer{overTried(ctx, t, door, own.User)}
