@@ -91,11 +91,17 @@ func TestKilledRunLeavesASafeRigAndATrueReport(t *testing.T) {
 	})
 }
 
-// warm brings the device to where its owner can log in.
+// warm brings the device to where its owner can log in. A computer that is
+// busy with other tests may need another try for that; no test is about it.
 func warm(t *testing.T, b *bench) {
 	t.Helper()
-	r := output(t, b.command("run", "--rig", b.rig, "--out", b.folder(), "cred-blank[api]"))
-	require.Equal(t, 0, r.code, "the first run: %v", r)
+	var r result
+	for range 3 {
+		if r = output(t, b.command("run", "--rig", b.rig, "--out", b.folder(), "cred-blank[api]")); r.code == 0 {
+			return
+		}
+	}
+	t.Fatalf("the first run: %v", r)
 }
 
 // killOnce kills a run at a moment and looks at what is left. It says whether
