@@ -19,6 +19,8 @@ const (
 	// without supply must not be fed through them, but a line that hangs must
 	// not keep the power on.
 	linesFirst = 300 * time.Millisecond
+	// startWithin is for the start of a program, or a switch on the network.
+	startWithin = 4 * time.Second
 )
 
 // SafeAct is one step towards the safe state.
@@ -35,11 +37,12 @@ type SafeAct struct {
 // (off, where none is declared). Each part is tried whatever became of the
 // others, past all limits, also when ctx has ended and after the bench was
 // used wrongly; a driver that does not come back is left behind. It returns
-// within a second and the power's declared settling time, with what it did and
+// within a second and the power's declared settling time (and four seconds more
+// where programs or switches on a network are asked), with what it did and
 // all errors joined; each is a *wire.Fault. A part that did not open counts as
 // not safe.
 func Safe(ctx context.Context, b *Bench) ([]SafeAct, error) {
-	within := safeWithin + settling(b.File)
+	within := safeWithin + settling(b.File) + starting(b.File)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
 	defer cancel()
 	var acts []SafeAct
@@ -106,6 +109,20 @@ func Safe(ctx context.Context, b *Bench) ([]SafeAct, error) {
 		}
 	}
 	return acts, errors.Join(errs...)
+}
+
+// starting is how much longer a rig takes whose lines or supply are moved by
+// programs or over a network: an interpreter on a small computer takes seconds
+// to start.
+func starting(f *File) time.Duration {
+	slow := f.Power != nil && (f.Power.Driver == "exec" || f.Power.Driver == "http")
+	for _, l := range f.Lines {
+		slow = slow || l != nil && l.Driver == "exec"
+	}
+	if slow {
+		return startWithin
+	}
+	return 0
 }
 
 // settling is how long a switch may take to come back from Off: a driver of a
