@@ -250,11 +250,11 @@ func harmlessFolder(t *testing.T, out string) {
 		case ".xml":
 			dec := xml.NewDecoder(bytes.NewReader(data))
 			for {
-				if _, err := dec.Token(); errors.Is(err, io.EOF) {
+				_, err := dec.Token()
+				if errors.Is(err, io.EOF) {
 					break
-				} else {
-					require.NoError(t, err, "%s is no XML", rel)
 				}
+				require.NoError(t, err, "%s is no XML", rel)
 			}
 			assert.Contains(t, string(data), "31mred", "%s: the device's words are in it", rel)
 			assert.NotContains(t, string(data), "[[ATTACHMENT|/etc", rel)

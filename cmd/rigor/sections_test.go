@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -92,7 +91,7 @@ func TestRunWithoutASectionGetsNoGreener(t *testing.T) {
 			t.Parallel()
 			code, res, text := runWithout(t, texts, s)
 			if code == verdict.ExitUsage {
-				assert.Regexp(t, regexp.MustCompile(`rigor: \S+:\d+:\d+: \S`), text)
+				assert.Regexp(t, `rigor: \S+:\d+:\d+: \S`, text)
 				assert.Nil(t, res, "an error and a run")
 				return
 			}
