@@ -168,13 +168,16 @@ func (res *Result) of(k Kind) []Row {
 
 // summary is the last line.
 func (res *Result) summary() string {
-	bad := 0
+	bad, benign := 0, 0
 	for _, r := range res.Rows {
+		if r.Benign {
+			benign++
+		}
 		if len(r.Diffs) > 0 {
 			bad++
 		}
 	}
-	s := fmt.Sprintf("%d weaknesses, %d bench faults, %d cases each", len(res.of(Weakness)), len(res.of(Fault)), res.Cases)
+	s := fmt.Sprintf("%d weaknesses, %d harmless changes, %d bench faults, %d cases each", len(res.of(Weakness))-benign, benign, len(res.of(Fault)), res.Cases)
 	if bad == 0 {
 		return "VALID: " + s + ", all as the catalogue says, in " + res.Took.Round(time.Second).String()
 	}
