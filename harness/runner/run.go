@@ -71,6 +71,7 @@ type run struct {
 	wrongUnit string // what another unit says
 	gone      string // set when the DUT is lost for good, with why
 	judged    map[string]bool
+	silent    map[string]int  // cases in a row before which a console gave no answer
 	untidy    map[string]bool // consoles that cannot be brought to their login prompt
 
 	last      string // the case that ran last
@@ -84,7 +85,7 @@ type run struct {
 func Run(ctx context.Context, cfg Config) error {
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
-	r := &run{cfg: cfg, life: life, device: cfg.Device, ledger: check.NewLedger(), broken: map[wire.Part]string{}, judged: map[string]bool{}, untidy: map[string]bool{}}
+	r := &run{cfg: cfg, life: life, device: cfg.Device, ledger: check.NewLedger(), broken: map[wire.Part]string{}, judged: map[string]bool{}, untidy: map[string]bool{}, silent: map[string]int{}}
 	r.machine = r.newMachine()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -303,8 +304,7 @@ func (r *run) ready(ctx context.Context, p *Planned) *verdict.Judgement {
 		if j := r.enter(ctx, d, m, p); j != nil {
 			return j
 		}
-		r.tidy(ctx, d, p)
-		return nil
+		return r.tidy(ctx, d, p)
 	})
 }
 

@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"rigor/harness/check"
@@ -12,8 +13,9 @@ import (
 // tidy brings the consoles on which the case leans back to their login prompt.
 // A case before may have found a way in and been left in it: a shell that was
 // opened by a finding would make every later case on the console unclear. What
-// cannot be tidied is left: the case's own control says so.
-func (r *run) tidy(ctx context.Context, d *dut.Device, p *Planned) {
+// cannot be tidied is left: the case's own control says so. A console that gave
+// no answer to an Enter before several cases in a row is not fed on.
+func (r *run) tidy(ctx context.Context, d *dut.Device, p *Planned) *verdict.Judgement {
 	for _, part := range p.Case.Parts {
 		name, ok := strings.CutPrefix(string(part), "console.")
 		if !ok || r.untidy[name] {
@@ -24,7 +26,15 @@ func (r *run) tidy(ctx context.Context, d *dut.Device, p *Planned) {
 			continue
 		}
 		a, err := door.Knock(ctx)
-		if err != nil || a.Kind == verdict.Refused || a.Kind == verdict.Silent {
+		if err == nil && a.Kind == verdict.Silent {
+			if r.silent[name]++; r.silent[name] > silentCases {
+				return &verdict.Judgement{Verdict: verdict.Inconclusive, Reason: verdict.ReasonControlFailed,
+					Detail: fmt.Sprintf("console %s has given no answer to an Enter before %d cases in a row", name, r.silent[name])}
+			}
+			continue
+		}
+		r.silent[name] = 0
+		if err != nil || a.Kind == verdict.Refused {
 			continue
 		}
 		r.note(p.ID, "console %s was not at its login prompt (%s): ending what is open there", name, a.Detail)
@@ -34,7 +44,12 @@ func (r *run) tidy(ctx context.Context, d *dut.Device, p *Planned) {
 		r.untidy[name] = true
 		r.note(p.ID, "console %s cannot be brought to its login prompt", name)
 	}
+	return nil
 }
+
+// silentCases is before how many cases in a row a console may stay silent
+// before those that lean on it are not tried any more.
+const silentCases = 2
 
 // tidied logs out, and where that does not help and the rig may, switches the
 // power off and on.

@@ -114,9 +114,9 @@ func TestWeaknesses(t *testing.T) {
 		{"boot-interrupt-kernel", "con-boot-interrupt[main]", "fail.access", false},
 		{"boot-fail-prompt", "con-boot-fail-prompt[main]", "fail.access", false},
 		{"sysrq-break", "con-sysrq[main]", "fail.access", true},
-		{"secret-boot-log", "con-secret-leak[main]", "fail.access", false},
-		{"secret-base64-log", "con-secret-leak[main]", "fail.access", false},
-		{"secret-owner-password-log", "con-secret-leak[main]", "fail.access", false},
+		{"secret-boot-log", "con-secret-leak[main]", "fail.leak", false},
+		{"secret-base64-log", "con-secret-leak[main]", "fail.leak", false},
+		{"secret-owner-password-log", "con-secret-leak[main]", "fail.leak", false},
 		{"cmd-inject-ping", "con-cmd-inject[main]", "fail.access", true},
 		{"cmd-inject-subst", "con-cmd-inject[main]", "fail.access", false},
 	} {
