@@ -118,6 +118,7 @@ type policy struct {
 	source        bool // it counts all accounts together
 	successClears bool
 	remembers     bool         // the count outlives the lock: one more wrong try locks again
+	counts        string       // "": those of the last window; idle: all, until a window without one; anchored: those since the first
 	answer        verdict.Kind // of a locked account
 }
 
@@ -181,9 +182,10 @@ func (d *device) try(p pair) dut.Answer {
 		return dut.Answer{Kind: verdict.Accepted, Detail: "the page is there"}
 	}
 	kept := a.wrong[:0:0]
-	for _, at := range a.wrong {
-		if now.Sub(at) < d.window {
-			kept = append(kept, at)
+	for i, at := range a.wrong {
+		age := map[string]time.Time{"": at, "idle": a.wrong[len(a.wrong)-1], "anchored": a.wrong[0]}[d.counts]
+		if now.Sub(age) < d.window {
+			kept = append(kept, a.wrong[i])
 		}
 	}
 	a.wrong = append(kept, now)

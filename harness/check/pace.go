@@ -100,18 +100,36 @@ type pacer struct {
 	// seen to last.
 	hold time.Duration
 	late bool // the lock was seen to come later than declared
+	// left is how many probes of an account are still to come in this claim.
+	left map[string]int
 }
 
 // wrongs are the wrong tries that count against one key.
 type wrongs struct {
-	n           int
-	first, last time.Time
-	total       int  // in the whole run
-	unsure      bool // one of them may not count, or not any more
+	n        int
+	last     time.Time
+	total    int       // in the whole run
+	unsure   bool      // one of them may not count
+	counters []counter // what the device has counted, in each way that it may count
+	of       *pacer    // whose claim the first of them was
+}
+
+// forget says that none of them counts any more.
+func (w *wrongs) forget() { w.n, w.unsure, w.counters, w.of = 0, false, nil, nil }
+
+// settled says whether in no way of counting any of them counts, beside the lock
+// that they caused.
+func (w *wrongs) settled() bool {
+	for i := range w.counters {
+		if len(w.counters[i].tries) > 0 {
+			return false
+		}
+	}
+	return !w.unsure
 }
 
 func newPacer(p Pace, owner string, l *Ledger) *pacer {
-	return &pacer{p: p, owner: owner, ledger: l, wait: sleep, hold: p.Lasts + paceMargin}
+	return &pacer{p: p, owner: owner, ledger: l, wait: sleep, hold: p.Lasts + paceMargin, left: map[string]int{}}
 }
 
 // sleep waits for d or for the end of ctx.
@@ -161,27 +179,48 @@ func (p *pacer) counted(account string) (n int) {
 
 // forget notes that the lock of an account has been waited out.
 func (p *pacer) forget(account string) {
-	p.with(p.key(account), func(w *wrongs) { w.n, w.unsure = 0, false })
-	p.with(account, func(w *wrongs) { w.n, w.unsure = 0, false })
+	p.with(p.key(account), (*wrongs).forget)
+	p.with(account, (*wrongs).forget)
 }
 
 // free gives when the tries do not count any more: when the lock that they
 // caused has ended, or where they may not have caused one, the window of the
 // last of them too.
 func (p *pacer) free(w *wrongs) time.Time {
-	if w.n >= p.p.After && !w.unsure && !p.late {
+	if w.n >= p.p.After && w.settled() && !p.late {
 		return w.last.Add(p.hold)
 	}
 	return w.last.Add(max(p.hold, p.p.Window+paceMargin))
 }
 
-// limit is how many tries count before one has to wait.
-func (p *pacer) limit(account string) int {
-	limit := p.p.After
-	if account == p.owner { // the control needs it
-		limit--
+// open gives when a try for an account that is not the owner's counts: when it is
+// locked in none of the ways in which the device may count.
+func (p *pacer) open(w *wrongs) (at time.Time) {
+	if w.unsure || p.late {
+		if w.n >= p.p.After {
+			at = p.free(w)
+		}
+		return at
 	}
-	return max(limit, 1)
+	for i := range w.counters {
+		if l := w.counters[i].locked; l.After(at) {
+			at = l
+		}
+	}
+	return at
+}
+
+// stale says whether tries of earlier claims may or may not count when so many
+// more have locked the account: nobody could say then from when to when it was.
+func (p *pacer) stale(w *wrongs, left int, now time.Time) bool {
+	for i := range w.counters {
+		c := &w.counters[i]
+		c.age(now)
+		if n := len(c.tries); n > 0 && n+left > p.p.After && now.Sub(c.tries[0]) > p.p.Window/2 {
+			return p.free(w).Sub(now) <= 2*p.hold // else a lock costs less
+		}
+	}
+	return false
 }
 
 // room says how long to wait before a try for the account counts. Skip says
@@ -193,7 +232,12 @@ func (p *pacer) room(account string, now time.Time) (wait time.Duration, skip bo
 		switch {
 		case !p.p.Known:
 			skip = w.total >= unknownTries
-		case p.p.After > 0 && w.n >= p.limit(account):
+		case p.p.After == 0:
+		case account != p.owner && (w.of == p || !p.stale(w, p.left[account], now)):
+			wait = max(0, p.open(w).Sub(now))
+		case account != p.owner: // to begin anew costs less than locks at a time that nobody knows
+			wait = max(0, p.free(w).Sub(now))
+		case w.n >= max(p.p.After-1, 1): // the control needs it
 			wait = max(0, p.free(w).Sub(now))
 		}
 	})
@@ -228,7 +272,7 @@ func (p *pacer) before(ctx context.Context, account string) (skip bool, err erro
 	for _, key := range []string{account, p.key(account)} {
 		p.with(key, func(w *wrongs) {
 			if w.n > 0 && !time.Now().Before(p.free(w)) {
-				w.n, w.unsure = 0, false
+				w.forget()
 			}
 		})
 	}
@@ -250,7 +294,7 @@ func (p *pacer) count(w *wrongs, k verdict.Kind) {
 	switch k {
 	case verdict.Accepted, verdict.Restricted:
 		if p.p.SuccessClears {
-			w.n, w.unsure = 0, false
+			w.forget()
 		}
 		return
 	case verdict.Incompatible: // no credential was sent
@@ -262,11 +306,16 @@ func (p *pacer) count(w *wrongs, k verdict.Kind) {
 		w.unsure = true
 	}
 	if w.n == 0 {
-		w.first = now
+		w.counters, w.of = counters(p.p), p
 	}
-	// Slower tries than the window takes may not have locked.
-	w.unsure = w.unsure || now.Sub(w.first) > p.p.Window
 	w.n++
 	w.total++
 	w.last = now
+	for i := range w.counters {
+		if c := &w.counters[i]; k == verdict.LockedOut {
+			c.lock(now.Add(p.hold))
+		} else {
+			c.add(now, p.p.After, p.hold)
+		}
+	}
 }

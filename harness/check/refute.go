@@ -371,6 +371,9 @@ func (r *refutation[P]) probes(ctx context.Context) bool {
 	pending := make([]int, len(r.n.Probes))
 	for i := range pending {
 		pending[i] = i
+		if r.n.Account != nil {
+			r.pace.left[r.n.Account(r.n.Probes[i])]++
+		}
 	}
 	for len(pending) > 0 {
 		i := r.next(pending)
@@ -386,6 +389,9 @@ func (r *refutation[P]) probes(ctx context.Context) bool {
 		case skip:
 			untried++
 			continue
+		}
+		if r.n.Account != nil {
+			r.pace.left[r.n.Account(p)]--
 		}
 		r.tried++
 		r.sinceControl++

@@ -270,7 +270,7 @@ func TestPaceNeverBlind(t *testing.T) {
 			rng := rand.New(rand.NewPCG(uint64(seed), 7)) //nolint:gosec // only to be reproducible
 			draw := func() policy {
 				return policy{after: 1 + rng.IntN(6), window: time.Duration(1+rng.IntN(20)) * time.Second, lasts: time.Duration(1+rng.IntN(20)) * time.Second,
-					source: rng.IntN(4) == 0, successClears: rng.IntN(2) == 0}
+					source: rng.IntN(4) == 0, successClears: rng.IntN(2) == 0, counts: []string{"", "idle", "anchored"}[rng.IntN(3)]}
 			}
 			declared := draw()
 			real := declared
@@ -317,6 +317,32 @@ func TestPaceNeverBlind(t *testing.T) {
 		})
 	}
 	assert.Greater(t, passed, rounds/4)
+}
+
+// TestPaceWaitsLittle: many accounts by turns, whose tries come slower than the
+// window counts them, wait for no lock that is not there.
+func TestPaceWaitsLittle(t *testing.T) {
+	for _, counts := range []string{"", "idle", "anchored"} {
+		synctest.Test(t, func(t *testing.T) {
+			p := policy{after: 5, window: time.Second, lasts: 250 * time.Millisecond, successClears: true, counts: counts}
+			d := newDevice(p)
+			d.took = 90 * time.Millisecond // four accounts by turns: each three times in a window
+			var probes []pair
+			for i := range 20 {
+				for _, user := range []string{"root", "admin", "guest", "user"} {
+					probes = append(probes, pair{user, guesses(user, i+1)[i].password})
+				}
+			}
+			begin := time.Now()
+			c := newTrial(t).run(func(ctx context.Context, ct *check.T) {
+				check.Refute(ctx, ct, "nothing opens it", d.negative(p.pace(), probes...))
+			})
+			requireVerdict(t, "pass", c)
+			assert.Zero(t, d.unseen["root"]+d.unseen["admin"]+d.unseen["guest"]+d.unseen["user"])
+			waited := time.Since(begin) - time.Duration(d.tries)*d.took
+			assert.Less(t, waited, 2*time.Second, "counts %q: %d tries", counts, d.tries)
+		})
+	}
 }
 
 // TestLedgerIsShared: what one case tried counts for the next.

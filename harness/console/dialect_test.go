@@ -124,6 +124,44 @@ var vg = Login{
 	Refused: []expect.Pattern{expect.MustText("Login incorrect").Named("said no")},
 }
 
+// TestLoginStalePrompt: a prompt that was on its way when the name was typed is
+// not the answer to it.
+func TestLoginStalePrompt(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		id    Identity
+		reply Reply
+	}{
+		{"right", Identity{User: "root", Password: "right"}, LoggedIn},
+		{"wrong", Identity{User: "root", Password: "wrong"}, Again},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c, port := open(t, Options{})
+				f := newFakeLogin(port)
+				line := port.onWrite
+				first := true
+				port.onWrite = func(p []byte) {
+					if strings.Contains(string(p), "root") && first {
+						first = false
+						port.say("\r\nvg login: ") // of an earlier Enter
+						time.AfterFunc(200*time.Millisecond, func() { line(p) })
+						return
+					}
+					line(p)
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				o, err := vg.Try(ctx, c, tc.id)
+				require.NoError(t, err)
+				assert.Equal(t, tc.reply, o.Reply)
+				assert.True(t, o.Offered)
+				assert.Equal(t, []string{tc.id.User + ":" + tc.id.Password}, f.tries)
+			})
+		})
+	}
+}
+
 func TestLogin(t *testing.T) {
 	right := Identity{User: "root", Password: "right"}
 	wrong := Identity{User: "root", Password: "wrong"}

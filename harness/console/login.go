@@ -1,6 +1,7 @@
 package console
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"time"
@@ -129,7 +130,7 @@ func (l Login) try(ctx context.Context, t Talker, id Identity, o *Outcome) error
 	}
 	o.From = at // how the prompt was got is no part of the answer
 	o.Offered = id.NoPassword
-	m, err := l.answer(ctx, t, at)
+	m, err := l.named(ctx, t, at, id.User)
 	if err != nil {
 		return err
 	}
@@ -137,8 +138,7 @@ func (l Login) try(ctx context.Context, t Talker, id Identity, o *Outcome) error
 		o.Asked = true
 		if id.NoPassword {
 			o.Reply = Again
-			_, err := t.Send(ctx, l.abort())
-			return err
+			return l.leave(ctx, t)
 		}
 		if at, err = t.SendLine(ctx, id.Password, Secret()); err != nil {
 			return err
@@ -163,6 +163,49 @@ func (l Login) try(ctx context.Context, t Talker, id Identity, o *Outcome) error
 	}
 	return nil
 }
+
+// named waits for what the DUT answers to a user's name. A login prompt in front
+// of the name's echo is an older one that was still on its way: it says nothing
+// of the name. A console that does not echo is believed when nothing else comes.
+func (l Login) named(ctx context.Context, t Talker, at Cursor, user string) (Match, error) {
+	m, err := l.answer(ctx, t, at)
+	for err == nil && l.role(m) == roleUser && l.Password.Valid() && user != "" {
+		text, terr := t.Since(at)
+		if terr != nil {
+			return m, terr
+		}
+		if before := text[:min(int(max(m.From-at, 0)), len(text))]; bytes.Contains(expect.Plain(before), []byte(user)) {
+			return m, nil
+		}
+		turn, cancel := context.WithTimeout(ctx, l.patience())
+		next, nerr := t.Expect(turn, m.To, l.patterns(true)...)
+		cancel()
+		if ctx.Err() == nil && errors.Is(nerr, ErrTimeout) {
+			return m, nil
+		}
+		m, err = next, nerr
+	}
+	return m, err
+}
+
+// leave gets away from a password prompt without a try, and waits for the
+// prompt that comes of it, so that the next try does not take it for its own.
+func (l Login) leave(ctx context.Context, t Talker) error {
+	at, err := t.Send(ctx, l.abort())
+	if err != nil {
+		return err
+	}
+	turn, cancel := context.WithTimeout(ctx, min(l.patience(), abortPatience))
+	defer cancel()
+	_, err = t.Expect(turn, at, prompt(l.User, "the login prompt"))
+	if ctx.Err() == nil && errors.Is(err, ErrTimeout) { // the next try asks for it
+		return nil
+	}
+	return err
+}
+
+// abortPatience is how long the prompt behind an abort is waited for.
+const abortPatience = time.Second
 
 // greet asks for the login prompt, and says whether the try is over with what
 // came.

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"rigor/harness/verdict"
@@ -25,7 +26,10 @@ type Texts struct {
 // DefaultTexts are the words of PAM, shadow, busybox, OpenSSH, dropbear and of
 // common web interfaces, in English. What a maker words otherwise, or in
 // another language, is for the profile to declare.
-func DefaultTexts() Texts {
+func DefaultTexts() Texts { return defaultTexts() }
+
+// The many patterns are made once: a prober is made for each try.
+var defaultTexts = sync.OnceValue(func() Texts {
 	return Texts{
 		LockedOut: compile(
 			`\b(?:account|user|login|access|device|source|address|ip)\b(?:[^.\n]|\.\d){0,40}?\b(?:is|has been|have been|was|are|got)\s+(?:now\s+|currently\s+|temporarily\s+|permanently\s+|automatically\s+)*(?:locked|blocked|suspended|banned)\b`,
@@ -59,7 +63,7 @@ func DefaultTexts() Texts {
 			`\bunauthori[sz]ed\b`,
 		),
 	}
-}
+})
 
 func compile(patterns ...string) []*regexp.Regexp {
 	out := make([]*regexp.Regexp, len(patterns))

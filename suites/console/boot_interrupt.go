@@ -66,7 +66,7 @@ type sweep struct {
 // ones together. They begin at different moments, so that no two meet the
 // device's own rhythm alike.
 func sweeps(magic []string) []sweep {
-	const early = 200 * time.Millisecond
+	const early = 60 * time.Millisecond
 	out := []sweep{
 		{"CR", []string{"\r"}, 10 * time.Millisecond, early},
 		{"space", []string{" "}, 10 * time.Millisecond, early + 3*time.Millisecond},

@@ -70,6 +70,10 @@ type scene struct {
 	run  func(ctx context.Context) error // nil: all that came before
 }
 
+// lineQuiet is how long nothing may come at the end of a scene: longer than a USB
+// adapter holds bytes back. What is later yet is looked at with all that came.
+const lineQuiet = 20 * time.Millisecond
+
 // play goes through a scene and looks at what came meanwhile.
 func (h *hunt) play(ctx context.Context, c scene) (dut.Answer, error) {
 	from := hc.Cursor(0)
@@ -78,7 +82,7 @@ func (h *hunt) play(ctx context.Context, c scene) (dut.Answer, error) {
 		if err := c.run(ctx); err != nil {
 			return dut.Answer{}, fmt.Errorf("%s: %w", c.name, err)
 		}
-		if _, err := h.con.Quiet(ctx, promptQuiet); err != nil { // the last line of it
+		if _, err := h.con.Quiet(ctx, lineQuiet); err != nil { // the last line of it
 			return dut.Answer{}, err
 		}
 	}
@@ -168,11 +172,12 @@ func (h *hunt) scenes() []scene {
 	} else if !pw.Declared() {
 		h.gaps = append(h.gaps, "the profile does not say how the owner's password is changed (password.change)")
 	}
-	return append(out, scene{"a cold boot", func(ctx context.Context) error { return h.t.Device().PowerCycle(ctx) }},
+	out = append(out, scene{"a cold boot", func(ctx context.Context) error { return h.t.Device().PowerCycle(ctx) }},
 		scene{"the declared way in", func(ctx context.Context) error {
 			_, err := h.owner(ctx)
 			return err
 		}})
+	return append(out, scene{name: "all that came"})
 }
 
 // intentPassword is the kind of intent of an owner's password that is changed
