@@ -42,6 +42,9 @@ type Prober struct {
 	texts login.Texts
 	turn  chan struct{} // has a token when nobody is at the console
 	left  bool          // a session of ours could not be ended; guarded by turn
+	// unsure says that a try ended without an answer that is known: it may have
+	// opened a session of ours. Guarded by turn.
+	unsure bool
 }
 
 // ErrBusy says that a session of ours is open on the console.
@@ -125,12 +128,19 @@ func (p *Prober) attempt(win context.Context, c login.Credential, s *session, o 
 		}
 		p.left = false
 	}
+	if p.unsure {
+		if ended, err := p.settle(win, o); !ended || err != nil {
+			return err
+		}
+	}
+	p.unsure = true // until there is an answer
 	got, err := p.cfg.Dialect.Try(win, p.cfg.Console, console.Identity{
 		User: c.User, Password: c.Password, NoUser: c.NoUser, NoPassword: c.NoPassword,
 	})
 	if err != nil {
 		return err
 	}
+	p.unsure = got.Offered && (got.Reply == console.Unclear || got.Reply == console.Nothing)
 	o.Sent, s.from = got.Offered, got.From
 	o.Fact(login.FactMethod, method(got))
 	raw, err := p.cfg.Console.Excerpt(got.From, got.To)
@@ -180,6 +190,33 @@ func (p *Prober) attempt(win context.Context, c login.Credential, s *session, o 
 		}
 	}
 	return nil
+}
+
+// settle ends the session that the try before may have opened: a shell that
+// stands there now is not open to all.
+func (p *Prober) settle(win context.Context, o *login.Outcome) (ended bool, err error) {
+	stands, err := p.cfg.Dialect.Try(win, p.cfg.Console, console.Identity{NoUser: true})
+	if err != nil {
+		return false, err
+	}
+	switch stands.Reply {
+	case console.StoodOpen:
+		if err := p.cfg.Dialect.LogOut(win, p.cfg.Console); err != nil {
+			if !errors.Is(err, console.ErrTimeout) && win.Err() == nil {
+				return false, err
+			}
+			o.Set(verdict.Unproven, "a shell stands open that the try before may have opened, and does not end")
+			return false, nil
+		}
+	case console.Unclear, console.Nothing:
+		o.Set(verdict.Garbled, "the try before was not answered by what is known, and nothing is since")
+		if stands.Reply == console.Nothing {
+			o.Set(verdict.Silent, "not a byte came")
+		}
+		return false, nil
+	}
+	p.unsure = false
+	return true, nil
 }
 
 func method(o console.Outcome) string {

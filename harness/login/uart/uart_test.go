@@ -195,6 +195,20 @@ func TestLeftSession(t *testing.T) {
 	assert.Equal(t, verdict.Unproven, o.Kind, o.Detail)
 }
 
+// TestUnclearSession: a session that was opened by a try whose answer nobody could
+// read is not taken for an open console.
+func TestUnclearSession(t *testing.T) {
+	t.Parallel()
+	c := on(t, device(`echo '@@@@'; read lost; read lost; PS1='~ # ' sh -i`)...)
+	p := prober(t, c, func(c *uart.Config) { c.Timeout, c.Dialect.Patience = 1500*time.Millisecond, 400*time.Millisecond })
+	o, err := p.Try(t.Context(), login.Credential{User: "admin", Password: "p4ssw0rd-x"})
+	require.NoError(t, err)
+	require.Equal(t, verdict.Garbled, o.Kind, o.Detail)
+	o, err = p.Try(t.Context(), login.Nobody)
+	require.NoError(t, err)
+	assert.Equal(t, verdict.Refused, o.Kind, "%s\n%q", o.Detail, o.Evidence)
+}
+
 type brokenPort struct{ ptyPort }
 
 func (brokenPort) Read([]byte) (int, error) {
