@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"rigor/harness/console"
+	"rigor/harness/login/uart"
 	"rigor/harness/profile"
 	"rigor/harness/verdict"
 	"rigor/harness/wire"
@@ -53,12 +54,17 @@ type Device struct {
 	boots   *atomic.Int64 // power-ons that this run made
 	counted *bootCount
 	booted  *coldBoots
+	traces  map[string]*uart.Trace // of each console, for the whole run
 	s       *Session
 }
 
 // New makes a device. It has no session yet.
 func New(p *profile.Profile, u Unit, b *Bench) *Device {
-	return &Device{Profile: p, unit: u, bench: b, boots: &atomic.Int64{}, booted: &coldBoots{at: map[string]int{}},
+	traces := map[string]*uart.Trace{}
+	for name := range b.Consoles {
+		traces[name] = &uart.Trace{}
+	}
+	return &Device{Profile: p, unit: u, bench: b, boots: &atomic.Int64{}, booted: &coldBoots{at: map[string]int{}}, traces: traces,
 		counted: &bootCount{from: map[string]console.Cursor{}, n: map[string]int{}}}
 }
 

@@ -124,7 +124,7 @@ func (d *Device) uart(l *profile.Login) (prober, error) {
 		return nil, err
 	}
 	shell := console.Shell{Prompt: dialect.Shell, Plain: l.Proof.Command != ""}
-	return uart.New(uart.Config{Console: con, Dialect: dialect, Shell: shell, Command: l.Proof.Command, Proof: compiled(l.Proof.Match), Texts: texts(l)})
+	return uart.New(uart.Config{Console: con, Dialect: dialect, Shell: shell, Command: l.Proof.Command, Proof: compiled(l.Proof.Match), Texts: texts(l), Trace: d.traces[l.Console]})
 }
 
 // Dialect gives how the console asks for a login, as declared for it.

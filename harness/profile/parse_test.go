@@ -63,7 +63,7 @@ func TestParseReadsWhatStandsThere(t *testing.T) {
 	assert.Equal(t, "vg login: ", p.Consoles.Items["main"].Login.Literal)
 	assert.Positive(t, p.Consoles.Items["main"].Login.Quiet)
 	assert.Equal(t, Pattern{Literal: "Login incorrect"}, p.Consoles.Items["main"].Incorrect)
-	assert.Equal(t, 12, p.Logins.Items["ssh"].Lockout.After)
+	assert.Equal(t, 20, p.Logins.Items["ssh"].Lockout.After)
 	assert.Positive(t, p.Logins.Items["ssh"].Lockout.Lasts)
 	change := p.Password.Change[0]
 	assert.Equal(t, "http", change.Verb)

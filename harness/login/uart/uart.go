@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"rigor/harness/console"
@@ -34,6 +35,29 @@ type Config struct {
 	Proof   *regexp.Regexp
 
 	Texts login.Texts // the maker's words, asked before the built-in ones
+
+	// Trace is what earlier probers have left on this console; nil for none.
+	Trace *Trace
+}
+
+// Trace is what tries have left on a console, for all probers of it: a shell
+// that one of them has opened, or may have, is not open to all. The zero value
+// is a console that nobody was at.
+type Trace struct {
+	mu   sync.Mutex
+	ours bool // a session of ours may be open
+}
+
+func (t *Trace) set(ours bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.ours = ours
+}
+
+func (t *Trace) get() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.ours
 }
 
 // Prober makes tries on one console.
@@ -41,10 +65,6 @@ type Prober struct {
 	cfg   Config
 	texts login.Texts
 	turn  chan struct{} // has a token when nobody is at the console
-	left  bool          // a session of ours could not be ended; guarded by turn
-	// unsure says that a try ended without an answer that is known: it may have
-	// opened a session of ours. Guarded by turn.
-	unsure bool
 }
 
 // ErrBusy says that a session of ours is open on the console.
@@ -64,6 +84,9 @@ func New(cfg Config) (*Prober, error) {
 		cfg.Shell.Prompt = cfg.Dialect.Shell
 	}
 	cfg.Timeout = cmp.Or(cfg.Timeout, login.DefaultTimeout)
+	if cfg.Trace == nil {
+		cfg.Trace = &Trace{}
+	}
 	p := &Prober{cfg: cfg, texts: login.DefaultTexts().With(cfg.Texts), turn: make(chan struct{}, 1)}
 	p.turn <- struct{}{}
 	return p, nil
@@ -74,7 +97,7 @@ func New(cfg Config) (*Prober, error) {
 func (p *Prober) Try(ctx context.Context, c login.Credential) (login.Outcome, error) {
 	access, o, err := p.Open(ctx, c)
 	if access != nil {
-		_ = access.(*session).close(ctx) // noted in p.left: the next try sees to it
+		_ = access.(*session).close(ctx) // noted in the trace: the next try sees to it
 	}
 	return o, err
 }
@@ -113,34 +136,26 @@ func (p *Prober) Open(ctx context.Context, c login.Credential) (login.Access, lo
 		p.turn <- struct{}{}
 		return nil, o, nil
 	}
+	p.cfg.Trace.set(false) // it is known, and its holder looks after it
 	return s, o, nil
 }
 
 func (p *Prober) attempt(win context.Context, c login.Credential, s *session, o *login.Outcome) error {
-	if p.left {
-		// A shell that we left open would be taken for one that is open to all.
-		if err := p.cfg.Dialect.LogOut(win, p.cfg.Console); err != nil {
-			if !errors.Is(err, console.ErrTimeout) && win.Err() == nil {
-				return err
-			}
-			o.Set(verdict.Unproven, "the session before could not be ended")
-			return nil
-		}
-		p.left = false
-	}
-	if p.unsure {
+	if p.cfg.Trace.get() {
 		if ended, err := p.settle(win, o); !ended || err != nil {
 			return err
 		}
 	}
-	p.unsure = true // until there is an answer
+	p.cfg.Trace.set(true) // until there is an answer
 	got, err := p.cfg.Dialect.Try(win, p.cfg.Console, console.Identity{
 		User: c.User, Password: c.Password, NoUser: c.NoUser, NoPassword: c.NoPassword,
 	})
 	if err != nil {
 		return err
 	}
-	p.unsure = got.Offered && (got.Reply == console.Unclear || got.Reply == console.Nothing)
+	s.stood = got.Reply == console.StoodOpen
+	may := got.Reply == console.LoggedIn || got.Offered && (got.Reply == console.Unclear || got.Reply == console.Nothing)
+	p.cfg.Trace.set(may && !c.NoUser)
 	o.Sent, s.from = got.Offered, got.From
 	o.Fact(login.FactMethod, method(got))
 	raw, err := p.cfg.Console.Excerpt(got.From, got.To)
@@ -153,8 +168,7 @@ func (p *Prober) attempt(win context.Context, c login.Credential, s *session, o 
 	case console.LoggedIn, console.StoodOpen:
 		if kind == verdict.Restricted && got.Reply == console.LoggedIn {
 			o.Set(kind, "the DUT said %q", words)
-			p.left = true // whatever it is that we were let into
-			return nil
+			return nil // whatever it is that we were let into, the next try ends it
 		}
 		return s.prove(win, got.Reply == console.StoodOpen, o)
 	case console.IsLocked:
@@ -192,8 +206,8 @@ func (p *Prober) attempt(win context.Context, c login.Credential, s *session, o 
 	return nil
 }
 
-// settle ends the session that the try before may have opened: a shell that
-// stands there now is not open to all.
+// settle ends the session that an earlier try has opened, or may have: a shell
+// that stands there now is not open to all.
 func (p *Prober) settle(win context.Context, o *login.Outcome) (ended bool, err error) {
 	stands, err := p.cfg.Dialect.Try(win, p.cfg.Console, console.Identity{NoUser: true})
 	if err != nil {
@@ -205,17 +219,17 @@ func (p *Prober) settle(win context.Context, o *login.Outcome) (ended bool, err 
 			if !errors.Is(err, console.ErrTimeout) && win.Err() == nil {
 				return false, err
 			}
-			o.Set(verdict.Unproven, "a shell stands open that the try before may have opened, and does not end")
+			o.Set(verdict.Unproven, "a shell stands open that an earlier try may have opened, and does not end")
 			return false, nil
 		}
 	case console.Unclear, console.Nothing:
-		o.Set(verdict.Garbled, "the try before was not answered by what is known, and nothing is since")
+		o.Set(verdict.Garbled, "an earlier try was not answered by what is known, and nothing is since")
 		if stands.Reply == console.Nothing {
 			o.Set(verdict.Silent, "not a byte came")
 		}
 		return false, nil
 	}
-	p.unsure = false
+	p.cfg.Trace.set(false)
 	return true, nil
 }
 
@@ -235,6 +249,7 @@ type session struct {
 	secret string
 	after  context.Context // for Close, which has none: outlives the one of Open
 	from   console.Cursor  // where the try begins in the transcript
+	stood  bool            // the shell was there before anything was offered
 	closed bool
 }
 
@@ -261,7 +276,6 @@ func (s *session) prove(ctx context.Context, stood bool, o *login.Outcome) error
 		return s.unproven(ctx, o, err)
 	}
 	if cfg.Proof != nil && !cfg.Proof.Match(got.Output) {
-		s.p.left = true
 		o.Set(verdict.Unproven, "a shell came, but the protected resource did not: %s", login.Tail(got.Output, 120))
 		return nil
 	}
@@ -274,7 +288,6 @@ func (s *session) unproven(ctx context.Context, o *login.Outcome, err error) err
 	if !errors.Is(err, console.ErrTimeout) && ctx.Err() == nil {
 		return err
 	}
-	s.p.left = true
 	o.Set(verdict.Unproven, "a prompt came, but no command of ours ran")
 	return nil
 }
@@ -339,7 +352,7 @@ func (s *session) close(ctx context.Context) error {
 	win, cancel := login.Window(ctx, s.p.cfg.Timeout)
 	defer cancel()
 	err := s.p.cfg.Dialect.LogOut(win, s.p.cfg.Console)
-	s.p.left = err != nil
+	s.p.cfg.Trace.set(err != nil && !s.stood)
 	s.p.turn <- struct{}{}
 	if err != nil {
 		return fmt.Errorf("uart: log out: %w", err)

@@ -180,18 +180,24 @@ func TestSilent(t *testing.T) {
 	assert.False(t, o.Sent)
 }
 
-// A session that could not be ended is not taken for an open console.
+// TestLeftSession: a session that could not be ended is not taken for an open
+// console, by another prober neither.
 func TestLeftSession(t *testing.T) {
 	t.Parallel()
-	c := on(t, "sh", "-c", "stty -echo; PS1='~ # ' exec sh -i")
-	p := prober(t, c, func(c *uart.Config) {
-		c.Timeout, c.Dialect.Patience, c.Dialect.Logout = time.Second, 300*time.Millisecond, ":"
-	})
-	o, err := p.Try(t.Context(), login.Nobody)
-	require.NoError(t, err)
+	c := on(t, device(`PS1='~ # ' exec sh -i`)...)
+	var trace uart.Trace
+	try := func(cred login.Credential) login.Outcome {
+		p := prober(t, c, func(c *uart.Config) {
+			c.Timeout, c.Dialect.Patience, c.Trace = time.Second, 300*time.Millisecond, &trace
+			c.Dialect.Logout = ":"
+		})
+		o, err := p.Try(t.Context(), cred)
+		require.NoError(t, err)
+		return o
+	}
+	o := try(login.Credential{User: "admin", Password: "p4ssw0rd-x"})
 	assert.Equal(t, verdict.Accepted, o.Kind, o.Detail)
-	o, err = p.Try(t.Context(), login.Nobody)
-	require.NoError(t, err)
+	o = try(login.Nobody)
 	assert.Equal(t, verdict.Unproven, o.Kind, o.Detail)
 }
 
@@ -200,11 +206,16 @@ func TestLeftSession(t *testing.T) {
 func TestUnclearSession(t *testing.T) {
 	t.Parallel()
 	c := on(t, device(`echo '@@@@'; read lost; read lost; PS1='~ # ' sh -i`)...)
-	p := prober(t, c, func(c *uart.Config) { c.Timeout, c.Dialect.Patience = 1500*time.Millisecond, 400*time.Millisecond })
-	o, err := p.Try(t.Context(), login.Credential{User: "admin", Password: "p4ssw0rd-x"})
+	var trace uart.Trace
+	fresh := func() *uart.Prober {
+		return prober(t, c, func(c *uart.Config) {
+			c.Timeout, c.Dialect.Patience, c.Trace = 1500*time.Millisecond, 400*time.Millisecond, &trace
+		})
+	}
+	o, err := fresh().Try(t.Context(), login.Credential{User: "admin", Password: "p4ssw0rd-x"})
 	require.NoError(t, err)
 	require.Equal(t, verdict.Garbled, o.Kind, o.Detail)
-	o, err = p.Try(t.Context(), login.Nobody)
+	o, err = fresh().Try(t.Context(), login.Nobody)
 	require.NoError(t, err)
 	assert.Equal(t, verdict.Refused, o.Kind, "%s\n%q", o.Detail, o.Evidence)
 }
