@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"rigor/harness/report"
 	"rigor/harness/report/junit"
 	"rigor/harness/report/terminal"
+	"rigor/harness/rig"
 	"rigor/harness/runner"
 	"rigor/harness/verdict"
 	"rigor/rigs"
@@ -202,26 +204,49 @@ func (c *lintCmd) Run(a *app) error {
 			bad = true
 			continue
 		}
-		fed := 0
-		w := tabwriter.NewWriter(a.out, 2, 0, 2, ' ', 0)
-		for _, p := range plan {
-			if p.Skip == nil {
-				fed++
-				continue
-			}
-			if _, err := fmt.Fprintf(w, "  %s\t%s\t%s\n", p.ID, p.Skip.Reason, escape.Terminal(p.Skip.Detail)); err != nil {
-				return err
-			}
-		}
-		if _, err := fmt.Fprintf(a.out, "%s: no mistakes; %d of %d cases have what they need.\n", name, fed, len(plan)); err != nil {
+		if err := feeds(a.out, name, plan); err != nil {
 			return err
 		}
-		if err := w.Flush(); err != nil {
+		if err := unwired(a.out, name); err != nil {
 			return err
 		}
 	}
 	if bad {
 		return &exitError{verdict.ExitUsage}
+	}
+	return nil
+}
+
+// feeds lists the cases that lack something.
+func feeds(out io.Writer, name string, plan []runner.Planned) error {
+	fed := 0
+	w := tabwriter.NewWriter(out, 2, 0, 2, ' ', 0)
+	for _, p := range plan {
+		if p.Skip == nil {
+			fed++
+			continue
+		}
+		if _, err := fmt.Fprintf(w, "  %s\t%s\t%s\n", p.ID, p.Skip.Reason, escape.Terminal(p.Skip.Detail)); err != nil {
+			return err
+		}
+	}
+	if _, err := fmt.Fprintf(out, "%s: no mistakes; %d of %d cases have what they need.\n", name, fed, len(plan)); err != nil {
+		return err
+	}
+	return w.Flush()
+}
+
+// unwired lists what the profile uses and the rig has no wire for, each with the
+// place where it is used.
+func unwired(out io.Writer, name string) error {
+	f, p, err := rigs.Load(name)
+	if err != nil {
+		return usage(err)
+	}
+	for _, k := range rig.Lacking(f, p) {
+		if _, err := fmt.Fprintf(out, "  %s\n", escape.Terminal(k.String())); err != nil {
+			return err
+		}
 	}
 	return nil
 }

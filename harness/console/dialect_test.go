@@ -145,8 +145,7 @@ func TestLoginStalePrompt(t *testing.T) {
 					if strings.Contains(string(p), "root") && first {
 						first = false
 						port.say("\r\nvg login: ") // of an earlier Enter
-						time.AfterFunc(200*time.Millisecond, func() { line(p) })
-						return
+						time.Sleep(200 * time.Millisecond)
 					}
 					line(p)
 				}
