@@ -145,6 +145,7 @@ func TestLoginStalePrompt(t *testing.T) {
 					if strings.Contains(string(p), "root") && first {
 						first = false
 						port.say("\r\nvg login: ") // of an earlier Enter
+						// In synctest's clock: the old prompt is quiet before the echo.
 						time.Sleep(200 * time.Millisecond)
 					}
 					line(p)

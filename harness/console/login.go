@@ -166,7 +166,7 @@ func (l Login) try(ctx context.Context, t Talker, id Identity, o *Outcome) error
 
 // named waits for what the DUT answers to a user's name. A login prompt in front
 // of the name's echo is an older one that was still on its way: it says nothing
-// of the name. A console that does not echo is believed when nothing else comes.
+// of the name, and where nothing else comes the try was not answered.
 func (l Login) named(ctx context.Context, t Talker, at Cursor, user string) (Match, error) {
 	m, err := l.answer(ctx, t, at)
 	for err == nil && l.role(m) == roleUser && l.Password.Valid() && user != "" {
@@ -180,9 +180,6 @@ func (l Login) named(ctx context.Context, t Talker, at Cursor, user string) (Mat
 		turn, cancel := context.WithTimeout(ctx, l.patience())
 		next, nerr := t.Expect(turn, m.To, l.patterns(true)...)
 		cancel()
-		if ctx.Err() == nil && errors.Is(nerr, ErrTimeout) {
-			return m, nil
-		}
 		m, err = next, nerr
 	}
 	return m, err

@@ -77,7 +77,11 @@ const lineQuiet = 20 * time.Millisecond
 // play goes through a scene and looks at what came meanwhile.
 func (h *hunt) play(ctx context.Context, c scene) (dut.Answer, error) {
 	from := hc.Cursor(0)
-	if c.run != nil {
+	if c.run == nil {
+		if _, err := h.con.Quiet(ctx, promptQuiet); err != nil {
+			return dut.Answer{}, err
+		}
+	} else {
 		from = h.con.Mark()
 		if err := c.run(ctx); err != nil {
 			return dut.Answer{}, fmt.Errorf("%s: %w", c.name, err)

@@ -76,7 +76,7 @@ func keys(magic []string) []key {
 
 // hush is how long a console without a login prompt is listened to after each
 // key; what is later than that falls to the next one.
-const hush = 20 * time.Millisecond
+const hush = 40 * time.Millisecond
 
 // quietly types a key at a console that asks nobody who they are. On one that
 // is declared silent not a byte may come: Silent. One that speaks has to go on

@@ -88,8 +88,8 @@ func contradicted(name string) []string {
 // How long a phase without an end of its own is listened to, and what follows a
 // key: a prompt is there at once.
 const (
-	listenFor = 250 * time.Millisecond
-	answerFor = 100 * time.Millisecond
+	listenFor = 300 * time.Millisecond
+	answerFor = 150 * time.Millisecond
 )
 
 // heard says what came from a cursor on: Accepted, if anything.

@@ -30,8 +30,8 @@ var needsSysRq = check.OfConsole(func(con *profile.Console) *verdict.Judgement {
 // helpText is what Linux prints to BREAK and h.
 var helpText = expect.MustRegexp(`(?i)sysrq ?: ?HELP|loglevel\(0-9\)`).Named("SysRq's help")
 
-// breakFor is how long the line is held low: fourteen frames at 1200 Bd.
-const breakFor = 120 * time.Millisecond
+// breakFor is how long the line is held low: as long as tcsendbreak(3) at least.
+const breakFor = 250 * time.Millisecond
 
 // SysRq: BREAK does not open the kernel's SysRq.
 var SysRq = check.Check{
