@@ -89,7 +89,8 @@ func acquire(ctx context.Context, f *rig.File) (*rig.Lease, error) {
 // hurrySafe makes the second signal put this bench safe.
 func hurrySafe(b *rig.Bench) {
 	onHurry(func() {
-		// The program ends right after: nothing else may hold it up.
+		// The program ends right after: nothing else may hold it up. The run's own
+		// context has ended with the first signal, so that this is a root.
 		ended := make(chan error, 1)
 		go func() {
 			_, err := rig.Safe(context.Background(), b)
