@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"rigor/harness/dut"
+	"rigor/harness/login"
 	"rigor/harness/profile"
 	"rigor/harness/verdict"
 )
@@ -79,6 +81,26 @@ func (l *Ledger) show(channel string, p Pace, s shown) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.proofs[proofKey(channel, p)] = s
+}
+
+// Try offers a credential at a door outside Refute, and counts it in the run's
+// ledger: the channels of a DUT share their accounts, so that what follows has
+// to know of it. The error is the rig's own trouble.
+func (t *T) Try(ctx context.Context, door *dut.Door, c login.Credential) (dut.Answer, error) {
+	a, err := door.Try(ctx, c)
+	if l := t.cfg.Ledger; l != nil && err == nil {
+		newPacer(PaceOf(door.Decl()), "", l).after(c.User, a.Kind)
+	}
+	return a, err
+}
+
+// ShowLock notes that the case has shown the lock-out of its channel to be the
+// declared one, on an account of its own: that it does not begin before After
+// wrong tries, begins then, is over when it was waited out for hold, and counts
+// anew then. The cases behind it need no lock of their own to know which tries
+// count.
+func (t *T) ShowLock(p Pace, hold time.Duration) {
+	t.cfg.Ledger.show(t.cfg.Case.Channel, p, shown{tries: p.After, hold: max(hold, p.Lasts+paceMargin), in: t.ID()})
 }
 
 // scoped notes that the channel's accounts are locked one by one.

@@ -361,3 +361,42 @@ func TestLedgerIsShared(t *testing.T) {
 		assert.Zero(t, d.unseen["root"])
 	})
 }
+
+// TestShowLock: a lock-out that an earlier case has shown needs no lock of its
+// own, on the same channel and as it is declared there; another declaration does.
+func TestShowLock(t *testing.T) {
+	other := usual
+	other.after = 4
+	tests := []struct {
+		name  string
+		shown check.Pace
+		want  int // wrong tries on the owner's account
+	}{
+		{"not shown", check.Pace{}, 2 * usual.after},
+		{"shown", usual.pace(), 0},
+		{"shown of another lock-out", other.pace(), 2 * usual.after},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newDevice(usual)
+				wrong := 0
+				c := newTrial(t).run(func(ctx context.Context, ct *check.T) {
+					if tt.shown.Known {
+						ct.ShowLock(tt.shown, 0)
+					}
+					n := d.negative(usual.pace(), guesses("root", 12)...)
+					try := n.Wrong
+					n.Wrong = func(ctx context.Context) (dut.Answer, error) {
+						wrong++
+						return try(ctx)
+					}
+					check.Refute(ctx, ct, "nothing opens it", n)
+				})
+				requireVerdict(t, "pass", c)
+				assert.Equal(t, tt.want, wrong)
+				assert.Zero(t, d.unseen["root"], "a probe was sent into a lock")
+			})
+		})
+	}
+}

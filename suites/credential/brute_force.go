@@ -57,7 +57,7 @@ var BruteForce = check.Check{
 						return dut.Answer{}, err
 					}
 				}
-				return door.Try(ctx, own)
+				return t.Try(ctx, door, own)
 			},
 			Anti:   door.With(stranger(t)),
 			Probes: append([]*dut.Door{door}, sharing(ctx, t, door)...),
@@ -116,7 +116,7 @@ func (l *locking) try(ctx context.Context, t *check.T, d *dut.Door) (dut.Answer,
 				return a, err
 			}
 		}
-		a, err := d.Try(ctx, l.own)
+		a, err := t.Try(ctx, d, l.own)
 		late := time.Since(l.since)
 		if err != nil || !a.Kind.Opens() || late <= lock.Lasts {
 			return a, err
@@ -153,13 +153,13 @@ func lockAndTry(ctx context.Context, t *check.T, door *dut.Door, own login.Crede
 		was, err := t.Device().Fingerprint(ctx)
 		t.OK(err)
 		begin := time.Now()
-		a, last, over, err := wrongTries(ctx, t, door, own)
+		a, last, over, err := wrongTries(ctx, t, door, own, lock.After)
 		if err != nil || over {
 			return a, last, err
 		}
 		took := time.Since(begin)
 		t.Note("%d wrong tries took %v of a window of %v", lock.After, took.Round(time.Millisecond), lock.Window)
-		if a, err = door.Try(ctx, own); err != nil || !a.Kind.Opens() {
+		if a, err = t.Try(ctx, door, own); err != nil || !a.Kind.Opens() {
 			return a, last, err
 		}
 		late := time.Since(last)
@@ -181,12 +181,12 @@ func lockAndTry(ctx context.Context, t *check.T, door *dut.Door, own login.Crede
 	}
 }
 
-// wrongTries makes them; over says that one was answered otherwise than with a
-// refusal, and that is the answer.
-func wrongTries(ctx context.Context, t *check.T, door *dut.Door, own login.Credential) (a dut.Answer, last time.Time, over bool, err error) {
-	for range door.Decl().Lockout.After {
+// wrongTries makes n of them; over says that one was answered otherwise than
+// with a refusal, and that is the answer.
+func wrongTries(ctx context.Context, t *check.T, door *dut.Door, own login.Credential, n int) (a dut.Answer, last time.Time, over bool, err error) {
+	for range n {
 		last = time.Now()
-		a, err = door.Try(ctx, login.Credential{User: own.User, Password: t.Secret("wrong", 12)})
+		a, err = t.Try(ctx, door, login.Credential{User: own.User, Password: t.Secret("wrong", 12)})
 		switch {
 		case err != nil:
 			return a, last, true, err

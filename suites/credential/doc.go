@@ -12,7 +12,8 @@ var Suite = check.Suite{
 	Name:  "credential",
 	Title: "Default credentials are refused",
 	Checks: []*check.Check{
-		&KnownList, &Blank, &FactoryState, &ForcedSet, &BruteForce, &LockRecover, &Enum,
+		// What the first two show of the lock-out spares the others a lock each.
+		&LockRecover, &BruteForce, &Blank, &KnownList, &FactoryState, &ForcedSet, &Enum,
 		&Change, &Policy, &Persist, &Derivable, &Unique, &Transport,
 	},
 }

@@ -46,7 +46,7 @@ var AuthEvents = check.Check{
 		t.OK(err)
 		// A user name that nobody has: what the log has of it is from this try.
 		stranger := "u" + strings.ToLower(t.Secret("log-stranger", 9))
-		wrong, err := door.Try(ctx, login.Credential{User: stranger, Password: t.Secret("wrong", 12)})
+		wrong, err := t.Try(ctx, door, login.Credential{User: stranger, Password: t.Secret("wrong", 12)})
 		t.OK(err)
 		if wrong.Kind.Opens() { // not what this looks for, and a finding for good
 			t.Claim("a login that nobody has is refused", func(c *check.Claim) {
@@ -59,7 +59,7 @@ var AuthEvents = check.Check{
 		}
 		before, err := t.Device().Steps(ctx, t.Profile().Log.Read, nil)
 		t.OK(err)
-		right, err := door.Try(ctx, own)
+		right, err := t.Try(ctx, door, own)
 		t.OK(err)
 		if right.Kind != verdict.Accepted {
 			t.Inconclusive(verdict.ReasonControlFailed, "the owner does not get in: %s", right.Detail)

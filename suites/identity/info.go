@@ -63,7 +63,7 @@ var Info = check.Check{
 			door := t.Device().Login(t.Case().Channel)
 			own, err := door.Owner()
 			t.OK(err)
-			a, err := door.Try(ctx, own)
+			a, err := t.Try(ctx, door, own)
 			t.OK(err)
 			if a.Kind != verdict.Accepted {
 				c.Unknown(verdict.ReasonControlFailed, "nothing undeclared was told, but that it was this DUT is not shown: its owner does not get in: %s", a.Detail)
