@@ -60,7 +60,7 @@ func (d *Device) prober(l *profile.Login, dial wire.Dialer) (prober, error) {
 	case "ssh":
 		return d.ssh(l, dial, ssh.Auto)
 	case "telnet":
-		return telnet.New(telnet.Config{Dialer: dial, Address: addr, Command: l.Proof.Command, Proof: proof, Quiet: l.Quiet, Texts: texts(l)})
+		return telnet.New(telnet.Config{Dialer: dial, Address: addr, Command: l.Proof.Command, Proof: proof, Quiet: l.Quiet, Texts: texts(l), Waiting: d.waiting})
 	case "http-basic", "http-digest", "http-form", "http-json":
 		cfg := web.Config{Dialer: dial, Address: addr, TLS: l.TLS, Scheme: web.Scheme(strings.TrimPrefix(l.Protocol, "http-")),
 			Protected: web.Page{Path: l.Proof.Get, Status: l.Proof.Status, Pattern: proof}, Texts: texts(l), Restricted: compiled(l.Restricted)}
@@ -77,7 +77,7 @@ func (d *Device) ssh(l *profile.Login, dial wire.Dialer, method string) (prober,
 	if err != nil {
 		return nil, err
 	}
-	return ssh.New(ssh.Config{Dialer: dial, Address: addr, Method: method, Command: l.Proof.Command, Proof: compiled(l.Proof.Match), Quiet: l.Quiet, Texts: texts(l)})
+	return ssh.New(ssh.Config{Dialer: dial, Address: addr, Method: method, Command: l.Proof.Command, Proof: compiled(l.Proof.Match), Quiet: l.Quiet, Texts: texts(l), Waiting: d.waiting})
 }
 
 func anyMap(m map[string]string) map[string]any {

@@ -24,11 +24,16 @@ type Stream struct {
 	err     error
 	arrived chan struct{} // has one element when something came
 	done    chan struct{}
+	waiting func() (done func())
 }
 
-// New starts to read r.
-func New(r io.Reader) *Stream {
-	s := &Stream{arrived: make(chan struct{}, 1), done: make(chan struct{}), last: time.Now()}
+// New starts to read r. Waiting, which may be nil, is told when the DUT is waited
+// for: a quiet that a prompt needs is the DUT's time and not the harness's.
+func New(r io.Reader, waiting func() (done func())) *Stream {
+	if waiting == nil {
+		waiting = func() func() { return func() {} }
+	}
+	s := &Stream{arrived: make(chan struct{}, 1), done: make(chan struct{}), last: time.Now(), waiting: waiting}
 	go s.pump(r)
 	return s
 }
@@ -86,6 +91,7 @@ func (s *Stream) Take() []byte {
 // After the stream's end it gives the rest with the reader's error; when ctx
 // ends, what is there with the context's error.
 func (s *Stream) Settle(ctx context.Context, quiet time.Duration, seen int) ([]byte, error) {
+	defer s.waiting()()
 	timer := time.NewTimer(quiet)
 	defer timer.Stop()
 	for {

@@ -16,7 +16,7 @@ import (
 func TestSettle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, w := io.Pipe()
-		s := New(r)
+		s := New(r, nil)
 		go func() {
 			for _, part := range []string{"Last login: ", "never\r\n", "# "} {
 				_, _ = io.WriteString(w, part)
@@ -50,7 +50,7 @@ func TestSettle(t *testing.T) {
 }
 
 func TestWindow(t *testing.T) {
-	s := New(strings.NewReader(strings.Repeat("a", Window) + "end"))
+	s := New(strings.NewReader(strings.Repeat("a", Window)+"end"), nil)
 	s.Wait()
 	all := s.All()
 	assert.Len(t, all, Window)

@@ -262,7 +262,7 @@ func (s *session) terminal(ctx context.Context) (*terminal, error) {
 		_ = w.Close()
 		return nil, fmt.Errorf("ask for a shell: %w", err)
 	}
-	t.out, t.stream = r, dialog.New(r)
+	t.out, t.stream = r, dialog.New(r, s.cfg.Waiting)
 	go func() {
 		_ = w.CloseWithError(errors.Join(ch.Wait(), io.EOF)) // the shell's end is the stream's
 	}()

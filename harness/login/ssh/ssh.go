@@ -53,6 +53,8 @@ type Config struct {
 	Quiet time.Duration
 
 	Texts login.Texts // the maker's words, asked before the built-in ones
+	// Waiting, which may be nil, is told when the DUT is waited for.
+	Waiting func() (done func())
 }
 
 var shellPrompt = regexp.MustCompile(`(?:^|\n)[^\n]{0,120}[#$>%] ?$`)

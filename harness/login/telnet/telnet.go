@@ -43,6 +43,8 @@ type Config struct {
 	// how long that may go unanswered; 2 s where it is 0.
 	Patience time.Duration
 	Texts    login.Texts // the maker's words, asked before the built-in ones
+	// Waiting, which may be nil, is told when the DUT is waited for.
+	Waiting func() (done func())
 }
 
 var (
@@ -114,7 +116,7 @@ func (p *Prober) Open(ctx context.Context, c login.Credential) (login.Access, lo
 		return nil, o, nil
 	}
 	conn := &stream{Conn: raw}
-	s := &session{conn: conn, said: dialog.New(conn), cfg: &p.cfg, texts: p.texts}
+	s := &session{conn: conn, said: dialog.New(conn, p.cfg.Waiting), cfg: &p.cfg, texts: p.texts}
 	err = s.login(win, c, &o)
 	o.Took = time.Since(begun)
 	o.Evidence = login.Cut(s.said.All())
