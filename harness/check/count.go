@@ -22,50 +22,59 @@ type counter struct {
 	locked time.Time   // until
 }
 
-// counters are the ways in which a device may count, with a window that is by
-// its own clock a little longer or shorter than declared.
+// counters are the ways in which a device may count.
 func counters(p Pace) []counter {
 	var out []counter
 	for _, way := range []counting{sliding, idling, anchored} {
-		for _, w := range []time.Duration{p.Window - paceMargin, p.Window + paceMargin} {
-			out = append(out, counter{way: way, window: w})
-		}
+		out = append(out, counter{way: way, window: p.Window})
 	}
 	return out
 }
 
-// add counts a wrong try at a moment; the after-th locks for hold.
-func (c *counter) add(at time.Time, after int, hold time.Duration) {
-	c.age(at)
+// add counts a wrong try at a moment; the after-th locks for hold. Sure is false
+// where a try before is as old as the window: by the device's own clock it may
+// count or not.
+func (c *counter) add(at time.Time, after int, hold time.Duration) (sure bool) {
+	sure = c.age(at)
 	c.tries = append(c.tries, at)
 	if len(c.tries) >= after {
 		c.lock(at.Add(hold))
 	}
+	return sure
 }
 
 // lock begins a lock, with which the count begins anew.
 func (c *counter) lock(until time.Time) { c.tries, c.locked = nil, until }
 
-// age drops what does not count any more.
-func (c *counter) age(now time.Time) {
+// age drops what does not count any more, and says whether that is sure.
+func (c *counter) age(now time.Time) (sure bool) {
+	sure = true
+	old := func(at time.Time) bool {
+		age := now.Sub(at)
+		if age > c.window-paceMargin && age <= c.window+paceMargin {
+			sure = false
+		}
+		return age > c.window+paceMargin
+	}
 	n := len(c.tries)
 	if n == 0 {
-		return
+		return true
 	}
 	switch c.way {
 	case sliding:
-		old := 0
-		for old < n && now.Sub(c.tries[old]) > c.window {
-			old++
+		drop := 0
+		for drop < n && old(c.tries[drop]) {
+			drop++
 		}
-		c.tries = c.tries[old:]
+		c.tries = c.tries[drop:]
 	case idling:
-		if now.Sub(c.tries[n-1]) > c.window {
+		if old(c.tries[n-1]) {
 			c.tries = nil
 		}
 	case anchored:
-		if now.Sub(c.tries[0]) > c.window {
+		if old(c.tries[0]) {
 			c.tries = nil
 		}
 	}
+	return sure
 }

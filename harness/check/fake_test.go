@@ -13,6 +13,7 @@ import (
 	"rigor/harness/journal"
 	"rigor/harness/profile"
 	"rigor/harness/verdict"
+	"rigor/harness/wire"
 
 	"github.com/stretchr/testify/require"
 )
@@ -48,6 +49,14 @@ func (*host) Secret(label string, length int) string {
 	return strings.Repeat(string('a'+rune(len(label)%26)), length)
 }
 
+// steady is a power switch that does as it is told.
+type steady struct{}
+
+func (steady) On(context.Context) error                       { return nil }
+func (steady) Off(context.Context) error                      { return nil }
+func (steady) State(context.Context) (wire.PowerState, error) { return wire.PowerOn, nil }
+func (steady) Close() error                                   { return nil }
+
 // trial is a run of one case in memory, whose journal the fold judges.
 type trial struct {
 	t       *testing.T
@@ -75,7 +84,7 @@ func (tr *trial) run(f func(ctx context.Context, t *check.T)) *journal.Case {
 	tr.t.Helper()
 	require.NoError(tr.t, tr.host.Append(&journal.Event{Kind: journal.KindCase, Case: tr.id, Begin: &journal.Begin{Try: 1}}))
 	p := &profile.Profile{}
-	t := check.NewT(check.Config{ID: tr.id, Check: &check.Check{ID: "test"}, Case: check.Case{Channel: "door"}, Device: dut.New(p, dut.Unit{}, &dut.Bench{}).With(dut.NewSession(tr.t.Context(), nil)),
+	t := check.NewT(check.Config{ID: tr.id, Check: &check.Check{ID: "test"}, Case: check.Case{Channel: "door"}, Device: dut.New(p, dut.Unit{}, &dut.Bench{Power: steady{}}).With(dut.NewSession(tr.t.Context(), nil)),
 		Host: tr.host, Cabinet: tr.cabinet, Seed: 1, Ledger: tr.ledger})
 	done := make(chan any)
 	go func() {
@@ -120,6 +129,8 @@ type policy struct {
 	remembers     bool         // the count outlives the lock: one more wrong try locks again
 	counts        string       // "": those of the last window; idle: all, until a window without one; anchored: those since the first
 	answer        verdict.Kind // of a locked account
+	ignoresBlank  bool         // a try without a password does not count
+	foldsCase     bool         // ADMIN is admin
 }
 
 // pace is the policy as a profile declares it.
@@ -160,6 +171,9 @@ func (d *device) try(p pair) dut.Answer {
 		return dut.Answer{Kind: verdict.Unreachable, Detail: "nothing answers"}
 	}
 	key := p.user
+	if d.foldsCase {
+		key = strings.ToLower(key)
+	}
 	if d.source {
 		key = ""
 	}
@@ -180,6 +194,9 @@ func (d *device) try(p pair) dut.Answer {
 			a.wrong = nil
 		}
 		return dut.Answer{Kind: verdict.Accepted, Detail: "the page is there"}
+	}
+	if d.ignoresBlank && p.password == "" {
+		return dut.Answer{Kind: verdict.Refused, Detail: "wrong"}
 	}
 	kept := a.wrong[:0:0]
 	for i, at := range a.wrong {
@@ -214,17 +231,18 @@ func (d *device) attempt(p pair) check.Attempt {
 // is declared to be.
 func (d *device) negative(pace check.Pace, probes ...pair) check.Negative[pair] {
 	return check.Negative[pair]{
-		Control: d.attempt(pair{"owner", "correct"}),
-		Anti:    d.attempt(pair{"nobody", "nothing"}),
-		Wrong:   d.attempt(pair{"owner", "not this"}),
-		Probes:  probes,
-		Try:     func(_ context.Context, p pair) (dut.Answer, error) { return d.try(p), nil },
-		Name:    func(p pair) string { return p.user + ":" + p.password },
-		Account: func(p pair) string { return p.user },
-		Owner:   "owner",
-		Refusal: []verdict.Kind{verdict.Refused},
-		Pace:    pace,
-		Same:    func(context.Context) (string, error) { return "unit 1, 1 boot", nil },
+		Control:  d.attempt(pair{"owner", "correct"}),
+		Anti:     d.attempt(pair{"nobody", "nothing"}),
+		Wrong:    d.attempt(pair{"owner", "not this"}),
+		Probes:   probes,
+		Try:      func(_ context.Context, p pair) (dut.Answer, error) { return d.try(p), nil },
+		Name:     func(p pair) string { return p.user + ":" + p.password },
+		Account:  func(p pair) string { return p.user },
+		Doubtful: func(p pair) bool { return p.password == "" },
+		Owner:    "owner",
+		Refusal:  []verdict.Kind{verdict.Refused},
+		Pace:     pace,
+		Same:     func(context.Context) (string, error) { return "unit 1, 1 boot", nil },
 	}
 }
 

@@ -3,6 +3,7 @@ package check
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -88,8 +89,8 @@ func (l *Ledger) show(channel string, p Pace, s shown) {
 // to know of it. The error is the rig's own trouble.
 func (t *T) Try(ctx context.Context, door *dut.Door, c login.Credential) (dut.Answer, error) {
 	a, err := door.Try(ctx, c)
-	if l := t.cfg.Ledger; l != nil && err == nil {
-		newPacer(PaceOf(door.Decl()), "", l).after(c.User, a.Kind)
+	if t.cfg.Ledger != nil && err == nil {
+		newPacer(PaceOf(door.Decl()), "", t).after(c.User, a.Kind, Doubtful(c))
 	}
 	return a, err
 }
@@ -122,6 +123,8 @@ type pacer struct {
 	// seen to last.
 	hold time.Duration
 	late bool // the lock was seen to come later than declared
+	// starts gives how often the DUT was switched on.
+	starts func() int64
 	// left is how many probes of an account are still to come in this claim.
 	left map[string]int
 }
@@ -134,6 +137,7 @@ type wrongs struct {
 	unsure   bool      // one of them may not count
 	counters []counter // what the device has counted, in each way that it may count
 	of       *pacer    // whose claim the first of them was
+	starts   int64     // of the DUT, when the first of them was made
 }
 
 // forget says that none of them counts any more.
@@ -150,8 +154,15 @@ func (w *wrongs) settled() bool {
 	return !w.unsure
 }
 
-func newPacer(p Pace, owner string, l *Ledger) *pacer {
-	return &pacer{p: p, owner: owner, ledger: l, wait: sleep, hold: p.Lasts + paceMargin, left: map[string]int{}}
+func newPacer(p Pace, owner string, t *T) *pacer {
+	out := &pacer{p: p, owner: owner, ledger: t.cfg.Ledger, wait: sleep, hold: p.Lasts + paceMargin, left: map[string]int{}, starts: func() int64 { return 0 }}
+	if d := t.cfg.Device; d != nil {
+		out.starts = d.PowerOns
+		if d.Live() { // a declared wait, and counted as one
+			out.wait = d.Wait
+		}
+	}
+	return out
 }
 
 // sleep waits for d or for the end of ctx.
@@ -166,18 +177,32 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// source is the key under which the tries of all accounts count together.
-const source = ""
+// sourceKey is the key under which the tries of all accounts count together.
+const sourceKey = "*"
 
-func (p *pacer) key(account string) string {
+// keys gives what the tries of an account count against: the account as it is
+// written, and what a DUT may take for one account, which has others' tries too.
+func keys(account string) [2]string { return [2]string{"=" + account, "~" + fold(account)} }
+
+// fold gives what accounts have in common that a DUT may take for one.
+func fold(account string) string { return strings.ToLower(strings.TrimSpace(account)) }
+
+// group names what the tries of an account count with.
+func (p *pacer) group(account string) string {
 	if p.p.Source {
-		return source
+		return sourceKey
 	}
-	return account
+	return fold(account)
 }
 
-// with calls f with the wrong tries of a key. A check that was given up may
-// still be about to count one: the ledger is locked meanwhile.
+// owns says whether an account is the owner's, or may be taken for it.
+func (p *pacer) owns(account string) bool { return fold(account) == fold(p.owner) }
+
+// plan notes that n more probes of an account are to come, or have come.
+func (p *pacer) plan(account string, n int) { p.left[fold(account)] += n }
+
+// with calls f with the wrong tries of a key. A check that was given up may still
+// be about to count one: the ledger is locked meanwhile.
 func (p *pacer) with(key string, f func(w *wrongs)) {
 	p.ledger.mu.Lock()
 	defer p.ledger.mu.Unlock()
@@ -189,20 +214,32 @@ func (p *pacer) with(key string, f func(w *wrongs)) {
 	f(w)
 }
 
+// each calls f with the wrong tries of each key of an account.
+func (p *pacer) each(account string, f func(w *wrongs)) {
+	for _, key := range keys(account) {
+		p.with(key, f)
+	}
+}
+
 // counted gives how many wrong tries count against the account now.
 func (p *pacer) counted(account string) (n int) {
-	p.with(p.key(account), func(w *wrongs) {
+	count := func(w *wrongs) {
 		if time.Now().Before(p.free(w)) {
-			n = w.n
+			n = max(n, w.n)
 		}
-	})
+	}
+	if p.p.Source {
+		p.with(sourceKey, count)
+	} else {
+		p.each(account, count)
+	}
 	return n
 }
 
 // forget notes that the lock of an account has been waited out.
 func (p *pacer) forget(account string) {
-	p.with(p.key(account), (*wrongs).forget)
-	p.with(account, (*wrongs).forget)
+	p.with(sourceKey, (*wrongs).forget)
+	p.each(account, (*wrongs).forget)
 }
 
 // free gives when the tries do not count any more: when the lock that they
@@ -250,18 +287,20 @@ func (p *pacer) stale(w *wrongs, left int, now time.Time) bool {
 // counted, each account is held to the limit too: that it is not counted as
 // well is not shown.
 func (p *pacer) room(account string, now time.Time) (wait time.Duration, skip bool) {
-	p.with(account, func(w *wrongs) {
+	p.each(account, func(w *wrongs) {
+		var at time.Time
 		switch {
 		case !p.p.Known:
-			skip = w.total >= unknownTries
+			skip = skip || w.total >= unknownTries
 		case p.p.After == 0:
-		case account != p.owner && (w.of == p || !p.stale(w, p.left[account], now)):
-			wait = max(0, p.open(w).Sub(now))
-		case account != p.owner: // to begin anew costs less than locks at a time that nobody knows
-			wait = max(0, p.free(w).Sub(now))
+		case !p.owns(account) && (w.of == p || !p.stale(w, p.left[fold(account)], now)):
+			at = p.open(w)
+		case !p.owns(account): // to begin anew costs less than locks at a time that nobody knows
+			at = p.free(w)
 		case w.n >= max(p.p.After-1, 1): // the control needs it
-			wait = max(0, p.free(w).Sub(now))
+			at = p.free(w)
 		}
+		wait = max(wait, at.Sub(now))
 	})
 	if p.p.Known && p.p.Source {
 		wait = max(wait, p.sourceRoom(now))
@@ -271,7 +310,7 @@ func (p *pacer) room(account string, now time.Time) (wait time.Duration, skip bo
 
 // sourceRoom says how long to wait before a try from this source counts.
 func (p *pacer) sourceRoom(now time.Time) (wait time.Duration) {
-	p.with(source, func(w *wrongs) {
+	p.with(sourceKey, func(w *wrongs) {
 		if p.p.After > 0 && w.n >= max(p.p.After-1, 1) {
 			wait = max(0, p.free(w).Sub(now))
 		}
@@ -291,25 +330,36 @@ func (p *pacer) before(ctx context.Context, account string) (skip bool, err erro
 			return false, err
 		}
 	}
-	for _, key := range []string{account, p.key(account)} {
-		p.with(key, func(w *wrongs) {
-			if w.n > 0 && !time.Now().Before(p.free(w)) {
-				w.forget()
-			}
-		})
+	old := func(w *wrongs) {
+		if w.n > 0 && !time.Now().Before(p.free(w)) {
+			w.forget()
+		}
 	}
+	p.each(account, old)
+	p.with(sourceKey, old)
 	return false, nil
 }
 
 // after counts a try by its answer. One of which it cannot be said whether the
-// DUT counted it counts, and makes the next wait the longer one.
-func (p *pacer) after(account string, k verdict.Kind) {
-	p.with(account, func(w *wrongs) { p.count(w, k) })
-	if p.p.Source && account != source {
-		p.with(source, func(w *wrongs) { p.count(w, k) })
-		p.with(account, func(w *wrongs) { w.unsure = true })
+// DUT counted it counts, and makes the next wait the longer one: a doubtful one,
+// and those before a start, with which a DUT may forget them.
+func (p *pacer) after(account string, k verdict.Kind, doubtful bool) {
+	p.each(account, func(w *wrongs) {
+		p.count(w, k)
+		// Which of a source's tries its accounts count as well is not shown.
+		w.unsure = w.n > 0 && (w.unsure || doubtful || p.p.Source)
+	})
+	if p.p.Source {
+		p.with(sourceKey, func(w *wrongs) {
+			p.count(w, k)
+			w.unsure = w.n > 0 && (w.unsure || doubtful)
+		})
 	}
 }
+
+// Doubtful says of a credential that a DUT may not count it as a wrong try: most
+// look no blank password up.
+func Doubtful(c login.Credential) bool { return c.NoPassword || c.User == "" || c.Password == "" }
 
 func (p *pacer) count(w *wrongs, k verdict.Kind) {
 	now := time.Now()
@@ -328,7 +378,9 @@ func (p *pacer) count(w *wrongs, k verdict.Kind) {
 		w.unsure = true
 	}
 	if w.n == 0 {
-		w.counters, w.of = counters(p.p), p
+		w.counters, w.of, w.starts = counters(p.p), p, p.starts()
+	} else if w.starts != p.starts() {
+		w.unsure = true
 	}
 	w.n++
 	w.total++
@@ -336,8 +388,8 @@ func (p *pacer) count(w *wrongs, k verdict.Kind) {
 	for i := range w.counters {
 		if c := &w.counters[i]; k == verdict.LockedOut {
 			c.lock(now.Add(p.hold))
-		} else {
-			c.add(now, p.p.After, p.hold)
+		} else if !c.add(now, p.p.After, p.hold) {
+			w.unsure = true
 		}
 	}
 }

@@ -34,6 +34,9 @@ type Negative[P any] struct {
 	Name func(p P) string
 	// Account gives the account that a probe counts against. Nil: none.
 	Account func(p P) string
+	// Doubtful says of a probe that the DUT may not count it as a wrong try:
+	// most do not look a blank password up. Nil: all count.
+	Doubtful func(p P) bool
 	// Owner is the account of the control.
 	Owner string
 	// Wrong is a try on the owner's account that must be refused. With it the
@@ -60,10 +63,7 @@ const tries = 3
 // It gives whether the claim was recorded as holding; the verdict is the
 // fold's.
 func Refute[P any](ctx context.Context, t *T, text string, n Negative[P]) bool {
-	r := &refutation[P]{t: t, n: n, c: t.begin(text), pace: newPacer(n.Pace, n.Owner, t.cfg.Ledger), kinds: map[verdict.Kind]int{}}
-	if d := t.cfg.Device; d != nil && d.Live() { // a declared wait, and counted as one
-		r.pace.wait = d.Wait
-	}
+	r := &refutation[P]{t: t, n: n, c: t.begin(text), pace: newPacer(n.Pace, n.Owner, t), kinds: map[verdict.Kind]int{}}
 	if n.Every == 0 {
 		r.n.Every = 25
 	}
@@ -166,7 +166,7 @@ func (r *refutation[P]) control(ctx context.Context, role string) bool {
 		r.scopeShown()
 	}
 	r.sinceControl, r.controlled = 0, time.Now()
-	r.pace.after(r.n.Owner, a.Kind)
+	r.pace.after(r.n.Owner, a.Kind, false)
 	r.keep(role, "", a)
 	r.t.record(&journal.Event{Kind: journal.KindControl, Control: &journal.Control{Claim: r.c.n, Role: role, OK: ok, Kind: a.Kind,
 		Text: "the declared way in opens", Detail: a.Detail, Evidence: []journal.Ref{r.file.Ref()}}})
@@ -187,7 +187,7 @@ func (r *refutation[P]) anti(ctx context.Context) bool {
 	r.t.OK(err)
 	ok := contains(r.n.Refusal, a.Kind)
 	if r.n.Pace.Source { // it was a wrong try like the others
-		r.pace.after("", a.Kind)
+		r.pace.after("", a.Kind, false)
 	}
 	r.keep(journal.RoleAnti, "", a)
 	r.t.record(&journal.Event{Kind: journal.KindControl, Control: &journal.Control{Claim: r.c.n, Role: journal.RoleAnti, OK: ok, Kind: a.Kind,
@@ -250,6 +250,10 @@ func (r *refutation[P]) lockIsDeclared(ctx context.Context, most int) bool {
 	if r.pace.counted(r.n.Owner) > 0 { // of an earlier case, or of this source
 		r.t.OK(r.pace.wait(ctx, max(p.Window, p.Lasts)+paceMargin))
 		r.pace.forget(r.n.Owner)
+		// A lock of theirs that lasts longer must not be taken for one of ours.
+		if !r.control(ctx, journal.RoleBetween) {
+			return false
+		}
 	}
 	if !r.notEarlier(ctx, min(p.After, most)-1) {
 		return false
@@ -263,8 +267,11 @@ func (r *refutation[P]) lockIsDeclared(ctx context.Context, most int) bool {
 	}
 	// A lock that comes later than declared may come at any time.
 	r.pace.late = !locks
-	locked := time.Now()
-	r.t.OK(r.pace.wait(ctx, p.Lasts+paceMargin))
+	locked, lasts := time.Now(), p.Lasts
+	if !locks { // and the tries of now still count
+		lasts = max(p.Window, p.Lasts)
+	}
+	r.t.OK(r.pace.wait(ctx, lasts+paceMargin))
 	r.pace.forget(r.n.Owner)
 	// A lock that ends and does not forget is back after one more wrong try.
 	if p.After > 1 && !r.wrong(ctx, 1) || !r.control(ctx, journal.RoleBetween) {
@@ -293,30 +300,23 @@ func (r *refutation[P]) locks(ctx context.Context) (locked, ok bool) {
 	}
 }
 
-// notEarlier shows that n wrong tries do not lock. A control has to come while
-// a lock would still last, so that slow tries are made in several rounds.
+// notEarlier shows that n wrong tries do not lock, made as fast as probes are. A
+// control shows it of the last ones only, those whose lock would still last; the
+// first ones are then the last of a shorter round, which begins with none counted.
 func (r *refutation[P]) notEarlier(ctx context.Context, n int) bool {
-	clears := r.n.Pace.SuccessClears
-	for round, left := n, n; left > 0; {
+	for left := n; left > 0; {
 		begin := time.Now()
-		if !r.wrong(ctx, round) || !r.control(ctx, journal.RoleBetween) {
+		if !r.wrong(ctx, left) || !r.control(ctx, journal.RoleBetween) {
 			return false
 		}
-		seen := n
-		if each := time.Since(begin) / time.Duration(round+1); each > 0 {
+		seen := left
+		if each := time.Since(begin) / time.Duration(left+1); each > 0 {
 			seen = max(1, int(r.n.Pace.Lasts/each)-1)
 		}
-		switch {
-		case clears: // the control has cleared the count: this was a round up to left
-			left -= seen
-			round = left
-		case seen >= round:
-			left -= round
-			round = min(left, seen)
-		default: // too slow to tell: from the start, in smaller rounds
+		left -= seen
+		if left > 0 && !r.n.Pace.SuccessClears {
 			r.t.OK(r.pace.wait(ctx, max(r.n.Pace.Window, r.n.Pace.Lasts)+paceMargin))
 			r.pace.forget(r.n.Owner)
-			round, left = seen, n
 		}
 	}
 	return true
@@ -331,8 +331,8 @@ func (r *refutation[P]) mostTries() int {
 	per, most := map[string]int{}, 0
 	for _, probe := range r.n.Probes {
 		account := r.n.Account(probe)
-		k := r.pace.key(account)
-		if per[k] == 0 && account != r.n.Owner { // the owner's is shown not to be locked
+		k := r.pace.group(account)
+		if per[k] == 0 && !r.pace.owns(account) { // the owner's is shown not to be locked
 			per[k] = r.pace.counted(account)
 		}
 		per[k]++
@@ -348,7 +348,7 @@ func (r *refutation[P]) wrong(ctx context.Context, n int) bool {
 		a, err := r.n.Wrong(ctx)
 		r.t.OK(err)
 		r.keep("wrong on purpose", r.n.Owner, a)
-		r.pace.after(r.n.Owner, a.Kind)
+		r.pace.after(r.n.Owner, a.Kind, false)
 		switch {
 		case a.Kind.Opens():
 			r.rec.Holds, r.rec.Reason = journal.No, cmp.Or(r.n.Opened, verdict.ReasonAccess)
@@ -372,7 +372,7 @@ func (r *refutation[P]) probes(ctx context.Context) bool {
 	for i := range pending {
 		pending[i] = i
 		if r.n.Account != nil {
-			r.pace.left[r.n.Account(r.n.Probes[i])]++
+			r.pace.plan(r.n.Account(r.n.Probes[i]), 1)
 		}
 	}
 	for len(pending) > 0 {
@@ -391,7 +391,7 @@ func (r *refutation[P]) probes(ctx context.Context) bool {
 			continue
 		}
 		if r.n.Account != nil {
-			r.pace.left[r.n.Account(p)]--
+			r.pace.plan(r.n.Account(p), -1)
 		}
 		r.tried++
 		r.sinceControl++
@@ -487,7 +487,7 @@ func (r *refutation[P]) probe(ctx context.Context, p P, name string) (a dut.Answ
 	}
 	for try := 1; ; try++ {
 		if r.n.Account != nil {
-			if d, _ := r.pace.room(account, time.Now()); d > 0 && r.pace.p.SuccessClears && (account == r.n.Owner || r.pace.sourceRoom(time.Now()) > 0) {
+			if d, _ := r.pace.room(account, time.Now()); d > 0 && r.pace.p.SuccessClears && (r.pace.owns(account) || r.pace.sourceRoom(time.Now()) > 0) {
 				if !r.control(ctx, journal.RoleBetween) { // it clears the count, sooner than waiting would
 					return a, false, false
 				}
@@ -505,7 +505,7 @@ func (r *refutation[P]) probe(ctx context.Context, p P, name string) (a dut.Answ
 		r.slowest = max(r.slowest, time.Since(sent))
 		r.keep("probe", name, a)
 		if r.n.Account != nil {
-			r.pace.after(account, a.Kind)
+			r.pace.after(account, a.Kind, r.n.Doubtful != nil && r.n.Doubtful(p))
 		}
 		if a.Kind.Opens() || contains(r.n.Refusal, a.Kind) || try == tries {
 			return a, false, true

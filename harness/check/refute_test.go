@@ -288,11 +288,15 @@ func TestPaceNeverBlind(t *testing.T) {
 					real.window = time.Hour
 				}
 			}
+			real.ignoresBlank, real.foldsCase = rng.IntN(2) == 0, rng.IntN(3) == 0
 			d := newDevice(real)
 			d.took = time.Duration(1+rng.IntN(2000)) * time.Millisecond
 			var probes []pair
-			for _, user := range []string{"root", "admin", "owner", "guest"}[:1+rng.IntN(4)] {
+			for _, user := range []string{"root", "admin", "owner", "Root", "guest"}[:1+rng.IntN(5)] {
 				probes = append(probes, guesses(user, 1+rng.IntN(9))...)
+				for range rng.IntN(3) {
+					probes = append(probes, pair{user, ""})
+				}
 			}
 			rng.Shuffle(len(probes), func(i, j int) { probes[i], probes[j] = probes[j], probes[i] })
 			blind := 0
@@ -307,6 +311,7 @@ func TestPaceNeverBlind(t *testing.T) {
 			c := newTrial(t).run(func(ctx context.Context, ct *check.T) { check.Refute(ctx, ct, "nothing opens it", n) })
 			if c.Judgement.Verdict != verdict.Pass {
 				assert.Equal(t, verdict.Inconclusive, c.Judgement.Verdict, "seed %d", seed)
+				real.ignoresBlank, real.foldsCase = false, false // nobody declares these
 				if real == declared && declared.after > 1 && declared.successClears {
 					assert.Fail(t, "a device as declared is not shown to be well", "seed %d: %+v took %v: %s", seed, declared, d.took, c.Judgement)
 				}
@@ -396,6 +401,29 @@ func TestShowLock(t *testing.T) {
 				requireVerdict(t, "pass", c)
 				assert.Equal(t, tt.want, wrong)
 				assert.Zero(t, d.unseen["root"], "a probe was sent into a lock")
+			})
+		})
+	}
+}
+
+// TestLedgerOverRestart: whether a DUT still counts what was tried before it was
+// switched on again, nobody knows.
+func TestLedgerOverRestart(t *testing.T) {
+	real := policy{after: 5, window: 10 * time.Minute, lasts: time.Minute, successClears: true}
+	for _, forgets := range []bool{true, false} {
+		t.Run(fmt.Sprintf("it forgets: %v", forgets), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newDevice(real)
+				c := newTrial(t).run(func(ctx context.Context, ct *check.T) {
+					check.Refute(ctx, ct, "nothing opens it", d.negative(real.pace(), guesses("root", 3)...))
+					ct.OK(ct.Device().PowerOn(ctx))
+					if forgets {
+						clear(d.accounts)
+					}
+					check.Refute(ctx, ct, "nothing opens it now", d.negative(real.pace(), guesses("root", 9)...))
+				})
+				requireVerdict(t, "pass", c)
+				assert.Zero(t, d.unseen["root"])
 			})
 		})
 	}

@@ -239,6 +239,10 @@ func (d *Device) Identify(ctx context.Context) (Identity, error) {
 	return id, fmt.Errorf("%w: the rig file says %q, the DUT says %q", ErrOtherUnit, id.Want, id.Got)
 }
 
+// PowerOns gives how often this run has switched the DUT on: what it counts in
+// RAM may be gone with each.
+func (d *Device) PowerOns() int64 { return d.boots.Load() }
+
 // Fingerprint says which unit this is and how often it has booted, in one
 // line: equal before and after means that the DUT is the same and did not
 // reboot in between.

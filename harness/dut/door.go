@@ -170,6 +170,13 @@ func (o *Door) Methods(ctx context.Context, user string) ([]string, error) {
 	return out, nil
 }
 
+// OtherMethods gives the ways in which the door takes a password beside the one
+// that Try uses: a server that takes it in two ways may check it in two ways.
+func (o *Door) OtherMethods(ctx context.Context, user string) ([]string, error) {
+	all, err := o.Methods(ctx, user)
+	return all[min(len(all), 1):], err
+}
+
 // By gives the same door by one of its methods.
 func (o *Door) By(method string) *Door {
 	if o.err != nil || o.Protocol() != "ssh" {

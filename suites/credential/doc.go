@@ -12,8 +12,9 @@ var Suite = check.Suite{
 	Name:  "credential",
 	Title: "Default credentials are refused",
 	Checks: []*check.Check{
-		// What the first two show of the lock-out spares the others a lock each.
-		&LockRecover, &BruteForce, &Blank, &KnownList, &FactoryState, &ForcedSet, &Enum,
+		// Blank tries are old when the others begin, and what the next two show of
+		// the lock-out spares the others a lock each.
+		&Blank, &LockRecover, &BruteForce, &KnownList, &FactoryState, &ForcedSet, &Enum,
 		&Change, &Policy, &Persist, &Derivable, &Unique, &Transport,
 	},
 }

@@ -33,22 +33,28 @@ func published(t *check.T, door *dut.Door) []login.Credential {
 	return out
 }
 
+// withPassword gives those of a list that offer a password.
+func withPassword(list []login.Credential) []login.Credential {
+	return slices.DeleteFunc(slices.Clone(list), func(c login.Credential) bool { return c.Password == "" })
+}
+
 // against is the negative claim that none of the credentials opens the door:
 // the owner's opens it, what the anti-control offers does not, and the
 // declared lock-out says which tries count.
 func against(t *check.T, door *dut.Door, probes []login.Credential, anti login.Credential) check.Negative[login.Credential] {
 	own := owner(t, door)
 	return check.Negative[login.Credential]{
-		Control: door.With(own),
-		Anti:    door.With(anti),
-		Wrong:   door.With(login.Credential{User: own.User, Password: t.Secret("wrong", 12)}),
-		Probes:  probes,
-		Try:     door.Try,
-		Name:    name,
-		Account: func(c login.Credential) string { return c.User },
-		Owner:   own.User,
-		Refusal: door.Refusals(),
-		Pace:    check.PaceOf(door.Decl()),
+		Control:  door.With(own),
+		Anti:     door.With(anti),
+		Wrong:    door.With(login.Credential{User: own.User, Password: t.Secret("wrong", 12)}),
+		Probes:   probes,
+		Try:      door.Try,
+		Name:     name,
+		Account:  func(c login.Credential) string { return c.User },
+		Doubtful: check.Doubtful,
+		Owner:    own.User,
+		Refusal:  door.Refusals(),
+		Pace:     check.PaceOf(door.Decl()),
 	}
 }
 

@@ -48,6 +48,9 @@ var LockRecover = check.Check{
 		if locked.Kind.Opens() {
 			t.Inconclusive(verdict.ReasonPrecondition, "%d wrong tries lock nothing, so there is no lock to recover from", lock.After)
 		}
+		if !shut(door, locked.Kind) {
+			t.Inconclusive(verdict.ReasonIneffective, "that the account is locked is not shown: a try was answered with %s (%s)", locked.Kind, locked.Detail)
+		}
 		after := recovered(ctx, t, door, own, timely)
 		now, err := t.Device().Fingerprint(ctx)
 		t.OK(err)
