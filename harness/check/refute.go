@@ -166,7 +166,9 @@ func (r *refutation[P]) control(ctx context.Context, role string) bool {
 		r.scopeShown()
 	}
 	r.sinceControl, r.controlled = 0, time.Now()
-	r.pace.after(r.n.Owner, a.Kind, false)
+	if r.n.Account != nil { // else it is no login, or one that its own check counts
+		r.pace.after(r.n.Owner, a.Kind, false)
+	}
 	r.keep(role, "", a)
 	r.t.record(&journal.Event{Kind: journal.KindControl, Control: &journal.Control{Claim: r.c.n, Role: role, OK: ok, Kind: a.Kind,
 		Text: "the declared way in opens", Detail: a.Detail, Evidence: []journal.Ref{r.file.Ref()}}})
