@@ -201,6 +201,20 @@ func TestAllowInconclusive(t *testing.T) {
 	}
 }
 
+// A waiver beside the rig file counts as it does for the command: what it is not
+// needed for any more fails.
+func TestWaiver(t *testing.T) {
+	t.Parallel()
+	for id, want := range map[string]string{"wrong[x]": "PASS", "well[x]": "FAIL"} {
+		c := start(t, []string{"RIGOR_GOTEST_WAIVE=" + id, "RIGOR_GOTEST_SELECT=" + id}, "-test.run=^TestScenario$")
+		assert.Equal(t, want, c.ends["TestScenario"], id)
+		if id == "wrong[x]" {
+			assert.Equal(t, "SKIP", c.ends["TestScenario/wrong[x]"])
+			c.text(id, "n/a: waived", "access: otherwise")
+		}
+	}
+}
+
 // What go test's own filters leave out is not run on the rig.
 func TestFilters(t *testing.T) {
 	t.Parallel()
