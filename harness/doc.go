@@ -45,7 +45,7 @@
 // speak with the DUT; steps is the one grammar of actions that a user writes.
 // dut puts these together behind a session, state moves the DUT, check is what
 // suites are written with. rig is the bench with its lease, doctor and safe
-// state; runner plans and runs; report/… shows a journal and nothing else. A
-// package imports only from those before it: the test beside this page keeps
-// that.
+// state; runner plans and runs, gotest does so under go test; report/… shows a
+// journal and nothing else. A package imports only from those before it: the test
+// beside this page keeps that.
 package harness

@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
 	"time"
 
 	"rigor/harness/driver/exec"
@@ -32,6 +35,7 @@ func Drivers() rig.Drivers {
 		Link: map[string]func(context.Context, *rig.Network, rig.Env) (wire.Link, error){
 			"link": netLink,
 		},
+		Local: local,
 	}
 }
 
@@ -115,9 +119,10 @@ func command(argv []string, env rig.Env) exec.Command {
 }
 
 // ours makes the program rigor, where a file names it without a path, the one
-// that runs now: it need not be installed, and it is the same version.
+// that runs now: it need not be installed, and it is the same version. A test
+// binary is another program: it would run its tests.
 func ours(argv []string) []string {
-	if len(argv) == 0 || argv[0] != "rigor" {
+	if len(argv) == 0 || argv[0] != "rigor" || isTest() {
 		return argv
 	}
 	self, err := os.Executable()
@@ -125,6 +130,12 @@ func ours(argv []string) []string {
 		return argv // it is looked for where programs are
 	}
 	return append([]string{self}, argv[1:]...)
+}
+
+// isTest says whether this process is a test binary that goes by its own name.
+func isTest() bool {
+	info, ok := debug.ReadBuildInfo()
+	return ok && strings.HasSuffix(info.Path, ".test") && strings.TrimSuffix(filepath.Base(os.Args[0]), ".exe") != "rigor"
 }
 
 func execPower(_ context.Context, p *rig.Power, env rig.Env) (wire.Power, error) {

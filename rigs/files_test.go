@@ -67,3 +67,8 @@ var notOfTheVirtualDevice = []string{
 	"logins.console.transport",                                                                    // a console crosses no network
 	"consoles.aux.boot", "consoles.aux.boot.fail", "consoles.aux.sysrq", "consoles.aux.injection", // it is silent
 }
+
+// A rig file's program rigor is not this test binary, which would run its tests.
+func TestATestBinaryIsNotRigor(t *testing.T) {
+	assert.Equal(t, []string{"rigor", "virtual"}, ours([]string{"rigor", "virtual"}))
+}

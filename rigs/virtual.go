@@ -85,6 +85,18 @@ func secondLabel(dc virtual.Config, u rig.Unit) (string, error) {
 	return d.Label(), nil
 }
 
+// local is the built-in device as the table of drivers makes it.
+func local(f *rig.File, seed uint64) (*rig.Local, error) {
+	if !UsesVirtual(f) {
+		return nil, nil
+	}
+	v, err := NewVirtual(f, seed)
+	if err != nil {
+		return nil, err
+	}
+	return &rig.Local{Drivers: v.Drivers(), Given: map[string]func(string) (string, error){"virtual": v.Given}, Close: v.Close}, nil
+}
+
 // Close ends the device and removes what was temporary.
 func (v *Virtual) Close() error {
 	err := v.Bench.Close()

@@ -29,25 +29,21 @@ func bound(ctx context.Context, name string, do func(context.Context, *rig.Bench
 	if err != nil {
 		return usage(err)
 	}
-	job := &runner.Job{File: file, Profile: prof, Env: rig.Env{Dir: filepath.Dir(file.Path), Redact: escape.NewRedactor()}}
-	work := func(ctx context.Context) (err error) {
+	job := runner.NewJob(file, prof)
+	job.Drivers = rigs.Drivers()
+	err = job.Held(ctx, func(ctx context.Context) (err error) {
+		job.Env.Redact = escape.NewRedactor()
 		b, err := rig.Bind(ctx, file, prof, job.Drivers, job.Env)
 		if err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, b.Close()) }()
 		return do(ctx, b, file, prof)
+	})
+	if errors.Is(err, runner.ErrDevice) {
+		return usage(err)
 	}
-	if rigs.UsesVirtual(file) {
-		return onVirtual(ctx, job, work)
-	}
-	lease, err := acquire(ctx, file)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = lease.Release() }() // it goes with the process at the latest
-	job.Drivers = rigs.Drivers()
-	return work(ctx)
+	return err
 }
 
 type doctorCmd struct {
@@ -242,7 +238,7 @@ func (c *safeCmd) Run(ctx context.Context, a *app) error {
 	}
 	ctx, cancel := timeout(ctx, 10*time.Second)
 	defer cancel()
-	lease, err := acquire(ctx, file)
+	lease, err := runner.Acquire(ctx, file)
 	if err != nil {
 		return err
 	}

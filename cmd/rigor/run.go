@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -13,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"time"
 
 	"golang.org/x/term"
 
@@ -76,7 +73,7 @@ func (c *runCmd) Run(ctx context.Context, a *app) error {
 	if err := c.loadCredentials(); err != nil {
 		return usage(err)
 	}
-	waivers, err := loadWaivers(c.Waivers, file)
+	waivers, err := runner.LoadWaivers(c.Waivers, file)
 	if err != nil {
 		return usage(err)
 	}
@@ -103,12 +100,7 @@ func (c *runCmd) Run(ctx context.Context, a *app) error {
 
 // planned says whether there is a plan with what is selected.
 func (c *runCmd) planned(file *rig.File, prof *profile.Profile) error {
-	in := runner.PlanInput(file, prof)
-	in.Credentials = c.given
-	plan, err := runner.Plan(suites.All(), in, file.Lacks)
-	if err == nil {
-		err = runner.Select(plan, c.Selectors)
-	}
+	_, err := c.job(file, prof).Plan()
 	return planError(err)
 }
 
@@ -216,25 +208,28 @@ func (c *runCmd) rerun() []string {
 	return args
 }
 
+// job is one run of the command's words.
+func (c *runCmd) job(file *rig.File, prof *profile.Profile) *runner.Job {
+	j := runner.NewJob(file, prof)
+	if c.Out != "" {
+		j.Dir = c.Out
+	}
+	j.Suites, j.Drivers, j.Undo, j.Exec = suites.All(), rigs.Drivers(), suites.Undo(), rigs.Exec
+	j.Selectors, j.Credentials, j.Seed, j.FailFast, j.Hold = c.Selectors, c.given, c.Seed, c.FailFast, c.Hold
+	j.Writer, j.Rerun, j.Digests["credentials"] = version(), c.rerun(), c.list.Digest()
+	return j
+}
+
 // once is one run: it gives the exit code.
 func (c *runCmd) once(ctx context.Context, a *app, file *rig.File, prof *profile.Profile, waivers []journal.Waiver) (int, error) {
-	id := runID(file.Name)
-	dir := c.Out
-	if dir == "" {
-		dir = filepath.Join("runs", id)
-	}
-	job := &runner.Job{File: file, Profile: prof, Suites: suites.All(), Env: rig.Env{Dir: filepath.Dir(file.Path)}, Selectors: c.Selectors,
-		Dir: dir, RunID: id, Seed: c.Seed, Waivers: waivers, Writer: version(), Rerun: c.rerun(), FailFast: c.FailFast, Hold: c.Hold,
-		Undo: suites.Undo(), Exec: rigs.Exec, Ask: asker(a), Digests: map[string]string{"rig": file.Digest, "profile": prof.Digest, "credentials": c.list.Digest()}, Credentials: c.given}
-	if file.Virtual != nil {
-		job.Planted = append(append(job.Planted, file.Virtual.Weaknesses...), file.Virtual.Faults...)
-	}
+	job := c.job(file, prof)
+	job.Waivers, job.Ask = waivers, asker(a)
 	opts, live := screen(a.err)
 	ob := terminal.NewObserver(live, opts)
 	job.Observe, job.Waiting = ob.Event, ob.Waiting
 	obCtx, obEnd := context.WithCancel(context.WithoutCancel(ctx))
 	go ob.Run(obCtx)
-	err := onRig(ctx, job, job.Run)
+	err := onRig(ctx, job)
 	obEnd()
 	if cerr := ob.Close(); cerr != nil {
 		slog.DebugContext(ctx, "Closing the live display", "error", cerr)
@@ -243,12 +238,12 @@ func (c *runCmd) once(ctx context.Context, a *app, file *rig.File, prof *profile
 	switch {
 	case errors.Is(err, rig.ErrLeased):
 		return 0, err
-	case errors.Is(err, runner.ErrPlan), errors.Is(err, runner.ErrFolder) && errors.As(err, &place) && !errors.Is(err, syscall.ENOSPC):
+	case errors.Is(err, runner.ErrPlan), errors.Is(err, runner.ErrDevice), errors.Is(err, runner.ErrFolder) && errors.As(err, &place) && !errors.Is(err, syscall.ENOSPC):
 		return 0, usage(err)
 	case err != nil:
 		return 0, err
 	}
-	return c.finish(a, dir, ob)
+	return c.finish(a, job.Dir, ob)
 }
 
 // finish writes the reports of a run and shows its end.
@@ -300,13 +295,6 @@ func (c *runCmd) show(a *app, dir string, res, before *journal.Result) error {
 	}
 	opts, _ := screen(a.out)
 	return terminal.Summary(a.out, res, before, filepath.Join(dir, report.HTML), opts)
-}
-
-// runID names a run: when, and on which rig.
-func runID(rigName string) string {
-	var b [2]byte
-	_, _ = rand.Read(b[:]) // it never fails, by its documentation
-	return time.Now().UTC().Format("2006-01-02T15-04-05Z") + "-" + rigName + "-" + hex.EncodeToString(b[:])
 }
 
 // link points runs/latest at a run's folder.

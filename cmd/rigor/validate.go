@@ -238,7 +238,7 @@ func (c *validateCmd) golden(ctx context.Context, a *app) error {
 	}
 	dir := c.Runs
 	if dir == "" {
-		dir = filepath.Join("runs", runID(file.Name))
+		dir = filepath.Join("runs", runner.RunID(file.Name))
 	}
 	rc := runCmd{Rig: c.Rig, Repeat: 1, Out: dir, Seed: c.Seed, Profile: "rich", Attachments: "relative", Format: "text"}
 	if err := rc.Run(ctx, &app{out: a.err, err: a.err}); err != nil {

@@ -94,7 +94,7 @@ type Start struct {
 	Serial    string            `json:"serial,omitempty"`   // of the unit that the rig file names
 	Seed      uint64            `json:"seed"`
 	Selectors []string          `json:"selectors,omitempty"` // empty: all
-	Rerun     []string          `json:"rerun"`               // the command, without selectors, that runs this again
+	Rerun     []string          `json:"rerun"`               // the command, without selectors or with CasePattern, that runs this again
 	Digests   map[string]string `json:"digests"`             // sha256 of rig, profile, credentials …
 	Host      string            `json:"host,omitempty"`
 	Clock     string            `json:"clock,omitempty"` // what is known of the clock: "synchronised", "not synchronised", "unknown"

@@ -1,18 +1,35 @@
 package journal
 
-import "strings"
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// CasePattern stands in a Start's Rerun where the case belongs, as a regular
+// expression that matches its id alone. Without it the id is the last word.
+const CasePattern = "{case}"
 
 // Rerun gives the one command that runs a case again, quoted for a POSIX
 // shell. It is empty where the journal does not say how the run was started.
 func (r *Result) Rerun(caseID string) string {
-	if len(r.Start.Rerun) == 0 {
+	words := slices.Clone(r.Start.Rerun)
+	if len(words) == 0 {
 		return ""
 	}
-	var out []string
-	for _, a := range r.Start.Rerun {
-		out = append(out, shellQuote(a))
+	placed := false
+	for i, w := range words {
+		if strings.Contains(w, CasePattern) {
+			words[i], placed = strings.ReplaceAll(w, CasePattern, regexp.QuoteMeta(caseID)), true
+		}
 	}
-	return strings.Join(append(out, shellQuote(caseID)), " ")
+	if !placed {
+		words = append(words, caseID)
+	}
+	for i, w := range words {
+		words[i] = shellQuote(w)
+	}
+	return strings.Join(words, " ")
 }
 
 // shellQuote leaves plain words alone and puts all else into single quotes, in

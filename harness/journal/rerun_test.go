@@ -15,6 +15,9 @@ import (
 func TestRerun(t *testing.T) {
 	res := green().Fold()
 	assert.Equal(t, "rigor run --rig rigs/bench-a.yaml --seed 7 'cred-known-list[ssh]'", res.Rerun(id))
+	res.Start.Rerun = []string{"go", "test", "-run", "^TestGateway$/^" + journal.CasePattern + "$", "example.org/gateway"}
+	assert.Equal(t, `go test -run '^TestGateway$/^cred-known-list\[ssh\]$' example.org/gateway`, res.Rerun(id))
+	assert.Contains(t, res.Rerun("a"), "/^a$'", "what the journal holds stays")
 	res.Start.Rerun = nil
 	assert.Empty(t, res.Rerun(id))
 }

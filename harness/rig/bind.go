@@ -24,6 +24,16 @@ type Drivers struct {
 	Line  map[string]func(ctx context.Context, l *Line, env Env) (wire.Line, error)
 	Port  map[string]func(ctx context.Context, p *Port, env Env) (wire.Port, error)
 	Link  map[string]func(ctx context.Context, n *Network, env Env) (wire.Link, error)
+	// Local makes the device of a rig file that drives one in this process,
+	// without power; nil, and no error, for a file of real wires. It may be nil.
+	Local func(f *File, seed uint64) (*Local, error)
+}
+
+// Local is a device that lives in this process.
+type Local struct {
+	Drivers Drivers                                      // with the instruments that reach it
+	Given   map[string]func(name string) (string, error) // secrets that only it knows, by their scheme
+	Close   func() error                                 // ends it
 }
 
 // Env is what a binding knows beyond the rig file. The upper fields are the

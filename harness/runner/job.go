@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -31,14 +32,18 @@ type Job struct {
 	Drivers   rig.Drivers
 	Env       rig.Env // Dir and Given; the rest is the job's
 	Selectors []string
-	Dir       string // the run's folder; it must not exist
-	RunID     string
-	Seed      uint64 // 0: a new one
-	Digests   map[string]string
-	Waivers   []journal.Waiver
-	Writer    string   // program and version
-	Rerun     []string // the command, without selectors, that runs this again
-	Planted   []string
+	// Keep, where set, is asked for each selected case; one that it refuses is
+	// left out, as if no selector had named it. KeepWhy says so in the reports.
+	Keep    func(caseID string) bool
+	KeepWhy string
+	Dir     string // the run's folder; it must not exist
+	RunID   string
+	Seed    uint64 // 0: a new one
+	Digests map[string]string
+	Waivers []journal.Waiver
+	Writer  string   // program and version
+	Rerun   []string // the command, without selectors, that runs this again
+	Planted []string
 	// Credentials are logins to try besides the published ones.
 	Credentials []login.Credential
 
@@ -49,14 +54,40 @@ type Job struct {
 	// Lease and Guard may be nil, for a rig that lives in this process.
 	Lease *rig.Lease
 	Guard *rig.Guard
+	// StartGuard starts the guard; nil: rig.StartGuard, for a program that has
+	// the word "guard".
+	StartGuard func(context.Context, rig.GuardSpec) (*rig.Guard, error)
 	// Undo undoes an intent of an earlier run; it is told by its kind.
-	Undo map[string]func(ctx context.Context, d *dut.Device, data map[string]string, secret func(string, int) string) error
+	Undo map[string]Undo
 	Ask  func(ctx context.Context, question string) (string, error)
 	Exec func(ctx context.Context, argv []string, values map[string]string) (text string, got map[string]string, err error)
 
 	Observe func(*journal.Event) // sees each event; may be nil
 	Waiting func(string)
 	Opened  func(*rig.Bench) // told of the bench once it is bound; may be nil
+}
+
+// Undo undoes what an intent of an earlier run was about, with what was written
+// down before the act and the secrets that can be derived again.
+type Undo = func(ctx context.Context, d *dut.Device, data map[string]string, secret func(label string, length int) string) error
+
+// NewJob begins a job on a rig: named, in a new folder under runs/, and with
+// what the files say of themselves. Suites and Drivers are still to be given.
+func NewJob(f *rig.File, p *profile.Profile) *Job {
+	id := RunID(f.Name)
+	j := &Job{File: f, Profile: p, Env: rig.Env{Dir: filepath.Dir(f.Path)}, RunID: id, Dir: filepath.Join("runs", id),
+		Digests: map[string]string{"rig": f.Digest, "profile": p.Digest}}
+	if f.Virtual != nil {
+		j.Planted = slices.Concat(f.Virtual.Weaknesses, f.Virtual.Faults)
+	}
+	return j
+}
+
+// RunID names a run: when, and on which rig.
+func RunID(rigName string) string {
+	var b [2]byte
+	_, _ = rand.Read(b[:]) // it never fails, by its documentation
+	return time.Now().UTC().Format("2006-01-02T15-04-05Z") + "-" + rigName + "-" + hex.EncodeToString(b[:])
 }
 
 // ErrPlan says that nothing could be planned or selected; nothing was touched.
@@ -97,16 +128,31 @@ func PlanInput(f *rig.File, p *profile.Profile) check.Input {
 	return in
 }
 
+// Plan gives the job's cases, with those that are selected. The rig is not
+// touched.
+func (j *Job) Plan() ([]Planned, error) {
+	plan, err := Plan(j.Suites, j.Input(), j.File.Lacks)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrPlan, err)
+	}
+	if err := Select(plan, j.Selectors); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrPlan, err)
+	}
+	for i := range plan {
+		if j.Keep != nil && !plan[i].Unselected {
+			plan[i].Unselected = !j.Keep(plan[i].ID)
+		}
+	}
+	return plan, nil
+}
+
 // Run carries the job out. The journal in Dir is closed when it returns,
 // whatever happened; Load gives its result. The error is for what kept the run
 // from being a run at all: a plan, a folder, a journal.
 func (j *Job) Run(ctx context.Context) (err error) {
-	plan, err := Plan(j.Suites, j.Input(), j.File.Lacks)
+	plan, err := j.Plan()
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrPlan, err)
-	}
-	if err := Select(plan, j.Selectors); err != nil {
-		return fmt.Errorf("%w: %w", ErrPlan, err)
+		return err
 	}
 	if j.Seed == 0 {
 		var b [8]byte
@@ -324,10 +370,14 @@ func (j *Job) start() *journal.Event {
 	if err != nil {
 		host = "unknown"
 	}
+	selectors := slices.Clone(j.Selectors)
+	if j.KeepWhy != "" {
+		selectors = append(selectors, j.KeepWhy)
+	}
 	return &journal.Event{Kind: journal.KindStart, Start: &journal.Start{
 		Format: journal.Format, Writer: j.Writer, Run: j.RunID, Rig: f.Name, RigFile: f.Path, Device: p.Name,
 		Maker: p.Maker, Model: p.Model, Hardware: p.Hardware, Firmware: p.Firmware.Version, Serial: f.Unit.Serial,
-		Seed: j.Seed, Selectors: j.Selectors, Rerun: j.Rerun, Digests: j.Digests, Host: host, Clock: rig.ClockState(),
+		Seed: j.Seed, Selectors: selectors, Rerun: j.Rerun, Digests: j.Digests, Host: host, Clock: rig.ClockState(),
 		Planted: j.Planted, Waivers: j.Waivers, WaiversNow: time.Now().UTC().Format(time.DateOnly)}}
 }
 

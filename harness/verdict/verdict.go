@@ -186,6 +186,17 @@ type Judgement struct {
 	Detail  string  `json:"detail,omitempty"`
 }
 
+// Why gives "access: telnet opened for root", without the verdict itself.
+func (j Judgement) Why() string {
+	switch {
+	case j.Reason == "":
+		return j.Detail
+	case j.Detail == "":
+		return string(j.Reason)
+	}
+	return string(j.Reason) + ": " + j.Detail
+}
+
 // String gives "fail.access: telnet opened for root".
 func (j Judgement) String() string {
 	s := string(j.Verdict)

@@ -47,29 +47,21 @@ func Summary(w io.Writer, res, before *journal.Result, report string, o Options)
 
 func (p *printer) details(res *journal.Result, c *journal.Case) {
 	p.printf("%s%s  %s", p.word(c.Verdict()), p.bold(p.clean(c.ID)), p.clean(c.Title))
-	p.field("why", p.why(c.Judgement))
-	if c.Verdict() == verdict.Fail {
-		for i := range c.Claims {
-			cl := &c.Claims[i]
-			if cl.Judgement.Verdict != verdict.Fail {
-				continue
-			}
-			p.field("claim", p.short(cl.Text, 300))
-			p.field("expected", p.short(cl.Expected, 300))
-			p.field("got", p.short(cl.Got, 300))
-			for _, r := range cl.Evidence {
-				p.field("evidence", p.clean(r.Path))
-			}
+	for _, f := range res.Explain(c) {
+		text := f.Text
+		switch f.Name {
+		case journal.FieldWhy:
+			text = p.short(text, 200)
+		case journal.FieldAgain:
+			text = p.safe(text)
+		case journal.FieldEvidence:
+			text = p.clean(text)
+		default:
+			text = p.short(text, 300)
 		}
+		p.printf("%s%-9s %s", strings.Repeat(" ", column), f.Name, text)
 	}
-	p.field("again", p.safe(res.Rerun(c.ID)))
 	p.print("\n")
-}
-
-func (p *printer) field(name, value string) {
-	if value != "" {
-		p.printf("%s%-9s %s", strings.Repeat(" ", column), name, value)
-	}
 }
 
 func (p *printer) footer(res, before *journal.Result, report string) {

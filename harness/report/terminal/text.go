@@ -107,15 +107,7 @@ func seconds(d time.Duration) string {
 }
 
 // why gives "access: opened for root".
-func (p *printer) why(j verdict.Judgement) string {
-	switch {
-	case j.Reason == "":
-		return p.short(j.Detail, 200)
-	case j.Detail == "":
-		return string(j.Reason)
-	}
-	return p.short(string(j.Reason)+": "+j.Detail, 200)
-}
+func (p *printer) why(j verdict.Judgement) string { return p.short(j.Why(), 200) }
 
 // line is the one line of a case that ended.
 func (p *printer) line(c *journal.Case) string {

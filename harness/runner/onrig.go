@@ -1,0 +1,126 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"rigor/harness/rig"
+)
+
+// ErrDevice says that the device which lives in this process cannot be made as
+// the rig file asks; nothing was touched.
+var ErrDevice = errors.New("nothing was run")
+
+// OnRig gets a job what it needs of its rig (the device itself, where that
+// lives in this process; lease, state folder and guard for real wires), does
+// something with it, which is Run as a rule, and gives everything back. Its
+// Drivers are those that the rig file is read with. The error is do's own, or
+// says what could not be had or given back: rig.ErrLeased, ErrDevice.
+func (j *Job) OnRig(ctx context.Context, do func(context.Context) error) error {
+	return j.Held(ctx, func(ctx context.Context) (err error) {
+		if j.Lease == nil {
+			return do(ctx)
+		}
+		if j.Store, err = j.openStore(ctx); err != nil {
+			return err
+		}
+		start := j.StartGuard
+		if start == nil {
+			start = rig.StartGuard
+		}
+		j.Guard, err = start(ctx, rig.GuardSpec{File: j.File, Dir: filepath.Dir(j.File.Path), Store: j.Store, Lease: j.Lease})
+		if err != nil {
+			return fmt.Errorf("start the guard: %w", err)
+		}
+		defer func() {
+			quiet, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+			defer cancel()
+			err = errors.Join(err, j.Guard.Dismiss(quiet))
+		}()
+		return do(ctx)
+	})
+}
+
+// Held gets a job its instruments alone: the device that lives in this process,
+// or the lease on real ones. A person's command needs no more.
+func (j *Job) Held(ctx context.Context, do func(context.Context) error) (err error) {
+	var local *rig.Local
+	if j.Drivers.Local != nil {
+		if local, err = j.Drivers.Local(j.File, j.Seed); err != nil {
+			return fmt.Errorf("%w: %w", ErrDevice, err)
+		}
+	}
+	if local != nil {
+		defer func() { err = errors.Join(err, local.Close()) }()
+		j.Drivers, j.Env.Given = local.Drivers, local.Given
+		return do(ctx)
+	}
+	if j.Lease, err = Acquire(ctx, j.File); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, j.Lease.Release()) }()
+	return do(ctx)
+}
+
+// openStore opens the rig's state folder and takes notice of what a guard did
+// since the last run.
+func (j *Job) openStore(ctx context.Context) (*rig.Store, error) {
+	dir, err := rig.StoreDir(j.File.Name)
+	if err != nil {
+		return nil, err
+	}
+	store, err := rig.OpenStore(dir)
+	if err != nil {
+		return nil, err
+	}
+	if rep, rerr := store.GuardReport(); rerr == nil && rep != nil {
+		slog.InfoContext(ctx, "The guard of an earlier run put the rig safe", "ended", rep.Ended, "safe", rep.Safe)
+		return store, store.Noticed()
+	}
+	return store, nil
+}
+
+// guardsTime is how long a start waits for the guard of a run that was killed.
+const guardsTime = 20 * time.Second
+
+// Acquire takes the lease on a rig. A guard that still makes it safe is waited
+// for; a run that goes on is not: rig.ErrLeased.
+func Acquire(ctx context.Context, f *rig.File) (*rig.Lease, error) {
+	wait, cancel := context.WithTimeout(ctx, guardsTime)
+	defer cancel()
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	for {
+		lease, err := rig.Acquire(f.Name, rig.Resources(f), rig.LeaseConfig{})
+		var held *rig.LeasedError
+		if err == nil || !errors.As(err, &held) || !held.Passing() {
+			return lease, err
+		}
+		select {
+		case <-wait.Done():
+			return nil, err
+		case <-again.C:
+		}
+	}
+}
+
+// Unwind is how long a run may take to end safe once its context has ended,
+// when all that it waits for is slow: the case under way with its cleanups,
+// the drivers, the making safe.
+func (j *Job) Unwind(plan []Planned) time.Duration {
+	var cleanup time.Duration
+	for _, p := range plan {
+		if p.Skip == nil && !p.Unselected {
+			cleanup = max(cleanup, p.Check.Budget.Cleanup)
+		}
+	}
+	safe := 20 * time.Second
+	if p := j.File.Power; p != nil {
+		safe += 2 * p.OffSettle
+	}
+	return graceSignal + graceLeak + 2*graceDriver + max(cleanup, defaultBudget.Cleanup) + safe
+}
