@@ -12,6 +12,7 @@ import (
 	"rigor/harness/driver/link"
 	"rigor/harness/driver/serial"
 	"rigor/harness/driver/tcp"
+	"rigor/harness/login/program"
 	"rigor/harness/rig"
 	"rigor/harness/steps"
 	"rigor/harness/wire"
@@ -52,6 +53,12 @@ func Exec(ctx context.Context, argv []string, values map[string]string) (text st
 		return "", nil, fmt.Errorf("%w: %s", steps.ErrNotDone, resp.Text)
 	}
 	return resp.Text, resp.Values, nil
+}
+
+// Program runs a program that tries a login.
+func Program(ctx context.Context, r program.Run) error {
+	cmd := exec.Command{Part: r.Part, Argv: ours(r.Argv), Dir: r.Dir, Timeout: r.Timeout, Redact: r.Redact}
+	return cmd.Call(ctx, r.Request, r.Answer)
 }
 
 // pinRef names a pin as the gpio driver reads it.

@@ -225,7 +225,7 @@ func (c *runCmd) once(ctx context.Context, a *app, file *rig.File, prof *profile
 	}
 	job := &runner.Job{File: file, Profile: prof, Suites: suites.All(), Env: rig.Env{Dir: filepath.Dir(file.Path)}, Selectors: c.Selectors,
 		Dir: dir, RunID: id, Seed: c.Seed, Waivers: waivers, Writer: version(), Rerun: c.rerun(), FailFast: c.FailFast, Hold: c.Hold,
-		Undo: suites.Undo(), Exec: rigs.Exec, Ask: asker(a), Digests: map[string]string{"rig": file.Digest, "profile": prof.Digest, "credentials": c.list.Digest()}, Credentials: c.given}
+		Undo: suites.Undo(), Exec: rigs.Exec, Program: rigs.Program, Ask: asker(a), Digests: map[string]string{"rig": file.Digest, "profile": prof.Digest, "credentials": c.list.Digest()}, Credentials: c.given}
 	if file.Virtual != nil {
 		job.Planted = append(append(job.Planted, file.Virtual.Weaknesses...), file.Virtual.Faults...)
 	}

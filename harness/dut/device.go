@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"rigor/harness/console"
+	"rigor/harness/login/program"
 	"rigor/harness/login/uart"
 	"rigor/harness/profile"
 	"rigor/harness/verdict"
@@ -41,6 +42,8 @@ type Bench struct {
 	Secret    func(ref string) (string, error)
 	Ask       func(ctx context.Context, question string) (string, error)
 	Exec      func(ctx context.Context, argv []string, values map[string]string) (text string, got map[string]string, err error)
+	// Program runs a program that tries a login.
+	Program program.Runner
 	// Waiting notes a declared wait; the function that it gives ends it.
 	Waiting func() (done func())
 }

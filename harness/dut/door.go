@@ -134,7 +134,7 @@ func (o *Door) prober(d wire.Dialer) (prober, error) {
 	}
 	if d == nil {
 		var err error
-		if d, err = o.d.Dialer(); err != nil && o.decl.Protocol != "console" {
+		if d, err = o.d.Dialer(); err != nil && o.decl.Protocol != "console" && o.decl.Protocol != "exec" {
 			return nil, err
 		}
 	}
