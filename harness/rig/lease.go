@@ -71,6 +71,9 @@ func Resources(f *File) []Resource {
 			add(PowerPart, "switch", urlKey(p.URL))
 		}
 	}
+	if n := f.Network; n != nil && n.Address == "" && n.Interface != "" && f.Unit.MAC != "" {
+		add(LinkPart, "device", strings.ToLower(f.Unit.MAC)) // it is found by that
+	}
 	if n := f.Network; n != nil && n.Address != "" && (n.Driver == "" || n.Driver == "link") {
 		// Behind a forwarder there are several devices at one address.
 		for _, port := range n.Ports {
