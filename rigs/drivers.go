@@ -3,6 +3,7 @@ package rigs
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"rigor/harness/driver/link"
 	"rigor/harness/driver/serial"
 	"rigor/harness/driver/tcp"
+	"rigor/harness/escape"
 	"rigor/harness/login/program"
 	"rigor/harness/rig"
 	"rigor/harness/steps"
@@ -28,7 +30,7 @@ func Drivers() rig.Drivers {
 			"gpio": gpioLine, "exec": execLine,
 		},
 		Port: map[string]func(context.Context, *rig.Port, rig.Env) (wire.Port, error){
-			"serial": serialPort, "tcp": tcpPort,
+			"serial": serialPort, "tcp": tcpPort, "exec": execPort,
 		},
 		Link: map[string]func(context.Context, *rig.Network, rig.Env) (wire.Link, error){
 			"link": netLink,
@@ -118,7 +120,11 @@ func gpioPower(_ context.Context, p *rig.Power, env rig.Env) (wire.Power, error)
 }
 
 func command(argv []string, env rig.Env) exec.Command {
-	return exec.Command{Part: env.Part, Argv: ours(argv), Dir: env.Dir}
+	cmd := exec.Command{Part: env.Part, Argv: ours(argv), Dir: env.Dir}
+	if red, ok := env.Redact.(interface{ String(text string) string }); ok {
+		cmd.Redact = red.String
+	}
+	return cmd
 }
 
 // ours makes the program rigor, where a file names it without a path, the one
@@ -174,6 +180,14 @@ func tcpPort(ctx context.Context, p *rig.Port, env rig.Env) (wire.Port, error) {
 		cfg.Mode, cfg.Baud, cfg.Frame, cfg.Control = tcp.Telnet, p.Baud, p.Frame, true
 	}
 	return tcp.Open(context.WithoutCancel(ctx), cfg)
+}
+
+// execPort starts the program of a console. What it says beside the console's
+// bytes goes to the log.
+func execPort(_ context.Context, p *rig.Port, env rig.Env) (wire.Port, error) {
+	return exec.OpenPort(command(p.Exec, env), func(line string) {
+		slog.Info("The program of a console says", "part", env.Part, "text", escape.Excerpt(line, 300))
+	})
 }
 
 func netLink(ctx context.Context, n *rig.Network, env rig.Env) (wire.Link, error) {

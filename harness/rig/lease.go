@@ -59,6 +59,8 @@ func Resources(f *File) []Resource {
 			add(ConsolePart(name), "port", devicePath(p.Port))
 		case "tcp":
 			add(ConsolePart(name), "address", p.Address)
+		case "exec":
+			add(ConsolePart(name), execKey(f, p.Exec)...)
 		}
 	}
 	if p := f.Power; p != nil {
