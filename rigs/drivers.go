@@ -3,6 +3,7 @@ package rigs
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -15,6 +16,8 @@ import (
 	"rigor/harness/driver/link"
 	"rigor/harness/driver/serial"
 	"rigor/harness/driver/tcp"
+	"rigor/harness/escape"
+	"rigor/harness/login/program"
 	"rigor/harness/rig"
 	"rigor/harness/steps"
 	"rigor/harness/wire"
@@ -30,7 +33,7 @@ func Drivers() rig.Drivers {
 			"gpio": gpioLine, "exec": execLine,
 		},
 		Port: map[string]func(context.Context, *rig.Port, rig.Env) (wire.Port, error){
-			"serial": serialPort, "tcp": tcpPort,
+			"serial": serialPort, "tcp": tcpPort, "exec": execPort,
 		},
 		Link: map[string]func(context.Context, *rig.Network, rig.Env) (wire.Link, error){
 			"link": netLink,
@@ -56,6 +59,12 @@ func Exec(ctx context.Context, argv []string, values map[string]string) (text st
 		return "", nil, fmt.Errorf("%w: %s", steps.ErrNotDone, resp.Text)
 	}
 	return resp.Text, resp.Values, nil
+}
+
+// Program runs a program that tries a login.
+func Program(ctx context.Context, r program.Run) error {
+	cmd := exec.Command{Part: r.Part, Argv: ours(r.Argv), Dir: r.Dir, Timeout: r.Timeout, Redact: r.Redact}
+	return cmd.Call(ctx, r.Request, r.Answer)
 }
 
 // pinRef names a pin as the gpio driver reads it.
@@ -115,7 +124,11 @@ func gpioPower(_ context.Context, p *rig.Power, env rig.Env) (wire.Power, error)
 }
 
 func command(argv []string, env rig.Env) exec.Command {
-	return exec.Command{Part: env.Part, Argv: ours(argv), Dir: env.Dir}
+	cmd := exec.Command{Part: env.Part, Argv: ours(argv), Dir: env.Dir}
+	if red, ok := env.Redact.(interface{ String(text string) string }); ok {
+		cmd.Redact = red.String
+	}
+	return cmd
 }
 
 // ours makes the program rigor, where a file names it without a path, the one
@@ -178,6 +191,14 @@ func tcpPort(ctx context.Context, p *rig.Port, env rig.Env) (wire.Port, error) {
 		cfg.Mode, cfg.Baud, cfg.Frame, cfg.Control = tcp.Telnet, p.Baud, p.Frame, true
 	}
 	return tcp.Open(context.WithoutCancel(ctx), cfg)
+}
+
+// execPort starts the program of a console. What it says beside the console's
+// bytes goes to the log.
+func execPort(_ context.Context, p *rig.Port, env rig.Env) (wire.Port, error) {
+	return exec.OpenPort(command(p.Exec, env), func(line string) {
+		slog.Info("The program of a console says", "part", env.Part, "text", escape.Excerpt(line, 300))
+	})
 }
 
 func netLink(ctx context.Context, n *rig.Network, env rig.Env) (wire.Link, error) {

@@ -12,8 +12,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// program is where the units expect the command.
-const program = "/usr/local/bin/rigor"
+// installed is where the units expect the command.
+const installed = "/usr/local/bin/rigor"
 
 // The units for a nightly run are such as systemd takes, as a template and for
 // one rig.
@@ -30,7 +30,7 @@ func TestUnitsVerify(t *testing.T) {
 		text, err := os.ReadFile(filepath.Join("examples", "systemd", name))
 		require.NoError(t, err)
 		// systemd looks whether the program is there, so that one stands in for it.
-		out := strings.ReplaceAll(string(text), program, self)
+		out := strings.ReplaceAll(string(text), installed, self)
 		for _, as := range []string{name, strings.Replace(name, "@", "@bench-a", 1)} {
 			path := filepath.Join(dir, as)
 			require.NoError(t, os.WriteFile(path, []byte(out), 0o600))
@@ -55,7 +55,7 @@ func TestUnitLeavesTimeToEndSafe(t *testing.T) {
 	for _, line := range []string{"Type=oneshot", "KillMode=mixed", "KillSignal=SIGTERM", "TimeoutStopSec=60s", "StateDirectory=rigor"} {
 		assert.Contains(t, strings.Split(string(text), "\n"), line)
 	}
-	assert.Regexp(t, `(?m)^ExecStopPost=-`+program+` safe `, string(text))
+	assert.Regexp(t, `(?m)^ExecStopPost=-`+installed+` safe `, string(text))
 }
 
 // The recipes for CI use the same rig file and never publish private bytes; the

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"strconv"
 	"sync"
@@ -168,6 +169,24 @@ func (s *services) DialContext(ctx context.Context, network, address string) (ne
 		address = net.JoinHostPort(host, strconv.Itoa(p))
 	}
 	return s.Link.DialContext(ctx, network, address)
+}
+
+// Find has the device's network say where a hardware address answers.
+func (s *services) Find(ctx context.Context, mac net.HardwareAddr) (netip.Addr, error) {
+	f, ok := s.Link.(wire.Finder)
+	if !ok {
+		return netip.Addr{}, wire.ErrUnsupported
+	}
+	return f.Find(ctx, mac)
+}
+
+// Neighbour has it say whose an address is.
+func (s *services) Neighbour(ctx context.Context, addr netip.Addr) (net.HardwareAddr, error) {
+	f, ok := s.Link.(wire.Finder)
+	if !ok {
+		return nil, wire.ErrUnsupported
+	}
+	return f.Neighbour(ctx, addr)
 }
 
 // flashShort is a wire that shorts a data line of the device's flash: while it

@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", "6"); err != nil {
 		panic(err)
 	}
-	testscript.Main(m, map[string]func(){"rigor": main})
+	testscript.Main(m, map[string]func(){"rigor": main, "app-client": appClient})
 }
 
 // home gives the environment of a program with state, temporary files and

@@ -214,7 +214,7 @@ func (c *runCmd) job(file *rig.File, prof *profile.Profile) *runner.Job {
 	if c.Out != "" {
 		j.Dir = c.Out
 	}
-	j.Suites, j.Drivers, j.Undo, j.Exec = suites.All(), rigs.Drivers(), suites.Undo(), rigs.Exec
+	j.Suites, j.Drivers, j.Undo, j.Exec, j.Program = suites.All(), rigs.Drivers(), suites.Undo(), rigs.Exec, rigs.Program
 	j.Selectors, j.Credentials, j.Seed, j.FailFast, j.Hold = c.Selectors, c.given, c.Seed, c.FailFast, c.Hold
 	j.Writer, j.Rerun, j.Digests["credentials"] = version(), c.rerun(), c.list.Digest()
 	return j

@@ -3,12 +3,15 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -28,6 +31,7 @@ type serversRun struct {
 	name       string
 	weaknesses []string
 	slow       bool // busybox's login, which holds refusals back
+	program    bool // the console is behind a program, socat, in place of the serial driver
 	selectors  []string
 	// before is called with the running device, during with each event.
 	before func(t *testing.T, d *servers.Device)
@@ -187,7 +191,12 @@ func startServers(t *testing.T, r serversRun) (*servers.Device, *runner.Job) {
 func serversJob(t *testing.T, d *servers.Device, dir string, r serversRun) *runner.Job {
 	t.Helper()
 	bench := t.TempDir()
-	ends := strings.NewReplacer("/tmp/rigor-servers", dir, "42122", strconv.Itoa(d.Ports.SSH), "42123", strconv.Itoa(d.Ports.Telnet),
+	serial := "driver: serial, port: /tmp/rigor-servers/console, baud: 115200, frame: 8N1"
+	console := serial
+	if r.program {
+		console = "driver: exec, exec: [socat, '-', '" + filepath.Join(dir, "console") + ",rawer']"
+	}
+	ends := strings.NewReplacer(serial, console, "/tmp/rigor-servers", dir, "42122", strconv.Itoa(d.Ports.SSH), "42123", strconv.Itoa(d.Ports.Telnet),
 		"42180", strconv.Itoa(d.Ports.HTTP), "42543", strconv.Itoa(d.Ports.HTTPS))
 	for _, name := range []string{"servers.yaml", "profiles/servers.yaml"} {
 		data, err := os.ReadFile(filepath.Join("..", "..", "rigs", "examples", name))
@@ -198,7 +207,7 @@ func serversJob(t *testing.T, d *servers.Device, dir string, r serversRun) *runn
 	f, p, err := rigs.Load(filepath.Join(bench, "servers.yaml"))
 	require.NoError(t, err)
 	return &runner.Job{File: f, Profile: p, Suites: suites.All(), Drivers: rigs.Drivers(), Env: rig.Env{Dir: bench}, Dir: filepath.Join(t.TempDir(), "run"),
-		RunID: r.name, Selectors: r.selectors, Seed: 7, Writer: "test", Undo: suites.Undo(), Exec: rigs.Exec}
+		RunID: r.name, Selectors: r.selectors, Seed: 7, Writer: "test", Undo: suites.Undo(), Exec: rigs.Exec, Program: rigs.Program}
 }
 
 // run carries the job out; nil where it was no run at all.
@@ -235,4 +244,56 @@ func (r *serversRun) judge(t *testing.T, res *journal.Result) []string {
 	assert.NotEmpty(t, got[verdict.Pass], "what is well passes")
 	assert.Empty(t, res.Damage)
 	return got[verdict.Pass]
+}
+
+// A console behind a program is judged as one on a serial port: it passes on a
+// getty with a login, it fails where everybody gets a shell, and where the program
+// is killed in the middle it is an error of the rig.
+func TestConsoleByProgram(t *testing.T) {
+	if testing.Short() {
+		t.Skip("real logins take their time to refuse")
+	}
+	if _, err := exec.LookPath("socat"); err != nil {
+		t.Skip("needs socat: apt-get install socat")
+	}
+	t.Parallel()
+	cases := []string{"con-shell-noauth[main]", "cred-blank[console]"}
+	for _, r := range []serversRun{
+		{name: "hardened", program: true, selectors: cases},
+		{name: "weak", program: true, weaknesses: []string{servers.ConsoleFree}, selectors: []string{cases[0], "cred-blank[ssh]"}, fails: cases[:1]},
+		{name: "killed", program: true, selectors: append([]string{"cred-blank[ssh]"}, cases...), errors: cases, during: func(t *testing.T, d *servers.Device, e *journal.Event) {
+			if e.Kind == journal.KindControl && e.Case == cases[0] && e.Control.Role == journal.RoleAnti {
+				assert.NoError(t, killProgram("socat", d.Dir()))
+			}
+		}},
+	} {
+		t.Run(r.name, func(t *testing.T) {
+			t.Parallel()
+			d, job := startServers(t, r)
+			res := r.run(t.Context(), t, d, job)
+			require.NotNil(t, res)
+			r.judge(t, res)
+		})
+	}
+}
+
+// killProgram kills the program of this name that has a text among its
+// arguments.
+func killProgram(name, arg string) error {
+	all, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		return err
+	}
+	for _, file := range all {
+		b, err := os.ReadFile(file)
+		if err != nil || !strings.HasPrefix(string(b), name+"\x00") || !strings.Contains(string(b), arg) {
+			continue
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+		if err != nil {
+			return err
+		}
+		return syscall.Kill(pid, syscall.SIGKILL)
+	}
+	return fmt.Errorf("no %s with %s runs", name, arg)
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"rigor/harness/baseline"
+	"rigor/harness/dut"
 	"rigor/harness/login"
 	"rigor/harness/profile"
 	"rigor/harness/verdict"
@@ -155,6 +156,10 @@ func loginCase(in Input, name string) Case {
 			c.Skip = RigLacks("the rig has no console %s", l.Console)
 		}
 	case l.Protocol == "exec":
+		c.Parts = []wire.Part{dut.PartProgram(name)}
+		if l.Port != 0 && in.Network { // a service on the network, asked by a program
+			c.Parts = append(c.Parts, PartLink)
+		}
 	default:
 		c.Parts = []wire.Part{PartLink}
 		if !in.Network {

@@ -45,7 +45,11 @@ type Negative[P any] struct {
 	Wrong Attempt
 	// Refusal lists the kinds of answer that are declared to be a refusal.
 	Refusal []verdict.Kind
-	Pace    Pace
+	// Denies lists the kinds by which the anti-control says no, where they are
+	// others: a lock that answers in its own words locks nobody's account.
+	// Refusal where it is empty.
+	Denies []verdict.Kind
+	Pace   Pace
 	// Every is how many probes may lie between two controls; 0 for 25.
 	Every int
 	// Opened is the reason of a probe that opens; access where it is empty.
@@ -187,7 +191,11 @@ func (r *refutation[P]) control(ctx context.Context, role string) bool {
 func (r *refutation[P]) anti(ctx context.Context) bool {
 	a, err := r.n.Anti(ctx)
 	r.t.OK(err)
-	ok := contains(r.n.Refusal, a.Kind)
+	denies := r.n.Denies
+	if len(denies) == 0 {
+		denies = r.n.Refusal
+	}
+	ok := contains(denies, a.Kind)
 	if r.n.Pace.Source { // it was a wrong try like the others
 		r.pace.after("", a.Kind, false)
 	}

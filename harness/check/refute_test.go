@@ -70,6 +70,16 @@ func TestRefute(t *testing.T) {
 			n.Control, n.Anti = answers(verdict.Refused), answers(verdict.Accepted)
 		}, "fail.open-to-all"},
 		{"anti-control is not answered", guesses("root", 1), func(_ *device, n *check.Negative[pair]) { n.Anti = answers(verdict.Unreachable) }, "inconclusive.anti-control"},
+		{"refused in words of its own", guesses("root", 2), func(_ *device, n *check.Negative[pair]) {
+			n.Try, n.Refusal = func(context.Context, pair) (dut.Answer, error) { return dut.Answer{Kind: verdict.LockedOut}, nil }, []verdict.Kind{verdict.LockedOut}
+			n.Account, n.Anti, n.Denies = nil, answers(verdict.Refused), []verdict.Kind{verdict.Refused}
+		}, "pass"},
+		{"and the anti-control in neither", guesses("root", 2), func(_ *device, n *check.Negative[pair]) {
+			n.Refusal, n.Denies = []verdict.Kind{verdict.Refused}, []verdict.Kind{verdict.LockedOut}
+		}, "inconclusive.anti-control"},
+		{"and the anti-control opens", guesses("root", 2), func(d *device, n *check.Negative[pair]) {
+			n.Anti, n.Denies = d.attempt(pair{"owner", "correct"}), []verdict.Kind{verdict.Refused}
+		}, "fail.open-to-all"},
 		{"probes not answered", guesses("root", 2), tried(verdict.Unreachable), "inconclusive.ineffective"},
 		{"probes swallowed", guesses("root", 2), tried(verdict.Silent), "inconclusive.ineffective"},
 		{"probes garbled", guesses("root", 2), tried(verdict.Garbled), "inconclusive.ineffective"},

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"rigor/harness/console"
+	"rigor/harness/login/program"
 	"rigor/harness/login/uart"
 	"rigor/harness/profile"
 	"rigor/harness/verdict"
@@ -41,6 +42,8 @@ type Bench struct {
 	Secret    func(ref string) (string, error)
 	Ask       func(ctx context.Context, question string) (string, error)
 	Exec      func(ctx context.Context, argv []string, values map[string]string) (text string, got map[string]string, err error)
+	// Program runs a program that tries a login.
+	Program program.Runner
 	// Waiting notes a declared wait; the function that it gives ends it.
 	Waiting func() (done func())
 }
@@ -52,6 +55,7 @@ type Device struct {
 	unit    Unit
 	bench   *Bench
 	boots   *atomic.Int64 // power-ons that this run made
+	place   *place        // where it is, for the whole run
 	counted *bootCount
 	booted  *coldBoots
 	traces  map[string]*uart.Trace // of each console, for the whole run
@@ -64,7 +68,7 @@ func New(p *profile.Profile, u Unit, b *Bench) *Device {
 	for name := range b.Consoles {
 		traces[name] = &uart.Trace{}
 	}
-	return &Device{Profile: p, unit: u, bench: b, boots: &atomic.Int64{}, booted: &coldBoots{at: map[string]int{}}, traces: traces,
+	return &Device{Profile: p, unit: u, bench: b, boots: &atomic.Int64{}, place: &place{}, booted: &coldBoots{at: map[string]int{}}, traces: traces,
 		counted: &bootCount{from: map[string]console.Cursor{}, n: map[string]int{}}}
 }
 
@@ -107,6 +111,7 @@ func (d *Device) Line(name string) (wire.Line, error) {
 	if l == nil {
 		return nil, fmt.Errorf("line %s: %w", name, ErrNotWired)
 	}
+	d.moved() // it may be the reset's
 	return d.s.Line(l, wire.Part("line."+name)), nil
 }
 
@@ -127,7 +132,7 @@ func (d *Device) Dialer() (wire.Dialer, error) {
 	if d.bench.Link == nil {
 		return nil, fmt.Errorf("network: %w", ErrNotWired)
 	}
-	return d.s.Dialer(&forwarded{d.bench.Link, d.bench.Ports}, PartLink), nil
+	return d.s.Dialer(&forwarded{&verified{d.bench.Link, d}, d.bench.Ports}, PartLink), nil
 }
 
 // forwarded dials the DUT's ports where the rig's forwarder has them.
@@ -146,23 +151,6 @@ func (f *forwarded) DialContext(ctx context.Context, network, address string) (n
 		address = net.JoinHostPort(host, strconv.Itoa(f.ports[n]))
 	}
 	return f.Dialer.DialContext(ctx, network, address)
-}
-
-// Address gives host:port of a service of the DUT.
-func (d *Device) Address(port int) (string, error) {
-	host := d.bench.Address
-	if host == "" {
-		for _, name := range d.Profile.States.Order {
-			if h := d.Profile.States.Items[name].Address.Host; h != "" {
-				host = h
-				break
-			}
-		}
-	}
-	if host == "" {
-		return "", fmt.Errorf("address of the DUT: %w (network.address in the rig file, or address in a state of the profile)", ErrNotDeclared)
-	}
-	return net.JoinHostPort(host, strconv.Itoa(port)), nil
 }
 
 // waiting notes a wait for the DUT, for the benchmark of the harness's own time.
@@ -280,6 +268,7 @@ func (d *Device) Reachable(ctx context.Context) error {
 		if err == nil || IsFault(err) || errors.Is(err, ErrRevoked) {
 			return err
 		}
+		d.moved()
 		if d.Wait(ctx, wait) != nil {
 			return fmt.Errorf("%w: it does not show itself: %w", ErrLost, err)
 		}

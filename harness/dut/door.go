@@ -38,7 +38,7 @@ type Door struct {
 	d    *Device
 	decl *profile.Login
 	err  error // why there is none; given by every use
-	open func(dialer wire.Dialer) (prober, error)
+	open func(ctx context.Context, dialer wire.Dialer) (prober, error)
 }
 
 // prober is what every protocol's prober can do.
@@ -89,7 +89,10 @@ func (o *Door) Try(ctx context.Context, c login.Credential) (Answer, error) {
 
 // Outcome makes one attempt and gives all that the prober learned.
 func (o *Door) Outcome(ctx context.Context, c login.Credential) (login.Outcome, error) {
-	p, err := o.prober(nil)
+	p, err := o.prober(ctx, nil)
+	if errors.Is(err, wire.ErrNobody) {
+		return login.Outcome{Kind: verdict.Unreachable, Detail: err.Error()}, nil
+	}
 	if err != nil {
 		return login.Outcome{}, err
 	}
@@ -102,7 +105,10 @@ func (o *Door) Outcome(ctx context.Context, c login.Credential) (login.Outcome, 
 
 // Open logs in and stays. Access is nil unless the answer opens.
 func (o *Door) Open(ctx context.Context, c login.Credential) (login.Access, Answer, error) {
-	p, err := o.prober(nil)
+	p, err := o.prober(ctx, nil)
+	if errors.Is(err, wire.ErrNobody) {
+		return nil, Answer{Kind: verdict.Unreachable, Detail: err.Error()}, nil
+	}
 	if err != nil {
 		return nil, Answer{}, err
 	}
@@ -124,21 +130,21 @@ func (o *Door) Overheard() (*Door, *tap.Dialer, error) {
 		return nil, nil, err
 	}
 	cp, ear, inner := *o, tap.New(d, 0), o.open
-	cp.open = func(wire.Dialer) (prober, error) { return inner(ear) }
+	cp.open = func(ctx context.Context, _ wire.Dialer) (prober, error) { return inner(ctx, ear) }
 	return &cp, ear, nil
 }
 
-func (o *Door) prober(d wire.Dialer) (prober, error) {
+func (o *Door) prober(ctx context.Context, d wire.Dialer) (prober, error) {
 	if o.err != nil {
 		return nil, o.err
 	}
 	if d == nil {
 		var err error
-		if d, err = o.d.Dialer(); err != nil && o.decl.Protocol != "console" {
+		if d, err = o.d.Dialer(); err != nil && o.decl.Protocol != "console" && o.decl.Protocol != "exec" {
 			return nil, err
 		}
 	}
-	return o.open(d)
+	return o.open(ctx, d)
 }
 
 // answer is the judgement of an outcome, for a claim.
@@ -153,7 +159,7 @@ func (o *Door) Methods(ctx context.Context, user string) ([]string, error) {
 	if o.Protocol() != "ssh" {
 		return []string{o.Protocol()}, nil
 	}
-	p, err := o.prober(nil)
+	p, err := o.prober(ctx, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -183,7 +189,7 @@ func (o *Door) By(method string) *Door {
 		return o
 	}
 	cp := *o
-	cp.open = func(dial wire.Dialer) (prober, error) { return o.d.ssh(o.decl, dial, method) }
+	cp.open = func(ctx context.Context, dial wire.Dialer) (prober, error) { return o.d.ssh(ctx, o.decl, dial, method) }
 	return &cp
 }
 

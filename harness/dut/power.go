@@ -49,6 +49,7 @@ func (d *Device) PowerOff(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	d.moved()
 	if err := p.Off(ctx); err != nil {
 		return fmt.Errorf("switch the power off: %w", err)
 	}
@@ -62,6 +63,7 @@ func (d *Device) PowerOn(ctx context.Context) error {
 		return err
 	}
 	d.boots.Add(1)
+	d.moved()
 	if err := p.On(ctx); err != nil {
 		return fmt.Errorf("switch the power on: %w", err)
 	}
@@ -176,6 +178,7 @@ func (d *Device) Booted(ctx context.Context, con *Console, from console.Cursor) 
 	if err != nil {
 		return m, lost("the DUT does not finish its boot", err)
 	}
+	d.moved()
 	return m, nil
 }
 
@@ -247,6 +250,7 @@ func (d *Device) Diagnose(ctx context.Context) Diagnosis {
 	if state == wire.PowerOff {
 		return Diagnosis{Diagnosis: "off"}
 	}
+	d.moved()
 	speaks := d.speaks(ctx)
 	answers, network := d.answers(ctx)
 	switch {
@@ -292,9 +296,9 @@ func (d *Device) answers(ctx context.Context) (yes, can bool) {
 			continue
 		}
 		seen[l.Port] = true
-		addr, err := d.Address(l.Port)
+		addr, err := d.Address(ctx, l.Port)
 		if err != nil {
-			return false, can
+			return false, can || errors.Is(err, wire.ErrNobody)
 		}
 		can = true
 		ctx, cancel := context.WithTimeout(ctx, time.Second)

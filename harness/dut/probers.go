@@ -1,10 +1,12 @@
 package dut
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"regexp"
 	"strings"
 	"time"
@@ -12,6 +14,7 @@ import (
 	"rigor/harness/console"
 	"rigor/harness/console/expect"
 	"rigor/harness/login"
+	"rigor/harness/login/program"
 	"rigor/harness/login/ssh"
 	"rigor/harness/login/telnet"
 	"rigor/harness/login/uart"
@@ -29,7 +32,9 @@ func (d *Device) Login(channel string) *Door {
 		o.err = fmt.Errorf("login %s: %w", channel, ErrNotDeclared)
 		return o
 	}
-	o.open = func(dial wire.Dialer) (prober, error) { return d.prober(o.decl, dial) }
+	o.open = func(ctx context.Context, dial wire.Dialer) (prober, error) {
+		return d.prober(ctx, channel, o.decl, dial)
+	}
 	return o
 }
 
@@ -42,23 +47,28 @@ func (d *Device) Variant(channel string, port int, tls bool) *Door {
 	decl := *o.decl
 	decl.Port, decl.TLS = port, tls
 	o.decl = &decl
-	o.open = func(dial wire.Dialer) (prober, error) { return d.prober(&decl, dial) }
+	o.open = func(ctx context.Context, dial wire.Dialer) (prober, error) {
+		return d.prober(ctx, channel, &decl, dial)
+	}
 	return o
 }
 
 // prober makes the prober of a declared login.
-func (d *Device) prober(l *profile.Login, dial wire.Dialer) (prober, error) {
-	if l.Protocol == "console" {
+func (d *Device) prober(ctx context.Context, name string, l *profile.Login, dial wire.Dialer) (prober, error) {
+	switch l.Protocol {
+	case "console":
 		return d.uart(l)
+	case "exec":
+		return d.program(ctx, name, l)
 	}
-	addr, err := d.Address(l.Port)
+	addr, err := d.Address(ctx, l.Port)
 	if err != nil {
 		return nil, err
 	}
 	proof := compiled(l.Proof.Match)
 	switch l.Protocol {
 	case "ssh":
-		return d.ssh(l, dial, ssh.Auto)
+		return d.ssh(ctx, l, dial, ssh.Auto)
 	case "telnet":
 		return telnet.New(telnet.Config{Dialer: dial, Address: addr, Command: l.Proof.Command, Proof: proof, Quiet: l.Quiet, Texts: texts(l), Waiting: d.waiting})
 	case "http-basic", "http-digest", "http-form", "http-json":
@@ -72,8 +82,8 @@ func (d *Device) prober(l *profile.Login, dial wire.Dialer) (prober, error) {
 }
 
 // ssh makes the prober of an SSH login by one method.
-func (d *Device) ssh(l *profile.Login, dial wire.Dialer, method string) (prober, error) {
-	addr, err := d.Address(l.Port)
+func (d *Device) ssh(ctx context.Context, l *profile.Login, dial wire.Dialer, method string) (prober, error) {
+	addr, err := d.Address(ctx, l.Port)
 	if err != nil {
 		return nil, err
 	}
@@ -111,6 +121,39 @@ func texts(l *profile.Login) login.Texts {
 		}
 	}
 	return t
+}
+
+// PartProgram names the program that tries a login, in faults and results.
+func PartProgram(login string) wire.Part { return wire.Part("login." + login) }
+
+// program makes the prober of a login that a program tries. It is told where
+// the DUT is as far as that is known: not every DUT has an address.
+func (d *Device) program(ctx context.Context, name string, l *profile.Login) (prober, error) {
+	if d.bench.Program == nil {
+		return nil, fmt.Errorf("a program that tries a login: %w", ErrNotWired)
+	}
+	cfg := program.Config{Part: PartProgram(name), Argv: l.Exec, Name: name, Command: l.Proof.Command, Proof: compiled(l.Proof.Match), Texts: texts(l)}
+	if l.Port != 0 {
+		cfg.Port = cmp.Or(d.bench.Ports[l.Port], l.Port)
+	}
+	switch addr, err := d.Address(ctx, l.Port); {
+	case err == nil:
+		cfg.Host, _, _ = net.SplitHostPort(addr) // Address has joined it
+	case errors.Is(err, ErrNotDeclared), l.Port == 0 && errors.Is(err, ErrLost): // it need not be on a network
+	default:
+		return nil, err
+	}
+	cfg.Run = func(ctx context.Context, r program.Run) error {
+		return d.s.Do(ctx, cfg.Part, func(ctx context.Context) error {
+			defer d.waiting()()
+			err := d.bench.Program(ctx, r)
+			if ctx.Err() != nil && err != nil { // killed by us: no fault of the program
+				return fmt.Errorf("%s: %w", cfg.Part, context.Cause(ctx))
+			}
+			return err
+		})
+	}
+	return program.New(cfg)
 }
 
 // uart makes the prober of a login on a console.

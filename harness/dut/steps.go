@@ -76,7 +76,7 @@ func (t target) Web(ctx context.Context, s *profile.Step, r login.Request) (logi
 		}
 		port, tls = l.Port, l.TLS
 	}
-	addr, err := t.Address(port)
+	addr, err := t.Address(ctx, port)
 	if err != nil {
 		return login.Response{}, err
 	}
@@ -195,7 +195,7 @@ const (
 
 // greeting reads what a service says by itself.
 func (d *Device) greeting(ctx context.Context, l *profile.Login) ([]byte, error) {
-	addr, err := d.Address(l.Port)
+	addr, err := d.Address(ctx, l.Port)
 	if err != nil {
 		return nil, err
 	}

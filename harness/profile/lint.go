@@ -119,11 +119,25 @@ func (l *linter) loginPlace(at []string, name string, lg *Login) {
 			l.errorf(append(at, "console"), near(lg.Console, l.p.Consoles.Order), "no console %q is declared", lg.Console)
 		}
 	case lg.Protocol == "exec":
-		if len(lg.Exec) == 0 {
-			l.errorf(at, "say which program: exec: [./try-login]", "login %s is tried by a program and does not say by which", name)
-		}
+		l.loginProgram(at, name, lg)
 	default:
 		l.port(append(at, "port"), lg.Port)
+	}
+}
+
+// loginProgram is the program that tries a login. No value is put into its
+// arguments: what it needs is in the request.
+func (l *linter) loginProgram(at []string, name string, lg *Login) {
+	if len(lg.Exec) == 0 || lg.Exec[0] == "" {
+		l.errorf(at, "say which program: exec: [./try-login]", "login %s is tried by a program and does not say by which", name)
+	}
+	for i, a := range lg.Exec {
+		if strings.Contains(a, "${") || strings.HasPrefix(a, "secret:") {
+			l.errorf(append(at, "exec", strconv.Itoa(i)), "take it out; the program is given address, user and password on its standard input", "%q stands for a value, and none is put into the arguments of a login's program", a)
+		}
+	}
+	if lg.Port != 0 || l.p.Source.Has(append(slices.Clone(at), "port")...) {
+		l.port(append(slices.Clone(at), "port"), lg.Port)
 	}
 }
 

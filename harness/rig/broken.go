@@ -3,6 +3,7 @@ package rig
 import (
 	"context"
 	"net"
+	"net/netip"
 	"time"
 
 	"rigor/harness/wire"
@@ -49,5 +50,11 @@ type brokenLink struct {
 func (l brokenLink) Check(context.Context) error { return l.err }
 func (l brokenLink) Close() error                { return nil }
 func (l brokenLink) DialContext(context.Context, string, string) (net.Conn, error) {
+	return nil, l.err
+}
+func (l brokenLink) Find(context.Context, net.HardwareAddr) (addr netip.Addr, err error) {
+	return addr, l.err
+}
+func (l brokenLink) Neighbour(context.Context, netip.Addr) (net.HardwareAddr, error) {
 	return nil, l.err
 }

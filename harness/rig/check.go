@@ -29,11 +29,7 @@ func Check(f *File, p *profile.Profile) error {
 			}
 		}
 	}
-	for _, name := range p.States.Order {
-		if p.States.Items[name].Address.Find == "mac" && f.Unit.MAC == "" {
-			l.need("unit.mac", "write mac: as it stands on the unit's label", "state "+name)
-		}
-	}
+	l.finding()
 	p.EachStep(l.step)
 	if len(l.errs) > 0 {
 		return l.sorted()
@@ -45,6 +41,25 @@ type crossLint struct {
 	fileLint
 	p     *profile.Profile
 	named map[string]bool // what was reported already; one error is enough for each
+}
+
+// finding is for states in which the DUT is found by its hardware address: the
+// rig has to say what it is, and on which interface to look.
+func (l *crossLint) finding() {
+	for _, name := range l.p.States.Order {
+		if l.p.States.Items[name].Address.Find != "mac" {
+			continue
+		}
+		if l.f.Unit.MAC == "" {
+			l.need("unit.mac", "write mac: as it stands on the unit's label", "state "+name)
+		}
+		n := l.f.Network
+		if n == nil || n.Driver == "virtual" || n.Interface != "" || l.named["network.interface"] {
+			continue
+		}
+		l.named["network.interface"] = true
+		l.errorf([]string{"network"}, "write interface: eth1, the one that the DUT hangs on", "state %s of profile %s finds the DUT by its hardware address (find: mac), and the rig does not say on which interface", name, l.p.Name)
+	}
 }
 
 func (l *crossLint) identity() {

@@ -83,12 +83,13 @@ type Line struct {
 
 // Port is one console's port.
 type Port struct {
-	Driver  string        `yaml:"driver"` // serial, tcp, virtual
+	Driver  string        `yaml:"driver"` // serial, tcp, exec, virtual
 	Port    string        `yaml:"port"`   // device path, by a stable name; virtual: main, aux
 	Address string        `yaml:"address"`
 	RFC2217 bool          `yaml:"rfc2217"`
 	Baud    int           `yaml:"baud"`
 	Frame   string        `yaml:"frame"`
+	Exec    []string      `yaml:"exec"` // its input and output are the console's bytes
 	Newline string        `yaml:"newline"`
 	Pace    time.Duration `yaml:"pace"` // between bytes
 }

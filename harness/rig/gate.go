@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -184,6 +185,31 @@ func (l *gatedLink) DialContext(ctx context.Context, network, address string) (n
 
 func (l *gatedLink) Check(ctx context.Context) error {
 	return l.do(ctx, "check", func() error { return l.raw.Check(ctx) })
+}
+
+// Find meters the search. That the DUT is not found is no fault.
+func (l *gatedLink) Find(ctx context.Context, mac net.HardwareAddr) (addr netip.Addr, err error) {
+	err = l.finder("find "+mac.String(), func(f wire.Finder) error { addr, err = f.Find(ctx, mac); return err })
+	return addr, err
+}
+
+// Neighbour meters the look-up.
+func (l *gatedLink) Neighbour(ctx context.Context, addr netip.Addr) (mac net.HardwareAddr, err error) {
+	err = l.finder("look up "+addr.String(), func(f wire.Finder) error { mac, err = f.Neighbour(ctx, addr); return err })
+	return mac, err
+}
+
+func (l *gatedLink) finder(op string, f func(wire.Finder) error) (err error) {
+	if l.closed.Load() {
+		return &wire.Fault{Part: l.part, Op: op, Err: ErrClosed}
+	}
+	finder, ok := l.raw.(wire.Finder)
+	if !ok {
+		return fmt.Errorf("%s: %s: %w", l.part, op, wire.ErrUnsupported)
+	}
+	leave := l.meter.Enter(l.part, op)
+	defer func() { leave(err) }()
+	return f(finder)
 }
 
 func (l *gatedLink) Close() error { return l.shut(l.raw.Close) }

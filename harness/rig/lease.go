@@ -59,6 +59,8 @@ func Resources(f *File) []Resource {
 			add(ConsolePart(name), "port", devicePath(p.Port))
 		case "tcp":
 			add(ConsolePart(name), "address", p.Address)
+		case "exec":
+			add(ConsolePart(name), execKey(f, p.Exec)...)
 		}
 	}
 	if p := f.Power; p != nil {
@@ -70,6 +72,9 @@ func Resources(f *File) []Resource {
 		case "http":
 			add(PowerPart, "switch", urlKey(p.URL))
 		}
+	}
+	if n := f.Network; n != nil && n.Address == "" && n.Interface != "" && f.Unit.MAC != "" {
+		add(LinkPart, "device", strings.ToLower(f.Unit.MAC)) // it is found by that
 	}
 	if n := f.Network; n != nil && n.Address != "" && (n.Driver == "" || n.Driver == "link") {
 		// Behind a forwarder there are several devices at one address.

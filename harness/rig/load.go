@@ -97,10 +97,11 @@ func (f *File) ProfilePath() string {
 // expandHome puts the home folder where a path begins with ~/.
 func (f *File) expandHome(home func() (string, error)) error {
 	var at []*string
+	argvs := [][]string{}
 	for _, c := range f.Consoles {
 		at = append(at, &c.Port)
+		argvs = append(argvs, c.Exec)
 	}
-	argvs := [][]string{}
 	for _, l := range f.Lines {
 		argvs = append(argvs, l.Exec)
 	}

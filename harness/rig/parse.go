@@ -65,6 +65,7 @@ var driverKeys = map[string]map[string][]string{
 	"consoles": {
 		"serial":  {"port", "baud", "frame"},
 		"tcp":     {"address", "rfc2217", "baud", "frame"},
+		"exec":    {"exec"},
 		"virtual": {"port"},
 		"":        {"newline", "pace"},
 	},
@@ -91,6 +92,7 @@ var driverNeeds = map[string]map[string][][2]string{
 	"consoles": {
 		"serial":  {{"port", "port: /dev/serial/by-id/…"}},
 		"tcp":     {{"address", "address: HOST:PORT"}},
+		"exec":    {{"exec", "exec: [./console]"}},
 		"virtual": {{"port", "port: main"}},
 	},
 }
@@ -222,6 +224,9 @@ func (l *fileLint) consoles() {
 		}
 		if c.Driver == "serial" && c.Port != "" && !filepath.IsAbs(c.Port) && !strings.HasPrefix(c.Port, "~/") {
 			l.errorf(append(at, "port"), "write the absolute path of a stable name: /dev/serial/by-id/…", "port %q is no path of a device", c.Port)
+		}
+		if c.Driver == "exec" && len(c.Exec) > 0 {
+			l.claim(at, "program "+strings.Join(c.Exec, " "))
 		}
 		if c.Port+c.Address != "" {
 			l.claim(at, "port "+c.Driver+" "+c.Port+c.Address)

@@ -146,6 +146,7 @@ func pair(t *testing.T, rigEdit, profileEdit []string) (*File, *profile.Profile)
 }
 
 func TestCheckHoldsRigAndProfileTogether(t *testing.T) {
+	find := []string{"consoles: {main: {}, aux", "states: {onboarded: {address: {find: mac}}}\nconsoles: {main: {}, aux"}
 	for name, c := range map[string]struct {
 		rig, profile []string
 		want         string
@@ -164,6 +165,11 @@ func TestCheckHoldsRigAndProfileTogether(t *testing.T) {
 		"consoles not declared at all": {profile: []string{"consoles: {main: {}, aux: {silent: true}}\n", ""}},
 		"identity by mac": {rig: []string{`mac: "02:00:00:00:00:01", `, ""}, profile: []string{"equals: unit.serial", "equals: unit.mac"},
 			want: "a.yaml:3:1: the identity of profile acme needs unit.mac, which the rig does not give; write mac: as it stands on the unit's label"},
+		"found by its hardware address": {profile: find},
+		"found, and no hardware address": {rig: []string{`mac: "02:00:00:00:00:01", `, ""}, profile: find,
+			want: "a.yaml:3:1: state onboarded of profile acme needs unit.mac, which the rig does not give; write mac: as it stands on the unit's label"},
+		"found, and on no interface": {rig: []string{"interface: eth1, ", ""}, profile: find,
+			want: "a.yaml:13:1: state onboarded of profile acme finds the DUT by its hardware address (find: mac), and the rig does not say on which interface; write interface: eth1, the one that the DUT hangs on"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f, p := pair(t, c.rig, c.profile)

@@ -20,6 +20,7 @@ import (
 	"rigor/harness/escape"
 	"rigor/harness/journal"
 	"rigor/harness/login"
+	"rigor/harness/login/program"
 	"rigor/harness/profile"
 	"rigor/harness/rig"
 )
@@ -61,6 +62,8 @@ type Job struct {
 	Undo map[string]Undo
 	Ask  func(ctx context.Context, question string) (string, error)
 	Exec func(ctx context.Context, argv []string, values map[string]string) (text string, got map[string]string, err error)
+	// Program runs a program that tries a login; nil where none can be run.
+	Program program.Runner
 
 	Observe func(*journal.Event) // sees each event; may be nil
 	Waiting func(string)
@@ -352,6 +355,12 @@ func (j *Job) device(bench *rig.Bench, cons map[string]*console.Console) (*dut.D
 	}
 	if n := j.File.Network; n != nil {
 		b.Address, b.Ports = n.Address, n.Ports
+	}
+	if run := j.Program; run != nil {
+		b.Program = func(ctx context.Context, r program.Run) error {
+			r.Dir = j.Env.Dir
+			return run(ctx, r)
+		}
 	}
 	return dut.New(j.Profile, unit, b), nil
 }

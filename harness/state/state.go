@@ -101,11 +101,21 @@ func (m *Machine) Holds(ctx context.Context, d *dut.Device, name string) error {
 	if len(s.Holds) == 0 {
 		return fmt.Errorf("state %s declares no holds steps to be recognised by: %w", name, dut.ErrNotDeclared)
 	}
+	d.In(name) // each state may have an address of its own
 	if _, err := d.Steps(ctx, s.Holds, nil); err != nil {
+		d.In(m.known())
 		return fmt.Errorf("the DUT is not in state %s: %w", name, err)
 	}
 	m.current = name
 	return nil
+}
+
+// known gives the state that was last shown, empty where none is.
+func (m *Machine) known() string {
+	if m.current == Unknown {
+		return ""
+	}
+	return m.current
 }
 
 // Find looks which declared state the DUT is in, the last known one first.
@@ -126,6 +136,7 @@ func (m *Machine) Find(ctx context.Context, d *dut.Device) (string, error) {
 		errs = append(errs, err)
 	}
 	m.current = Unknown
+	d.In("")
 	return Unknown, fmt.Errorf("%w: %w", ErrUnknown, errors.Join(errs...))
 }
 
@@ -228,6 +239,7 @@ func (m *Machine) walk(ctx context.Context, d *dut.Device, w profile.Way) (err e
 	defer func() {
 		if err != nil {
 			m.current = Unknown
+			d.In("")
 		}
 		m.moved(Move{From: w.From, To: w.To, Way: w.ID, Took: time.Since(start), Err: err})
 	}()
@@ -236,10 +248,12 @@ func (m *Machine) walk(ctx context.Context, d *dut.Device, w profile.Way) (err e
 		return fmt.Errorf("way from %s to %s: %w", w.From, w.To, err)
 	}
 	m.current = Unknown
+	d.In(w.From)
 	vars, err := d.Steps(ctx, w.Steps, nil)
 	if err != nil {
 		return fmt.Errorf("way from %s to %s: %w", w.From, w.To, err)
 	}
+	d.In(w.To)
 	if len(w.Done) > 0 {
 		if _, err := d.Steps(ctx, w.Done, vars); err != nil {
 			return fmt.Errorf("way from %s to %s is not done: %w", w.From, w.To, err)

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"time"
 )
 
@@ -118,4 +119,24 @@ type Link interface {
 	// there, an address on it. It says nothing about the DUT.
 	Check(ctx context.Context) error
 	io.Closer
+}
+
+// What a Finder says of the DUT. Neither is a Fault.
+var (
+	// ErrNobody says that nobody with this hardware address answers.
+	ErrNobody = errors.New("nobody with this hardware address answers")
+	// ErrAmbiguous says that one hardware address answers at several addresses.
+	ErrAmbiguous = errors.New("this hardware address answers at several addresses")
+)
+
+// Finder is a Link that knows which hardware address is behind an address.
+type Finder interface {
+	// Find gives the address at which a hardware address answers now. It asks
+	// the network and believes nothing that was so before; it takes some seconds
+	// to say ErrNobody. Where there is one of IPv4, it is that; of IPv6 it is
+	// the link-local one, with its zone.
+	Find(ctx context.Context, mac net.HardwareAddr) (netip.Addr, error)
+	// Neighbour gives the hardware address to which our end sends what goes to
+	// addr; nil where it knows none.
+	Neighbour(ctx context.Context, addr netip.Addr) (net.HardwareAddr, error)
 }

@@ -192,7 +192,7 @@ const intentPassword = "password"
 func (h *hunt) passwordDoor() *dut.Door {
 	for _, name := range check.LoginChannels(h.t.Profile()) {
 		l := h.t.Profile().Logins.Items[name]
-		if l != nil && !l.Declared() && l.Owner.User != "" && l.Protocol != "exec" {
+		if l != nil && !l.Declared() && l.Owner.User != "" {
 			return h.t.Device().Login(name)
 		}
 	}

@@ -66,6 +66,7 @@ var BruteForce = check.Check{
 			},
 			Try:     func(ctx context.Context, d *dut.Door) (dut.Answer, error) { return l.try(ctx, t, d) },
 			Refusal: []verdict.Kind{lockAnswer(door.Decl()), verdict.LockedOut},
+			Denies:  door.Refusals(),
 		})
 	},
 }

@@ -120,7 +120,7 @@ func (c Command) Call(ctx context.Context, req, resp any) error {
 		}
 		return c.fault(err)
 	}
-	if err := decode(out, resp); err != nil {
+	if err := Decode(out, resp); err != nil {
 		return c.fault(fmt.Errorf("%w; the program said %s", err, c.show(out)))
 	}
 	return nil

@@ -14,10 +14,10 @@ import (
 // maxDepth bounds the nesting of an answer.
 const maxDepth = 32
 
-// decode reads exactly one JSON object into resp, in resp's own words. Beyond
+// Decode reads exactly one JSON object into resp, in resp's own words. Beyond
 // what encoding/json refuses, it refuses a key that is written twice or in
 // another case, broken UTF-8, null for the whole, and anything after the object.
-func decode(out []byte, resp any) error {
+func Decode(out []byte, resp any) error {
 	bad := func(format string, args ...any) error {
 		return fmt.Errorf("%w: %w", ErrAnswer, fmt.Errorf(format, args...))
 	}

@@ -158,7 +158,7 @@ func TestDecode(t *testing.T) {
 		`{"free":` + strings.Repeat(`{"a":`, 100):   "nested deeper",
 		`{"free":` + strings.Repeat(`[`, 1_000_000): "nested deeper",
 	} {
-		err := decode([]byte(in), &answer{})
+		err := Decode([]byte(in), &answer{})
 		if want == "" {
 			assert.NoError(t, err, in)
 			continue
@@ -174,14 +174,14 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
 		var a answer
-		if decode(in, &a) != nil {
+		if Decode(in, &a) != nil {
 			return
 		}
 		// What was let in is one object of our words, and survives a round trip.
 		out, err := json.Marshal(a)
 		require.NoError(t, err)
 		var b answer
-		require.NoError(t, decode(out, &b))
+		require.NoError(t, Decode(out, &b))
 		again, err := json.Marshal(b)
 		require.NoError(t, err)
 		assert.JSONEq(t, string(out), string(again))

@@ -43,6 +43,9 @@ type Config struct {
 	Interface string
 	// DialTimeout bounds one connection attempt, up to 5 min. Zero is 10 s.
 	DialTimeout time.Duration
+	// FindTimeout bounds one search for a hardware address, up to 5 min. Zero is
+	// 9 s.
+	FindTimeout time.Duration
 }
 
 // Link is a network link.
@@ -70,6 +73,9 @@ func (c Config) Validate() error {
 	if c.DialTimeout < 0 || c.DialTimeout > maxDial {
 		errs = append(errs, fmt.Errorf("dial timeout %v: want up to %v", c.DialTimeout, maxDial))
 	}
+	if c.FindTimeout < 0 || c.FindTimeout > maxDial {
+		errs = append(errs, fmt.Errorf("find timeout %v: want up to %v", c.FindTimeout, maxDial))
+	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("link %q: %w", c.Part, err)
 	}
@@ -84,6 +90,9 @@ func New(ctx context.Context, conf Config) (*Link, error) {
 	}
 	if conf.DialTimeout == 0 {
 		conf.DialTimeout = defaultDial
+	}
+	if conf.FindTimeout == 0 {
+		conf.FindTimeout = defaultFind
 	}
 	l := &Link{conf: conf, sys: "/sys/class/net"}
 	l.ctx, l.stop = context.WithCancel(ctx)
