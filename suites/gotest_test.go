@@ -31,6 +31,7 @@ func TestGateway(t *testing.T) {
 		Drivers: rigs.Drivers(),
 		Undo:    suites.Undo(),
 		Exec:    rigs.Exec,
+		Program: rigs.Program,
 		Report: func(dir string, res *journal.Result) error {
 			return report.Write(dir, res, nil, report.Options{})
 		},

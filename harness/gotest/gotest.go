@@ -67,6 +67,7 @@ import (
 	"rigor/harness/check"
 	"rigor/harness/journal"
 	"rigor/harness/login"
+	"rigor/harness/login/program"
 	"rigor/harness/profile"
 	"rigor/harness/rig"
 	"rigor/harness/runner"
@@ -90,6 +91,8 @@ type Bench struct {
 	// Ask a case that needs a person is inconclusive.
 	Exec func(ctx context.Context, argv []string, values map[string]string) (text string, got map[string]string, err error)
 	Ask  func(ctx context.Context, question string) (string, error)
+	// Program runs a program that tries a login (protocol exec).
+	Program program.Runner
 	// Credentials are tried besides the published ones.
 	Credentials []login.Credential
 	// Waivers is a file of waivers; "": waivers.yaml beside the rig file, if
@@ -156,7 +159,7 @@ func (b *Bench) job(t *testing.T, selectors []string) (*runner.Job, error) {
 	if j.Waivers, err = runner.LoadWaivers(b.Waivers, file); err != nil {
 		return nil, err
 	}
-	j.Suites, j.Drivers, j.Undo, j.Exec, j.Ask = b.Suites, b.Drivers, b.Undo, b.Exec, b.Ask
+	j.Suites, j.Drivers, j.Undo, j.Exec, j.Ask, j.Program = b.Suites, b.Drivers, b.Undo, b.Exec, b.Ask, b.Program
 	j.Selectors, j.Credentials, j.Seed, j.FailFast = selectors, b.Credentials, b.Seed, b.FailFast || flagged("test.failfast")
 	j.Writer, j.Rerun, j.StartGuard = writer(), rerun(t.Name()), startGuard
 	j.Dir, err = b.folder(t, j.RunID)
