@@ -216,6 +216,9 @@ func show(ctx context.Context, w io.Writer, con *console.Console) error {
 		case <-ctx.Done():
 			return nil
 		case <-con.Done():
+			if ctx.Err() != nil { // which closes the console too
+				return nil
+			}
 			return con.Err()
 		case <-tick.C:
 		}

@@ -246,6 +246,9 @@ func harmlessFolder(t *testing.T, out string) {
 		rel, err := filepath.Rel(out, path)
 		require.NoError(t, err)
 		harmless(t, rel, bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n")))
+		if ext := filepath.Ext(path); ext == ".xml" || ext == ".html" {
+			assert.False(t, strings.Contains(string(data), `\x0d`+"\n"), "%s: a line's end is shown as one", rel)
+		}
 		switch filepath.Ext(path) {
 		case ".xml":
 			dec := xml.NewDecoder(bytes.NewReader(data))

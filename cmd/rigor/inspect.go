@@ -268,8 +268,7 @@ func (c *reportCmd) Run(_ context.Context, a *app) error {
 	before := lastRun(c.Dir, res)
 	ro := report.Options{JUnit: junit.Options{Profile: junit.Profile(c.Profile), Attachments: junit.Attachments(c.Attachments), Folder: rc.folder(c.Dir)}}
 	werr := report.Write(c.Dir, res, before, ro)
-	opts, _ := screen(a.out)
-	if err := terminal.Summary(a.out, res, before, filepath.Join(c.Dir, report.HTML), opts); err != nil {
+	if err := terminal.Summary(a.out, res, before, filepath.Join(c.Dir, report.HTML), screen(a.out)); err != nil {
 		return err
 	}
 	a.exit = res.Exit

@@ -77,8 +77,9 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 // run is the program: its arguments in, its exit code out.
 func run(args []string, stdout, stderr io.Writer) int {
-	// A closed standard output ends nothing: writes fail, the run goes on.
+	// A closed standard output ends nothing: see stream.
 	signal.Ignore(syscall.SIGPIPE)
+	stdout, stderr = stream{stdout}, stream{stderr}
 	var c cli
 	parser, err := kong.New(&c, kong.Name("rigor"), kong.Writers(stdout, stderr),
 		kong.Description("Checks a device under test on its rig against an IoT security baseline. Exit codes: 0 pass, 1 fail, 2 usage, 3 inconclusive, 4 nothing selected, 75 rig trouble, 130 interrupted."),

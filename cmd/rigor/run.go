@@ -12,8 +12,6 @@ import (
 	"strings"
 	"syscall"
 
-	"golang.org/x/term"
-
 	"rigor/fixtures/credentials"
 	"rigor/fixtures/virtual"
 	"rigor/harness/journal"
@@ -224,8 +222,7 @@ func (c *runCmd) job(file *rig.File, prof *profile.Profile) *runner.Job {
 func (c *runCmd) once(ctx context.Context, a *app, file *rig.File, prof *profile.Profile, waivers []journal.Waiver) (int, error) {
 	job := c.job(file, prof)
 	job.Waivers, job.Ask = waivers, asker(a)
-	opts, live := screen(a.err)
-	ob := terminal.NewObserver(live, opts)
+	ob := terminal.NewObserver(a.err, screen(a.err))
 	job.Observe, job.Waiting = ob.Event, ob.Waiting
 	obCtx, obEnd := context.WithCancel(context.WithoutCancel(ctx))
 	go ob.Run(obCtx)
@@ -293,8 +290,7 @@ func (c *runCmd) show(a *app, dir string, res, before *journal.Result) error {
 		_, err = a.out.Write(data)
 		return err
 	}
-	opts, _ := screen(a.out)
-	return terminal.Summary(a.out, res, before, filepath.Join(dir, report.HTML), opts)
+	return terminal.Summary(a.out, res, before, filepath.Join(dir, report.HTML), screen(a.out))
 }
 
 // link points runs/latest at a run's folder.
@@ -328,19 +324,4 @@ func lastRun(dir string, res *journal.Result) *journal.Result {
 		}
 	}
 	return nil
-}
-
-// screen says what the place that text goes to can do.
-func screen(w io.Writer) (terminal.Options, io.Writer) {
-	o := terminal.Options{CI: os.Getenv("CI") != ""}
-	f, ok := w.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return o, w
-	}
-	o.Live = true
-	o.Color = os.Getenv("NO_COLOR") == ""
-	if width, _, err := term.GetSize(int(f.Fd())); err == nil {
-		o.Width = width
-	}
-	return o, w
 }

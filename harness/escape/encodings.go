@@ -32,7 +32,7 @@ type Encoded struct {
 // each of the three alignments and base32 at each of the five, without the
 // characters that depend on what stands beside it; in hexadecimal, in either
 // case, plain and with usual separators; percent-encoded; quoted-printable;
-// escaped for JSON, Go, XML, HTML, Markdown, a shell, and as Visible does it; in
+// escaped for JSON, Go, XML, HTML, Markdown, a shell, and as Visible and Transcript do it; in
 // UTF-16 in both orders. Each spelling comes once, the plain one first. What is
 // shorter than MinSecret is left out, and so is everything but the plain form
 // of a text that is shorter itself.
@@ -89,6 +89,7 @@ func Encodings(text string) []Encoded {
 	add("go", strings.Trim(strconv.QuoteToASCII(text), `"`))
 	add("shell", strings.ReplaceAll(text, "'", `'\''`))
 	add("visible", Visible(text))
+	add("visible", Transcript(text))
 	add("xml", XMLText(text))
 	add("xml", XMLAttr(text))
 	add("html", HTML(text))

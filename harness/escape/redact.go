@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -210,15 +211,40 @@ func (r *Redactor) Bytes(data []byte) []byte {
 	return out
 }
 
-// String gives s without secrets.
+// String gives s without secrets. It costs no memory where s has none, as most
+// texts.
 func (r *Redactor) String(s string) string {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
+	if !r.suspect(s) {
+		return s
+	}
 	out, _, changed := r.clean(nil, []byte(s), 0, true)
 	if !changed {
 		return s
 	}
 	return string(out)
+}
+
+// suspect says whether a secret may be in s: the first bytes of one are.
+func (r *Redactor) suspect(s string) bool {
+	if len(s) >= MinSecret {
+		k := four([]byte(s[:4]))
+		for i := 3; ; k = k>>8 | uint32(s[i])<<24 {
+			if h := hash(k); r.tables.sieve[h>>6]&(1<<(h&63)) != 0 && r.tables.by4[k] != nil {
+				return true
+			}
+			if i++; i == len(s) {
+				break
+			}
+		}
+	}
+	for i := range r.words {
+		if strings.Contains(s, string(r.words[i].bytes)) {
+			return true
+		}
+	}
+	return false
 }
 
 // clean appends data without secrets to out, from the leftmost place on, the

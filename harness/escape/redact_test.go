@@ -251,6 +251,7 @@ func FuzzRedactor(f *testing.F) {
 		r.Add("two", two)
 		for _, s := range []string{text, text + one + two + text, two[:len(two)/2] + one + two[len(two)/2:], JSON(one), base64.StdEncoding.EncodeToString([]byte(text + two))} {
 			out := r.String(s)
+			require.Equal(t, string(r.Bytes([]byte(s))), out)
 			for _, h := range r.Find([]byte(out)) {
 				if v := map[string]string{"one": one, "two": two}[h.Name]; len(v) >= MinSecret {
 					t.Fatalf("%q still holds %q as %s", out, v, h.Encoding)

@@ -169,6 +169,24 @@ func TestName(t *testing.T) {
 	assert.Equal(t, "_con", Name("con"))
 }
 
+func TestTranscript(t *testing.T) {
+	for in, want := range map[string]string{
+		"login: \r\nPassword: \r\n":   "login: \nPassword: \n",
+		"50 %\r100 %\r\n":             `50 %\x0d100 %` + "\n",
+		"a\r\r\nb":                    `a\x0d` + "\nb",
+		"end\r":                       `end\x0d`,
+		"\n\r":                        "\n" + `\x0d`,
+		"\x1b[0m\r\n\x08\xff\\\u202e": `\x1b[0m` + "\n" + `\x08\xff\\\u{202e}`,
+	} {
+		assert.Equal(t, want, Transcript(in), "%q", in)
+		assert.Equal(t, want, Excerpt(in, 0), "%q", in)
+	}
+	for _, s := range hostile {
+		assert.Empty(t, active(Transcript(s)))
+		assert.Equal(t, Visible(s), Transcript(strings.ReplaceAll(s, "\r\n", "\r\r\n")), "nothing else differs: %q", s)
+	}
+}
+
 func TestExcerpt(t *testing.T) {
 	assert.Equal(t, "short", Excerpt("short", 100))
 	assert.Equal(t, "no limit", Excerpt("no limit", 0))
@@ -176,7 +194,7 @@ func TestExcerpt(t *testing.T) {
 		for _, limit := range []int{1, 7, 20, 50} {
 			e := Excerpt(s, limit)
 			assert.Empty(t, active(e))
-			if e == Visible(s) {
+			if e == Transcript(s) {
 				continue
 			}
 			assert.LessOrEqual(t, len(e), limit+60)
@@ -187,8 +205,9 @@ func TestExcerpt(t *testing.T) {
 			require.NoError(t, err)
 			tl, err := Unvisible(tail)
 			require.NoError(t, err)
-			assert.True(t, strings.HasPrefix(s, h) && strings.HasSuffix(s, tl))
-			assert.Equal(t, fmt.Sprint(len(s)-len(h)-len(tl)), count)
+			read := lines(s)
+			assert.True(t, strings.HasPrefix(read, h) && strings.HasSuffix(read, tl))
+			assert.Equal(t, fmt.Sprint(len(read)-len(h)-len(tl)), count)
 		}
 	}
 }

@@ -4,7 +4,8 @@
 // for a CI's log reader.
 //
 // No escaper drops a byte in silence: what cannot be shown is written out, in
-// one notation (Visible), which can be undone (Unvisible).
+// one notation (Visible), which can be undone (Unvisible). Transcript alone
+// leaves out the returns of line ends, which it is there for.
 package escape
 
 import (
@@ -142,10 +143,20 @@ func Unvisible(v string) (string, error) {
 	return string(b), nil
 }
 
-// Excerpt is Visible, cut in the middle to about limit bytes, saying how many
-// bytes of s are left out. No escape is cut in two. A limit of 0 or less is
+// Transcript is Visible for a piece of what a console or a connection said, to
+// be read: the CR LF of a terminal's line end is a line end. A return that
+// stands alone is written out as ever, since it overwrites what is before it. It
+// belongs where text is taken into the journal, so that what an older journal
+// holds is rendered as it always was.
+func Transcript(s string) string { return Visible(lines(s)) }
+
+func lines(s string) string { return strings.ReplaceAll(s, "\r\n", "\n") }
+
+// Excerpt is Transcript, cut in the middle to about limit bytes, saying how many
+// bytes of it are left out. No escape is cut in two. A limit of 0 or less is
 // none.
 func Excerpt(s string, limit int) string {
+	s = lines(s)
 	if v := Visible(s); limit <= 0 || len(v) <= limit {
 		return v
 	}

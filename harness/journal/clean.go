@@ -3,7 +3,6 @@ package journal
 import (
 	"fmt"
 	"reflect"
-	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -39,12 +38,44 @@ var ownWords = func() map[string]bool {
 	return words
 }()
 
-var ownShape = regexp.MustCompile(`^([0-9a-f]{64}|\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d+)?Z)?)$`)
+// isOwn says whether the value of a field of ours is to be left alone: what
+// stands in it is ours too, a word, a hash or a time.
+func isOwn(value string) bool { return ownWords[value] || isHash(value) || isTime(value) }
 
-// isOwn says whether a value is to be left alone: the field is one of ours,
-// and so is what stands in it.
-func isOwn(key, value string) bool {
-	return own[key] && (ownWords[value] || ownShape.MatchString(value))
+// isHash says whether s is a SHA-256 as we write it.
+func isHash(s string) bool {
+	if len(s) != 64 {
+		return false
+	}
+	for i := range len(s) {
+		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
+}
+
+// isTime says whether s is a day, or a time of day in UTC, to any fraction of a
+// second.
+func isTime(s string) bool {
+	const form = "0000-00-00T00:00:00"
+	if len(s) != len("0000-00-00") && len(s) <= len(form) {
+		return false
+	}
+	for i := range min(len(s), len(form)) {
+		if digit := s[i] >= '0' && s[i] <= '9'; digit != (form[i] == '0') || !digit && s[i] != form[i] {
+			return false
+		}
+	}
+	if len(s) == len("0000-00-00") {
+		return true
+	}
+	fraction, ok := strings.CutSuffix(s[len(form):], "Z")
+	if ok && fraction != "" {
+		fraction, ok = strings.CutPrefix(fraction, ".")
+		ok = ok && fraction != "" && strings.Trim(fraction, "0123456789") == ""
+	}
+	return ok
 }
 
 // cleaned gives the event without secrets in its values, and with broken UTF-8
@@ -52,8 +83,8 @@ func isOwn(key, value string) bool {
 // copied: payloads may be shared. Keys stay, so that a secret that is spelled
 // like one cannot damage the line.
 func cleaned(e *Event, r Redactor) *Event {
-	v, changed := rewrite(reflect.ValueOf(e), "", func(key, s string) string {
-		if r != nil && !isOwn(key, s) {
+	v, changed := rewrite(reflect.ValueOf(e), false, func(own bool, s string) string {
+		if r != nil && (!own || !isOwn(s)) {
 			s = r.String(s)
 		}
 		return whole(s)
@@ -84,13 +115,13 @@ func whole(s string) string {
 
 var timeType = reflect.TypeFor[time.Time]()
 
-// rewrite applies f to every string in v, with the name of the field that it
-// stands in, and says whether anything changed; then it gives a copy.
-func rewrite(v reflect.Value, key string, f func(key, s string) string) (reflect.Value, bool) {
+// rewrite applies f to every string in v, with whether the field that it stands
+// in is one of ours, and says whether anything changed; then it gives a copy.
+func rewrite(v reflect.Value, ours bool, f func(own bool, s string) string) (reflect.Value, bool) {
 	switch v.Kind() {
 	case reflect.String:
 		s := v.String()
-		clean := f(key, s)
+		clean := f(ours, s)
 		if clean == s {
 			return v, false
 		}
@@ -99,7 +130,7 @@ func rewrite(v reflect.Value, key string, f func(key, s string) string) (reflect
 		if v.IsNil() {
 			return v, false
 		}
-		elem, changed := rewrite(v.Elem(), key, f)
+		elem, changed := rewrite(v.Elem(), ours, f)
 		if !changed {
 			return v, false
 		}
@@ -114,7 +145,7 @@ func rewrite(v reflect.Value, key string, f func(key, s string) string) (reflect
 	case reflect.Slice:
 		out, any := v, false
 		for i := range v.Len() {
-			elem, changed := rewrite(v.Index(i), key, f)
+			elem, changed := rewrite(v.Index(i), ours, f)
 			if !changed {
 				continue
 			}
@@ -128,7 +159,7 @@ func rewrite(v reflect.Value, key string, f func(key, s string) string) (reflect
 	case reflect.Map:
 		out, any := v, false
 		for it := v.MapRange(); it.Next(); {
-			elem, changed := rewrite(it.Value(), it.Key().String(), f)
+			elem, changed := rewrite(it.Value(), own[it.Key().String()], f)
 			if !changed {
 				continue
 			}
@@ -145,11 +176,11 @@ func rewrite(v reflect.Value, key string, f func(key, s string) string) (reflect
 	return v, false
 }
 
-func rewriteStruct(v reflect.Value, f func(key, s string) string) (reflect.Value, bool) {
+func rewriteStruct(v reflect.Value, f func(own bool, s string) string) (reflect.Value, bool) {
 	out, any := v, false
-	names := fieldNames(v.Type())
+	ours := ownFields(v.Type())
 	for i := range v.NumField() {
-		elem, changed := rewrite(v.Field(i), names[i], f)
+		elem, changed := rewrite(v.Field(i), ours[i], f)
 		if !changed {
 			continue
 		}
@@ -162,17 +193,18 @@ func rewriteStruct(v reflect.Value, f func(key, s string) string) (reflect.Value
 	return out, any
 }
 
-var namesOf sync.Map // by reflect.Type: []string
+var ownOf sync.Map // by reflect.Type: []bool
 
-// fieldNames gives the JSON name of each field of a struct.
-func fieldNames(t reflect.Type) []string {
-	if known, ok := namesOf.Load(t); ok {
-		return known.([]string) //nolint:forcetypeassert // nothing else is stored
+// ownFields says of each field of a struct whether it is one of ours.
+func ownFields(t reflect.Type) []bool {
+	if known, ok := ownOf.Load(t); ok {
+		return known.([]bool) //nolint:forcetypeassert // nothing else is stored
 	}
-	names := make([]string, t.NumField())
-	for i := range names {
-		names[i], _, _ = strings.Cut(t.Field(i).Tag.Get("json"), ",")
+	ours := make([]bool, t.NumField())
+	for i := range ours {
+		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+		ours[i] = own[name]
 	}
-	namesOf.Store(t, names)
-	return names
+	ownOf.Store(t, ours)
+	return ours
 }

@@ -311,7 +311,14 @@ func (f *folder) finish() {
 		f.trouble(verdict.Error, verdict.ReasonFault, fmt.Sprintf("doctor %s the run: %s: %s", d.Phase, d.Where(), d.Detail))
 	}
 	used := make([]bool, len(r.Start.Waivers))
-	var vs []verdict.Verdict
+	left := 0
+	for _, c := range f.cases {
+		if c.Unselected {
+			left++
+		}
+	}
+	r.Cases, r.Left = slices.Grow(r.Cases, len(f.cases)-left), slices.Grow(r.Left, left)
+	vs := make([]verdict.Verdict, 0, len(f.cases))
 	for _, c := range f.cases {
 		if c.Unselected {
 			c.Judgement = verdict.Judgement{Reason: verdict.ReasonNotSelected}

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -54,10 +53,12 @@ func Load(r io.Reader) (*Result, error) {
 	return f.result(log), nil
 }
 
-// batch is how many lines, and how many bytes of them, are decoded together.
+// How many lines, and how many bytes of them, are decoded together, and up to
+// which length the room for a line is used again for others.
 const (
 	batchLines = 1024
 	batchBytes = 1 << 20
+	keptLine   = 1 << 14
 )
 
 // scanned is a line with what was made of it.
@@ -72,30 +73,17 @@ type scanned struct {
 
 // scan reads line by line and gives each whole event to take, in order.
 // Decoding costs the most by far, so that it is shared among the processors,
-// batch by batch.
+// batch by batch; the next batch is read while one is taken.
 func (l *Log) scan(r io.Reader, take func(*Event)) error {
-	br := bufio.NewReaderSize(r, 1<<16)
+	src := &source{br: bufio.NewReaderSize(r, 1<<16)}
 	var bad *scanned // the line before, which does damage if it is not the last
-	batch := make([]scanned, 0, batchLines)
-	for n, done := 1, false; !done; {
-		batch = batch[:0]
-		for size := 0; len(batch) < batchLines && size < batchBytes && !done; n++ {
-			line, err := readLine(br)
-			done = errors.Is(err, io.EOF)
-			switch {
-			case done && len(line) == 0:
-				continue
-			case err != nil && !done && !errors.Is(err, errLong):
-				return fmt.Errorf("journal: read line %d: %w", n, err)
-			case done:
-				err = nil
-			}
-			size += len(line)
-			batch = append(batch, scanned{n: n, raw: line, err: err, torn: done})
-		}
-		decode(batch)
-		for i := range batch {
-			s := &batch[i]
+	now, next := make([]scanned, 0, batchLines), make([]scanned, 0, batchLines)
+	now = src.batch(now)
+	for src.err == nil && len(now) > 0 {
+		var reading sync.WaitGroup
+		reading.Go(func() { next = src.batch(next) })
+		for i := range now {
+			s := &now[i]
 			if bad != nil {
 				l.damage(bad.n, bad.err)
 				bad = nil
@@ -109,15 +97,57 @@ func (l *Log) scan(r io.Reader, take func(*Event)) error {
 				l.add(s, take)
 			}
 		}
+		reading.Wait()
+		now, next = next, now
 	}
 	l.Torn = l.Torn || bad != nil
 	switch {
+	case src.err != nil:
+		return src.err
 	case l.count == 0:
 		return ErrEmpty
 	case l.format > Format:
 		return fmt.Errorf("journal: format %d is newer than this program reads (%d); use a newer rigor", l.format, Format)
 	}
 	return nil
+}
+
+// source gives the lines of a journal.
+type source struct {
+	br   *bufio.Reader
+	n    int // lines read
+	done bool
+	err  error // of reading the file, for good
+}
+
+// batch reads and decodes the next lines, into a batch that was given before;
+// none are left when it is empty.
+func (s *source) batch(batch []scanned) []scanned {
+	batch = batch[:0]
+	for size := 0; len(batch) < batchLines && size < batchBytes && !s.done; {
+		var room []byte
+		if len(batch) < cap(batch) {
+			if room = batch[:len(batch)+1][len(batch)].raw[:0]; cap(room) > keptLine {
+				room = nil
+			}
+		}
+		line, err := readLine(s.br, room)
+		s.n++
+		s.done = errors.Is(err, io.EOF)
+		switch {
+		case s.done && len(line) == 0:
+			continue
+		case err != nil && !s.done && !errors.Is(err, errLong):
+			s.done, s.err = true, fmt.Errorf("journal: read line %d: %w", s.n, err)
+			return nil
+		case s.done:
+			err = nil
+		}
+		size += len(line)
+		batch = append(batch, scanned{n: s.n, raw: line, err: err, torn: s.done})
+	}
+	decode(batch)
+	return batch
 }
 
 // decode fills in what the lines of a batch say.
@@ -135,7 +165,7 @@ func decode(batch []scanned) {
 				if s.err != nil || s.torn {
 					continue
 				}
-				s.err = json.Unmarshal(s.raw, &s.e)
+				s.err = unmarshal(s.raw, &s.e)
 				sum := sha256.Sum256(s.raw)
 				s.sum = hex.EncodeToString(sum[:])
 			}
@@ -170,10 +200,9 @@ func (l *Log) add(s *scanned, take func(*Event)) {
 
 var errLong = fmt.Errorf("is longer than %d bytes", maxLine)
 
-// readLine reads up to and without a newline. io.EOF comes with what stood
-// after the last newline.
-func readLine(br *bufio.Reader) ([]byte, error) {
-	var line []byte
+// readLine reads up to and without a newline, and appends that to line. io.EOF
+// comes with what stood after the last newline.
+func readLine(br *bufio.Reader, line []byte) ([]byte, error) {
 	long := false
 	for {
 		part, err := br.ReadSlice('\n')

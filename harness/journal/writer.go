@@ -3,7 +3,6 @@ package journal
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"io"
 	"sync"
@@ -38,6 +37,7 @@ type Writer struct {
 	now     func() time.Time
 	seq     int64
 	prev    string
+	line    []byte // room for the next line
 	err     error
 	dirty   bool
 	timer   *time.Timer
@@ -66,10 +66,11 @@ func (w *Writer) Append(e *Event) error {
 	}
 	now := w.now()
 	w.seq++
-	e.Seq, e.At, e.Off, e.Prev = w.seq, now.UTC().Truncate(time.Millisecond), now.Sub(w.start).Microseconds(), w.prev
+	e.Seq, e.At, e.Off, e.Prev = w.seq, now.UTC().Truncate(time.Millisecond), now.Sub(w.start).Microseconds(), ""
 	// The display must not see more than the file has: both get the clean event.
 	*e = *cleaned(e, w.redact)
-	line, err := json.Marshal(e)
+	e.Prev = w.prev // a hash, which is not looked through
+	line, err := appendLine(w.line[:0], e)
 	if err != nil {
 		w.err = fmt.Errorf("journal: encode %s: %w", e.Kind, err)
 		return w.err
@@ -77,7 +78,11 @@ func (w *Writer) Append(e *Event) error {
 	line = escape.JSONLine(line)
 	sum := sha256.Sum256(line)
 	w.prev = hex.EncodeToString(sum[:])
-	if _, err := w.sink.Write(append(line, '\n')); err != nil {
+	line = append(line, '\n')
+	if w.line = line; cap(line) > keptLine {
+		w.line = nil
+	}
+	if _, err := w.sink.Write(line); err != nil {
 		w.err = fmt.Errorf("journal: write line %d: %w", w.seq, err)
 		return w.err
 	}

@@ -102,6 +102,7 @@ var (
 // What is locked is asked for before what is refused, since a lock is often
 // told together with a refusal.
 func (t Texts) Read(said, before []byte) (verdict.Kind, string) {
+	screen := fold(said)
 	for _, g := range []struct {
 		kind     verdict.Kind
 		patterns []*regexp.Regexp
@@ -110,6 +111,9 @@ func (t Texts) Read(said, before []byte) (verdict.Kind, string) {
 		{verdict.Restricted, t.Restricted}, {verdict.Refused, t.Refused},
 	} {
 		for _, re := range g.patterns {
+			if !screen.may(re) {
+				continue
+			}
 			if words, ok := stated(re, said, before); ok {
 				return g.kind, words
 			}
@@ -122,10 +126,12 @@ func (t Texts) Read(said, before []byte) (verdict.Kind, string) {
 // that before did not state as well.
 func stated(re *regexp.Regexp, said, before []byte) (string, bool) {
 	var old [][]byte
-	for words := range statements(re, before) {
-		old = append(old, words)
-	}
+	looked := false
 	for words := range statements(re, said) {
+		if !looked { // most texts state nothing
+			looked = true
+			old = slices.Collect(statements(re, before))
+		}
 		if !slices.ContainsFunc(old, func(w []byte) bool { return bytes.Equal(w, words) }) {
 			return string(words), true
 		}

@@ -210,28 +210,3 @@ func TestNoSecretInAnyOutput(t *testing.T) {
 		})
 	}
 }
-
-// BenchmarkReports renders a run of 100,000 cases; together with the journal's
-// benchmark it has to stay under ten seconds.
-func BenchmarkReports(b *testing.B) {
-	bu := journaltest.New()
-	const cases = 100_000
-	ids := make([]string, cases)
-	for i := range ids {
-		check := "check-" + strings.Repeat("x", i%7) + string(rune('a'+i%26))
-		ids[i] = journaltest.ID(check, string(rune('a'+i/26%26))+string(rune('a'+i/676%26))+string(rune('a'+i/17576)))
-		bu.Plan("suite-"+string(rune('a'+i%5)), check, ids[i][len(check)+1:len(ids[i])-1])
-	}
-	for i, id := range ids {
-		if i%50 == 0 {
-			bu.Fail(id)
-		} else {
-			bu.Pass(id)
-		}
-	}
-	res := bu.End().Fold()
-	dir := b.TempDir()
-	for b.Loop() {
-		require.ErrorIs(b, report.Write(dir, res, res, report.Options{}), report.ErrEvidence)
-	}
-}

@@ -409,8 +409,8 @@ func (s *seat) joins(ctx context.Context) bool {
 	return err == nil
 }
 
-// visible makes foreign bytes readable.
-func visible(b []byte) string { return escape.Visible(string(b)) }
+// visible makes a piece of the transcript readable.
+func visible(b []byte) string { return escape.Transcript(string(b)) }
 
 // leave brings the console back to its login after a case, by its own means
 // first, and by a cold boot where they do not help.

@@ -197,6 +197,16 @@ func TestHostileBytes(t *testing.T) {
 	}
 }
 
+// Journals of old hold line ends as what they are made of; a report of them
+// stays as it was.
+func TestExcerptIsShownAsWritten(t *testing.T) {
+	for _, written := range []string{`login: \x0d` + "\nPassword: ", "login: \nPassword: ", `50 %\x0d100 %`} {
+		b := journaltest.New().Plan("s", "a", "")
+		b.Begin("a").Add(journal.Event{Kind: journal.KindExcerpt, Case: "a", Excerpt: &journal.Excerpt{Source: "console.main", Text: written}}).Holds("a", 1).Done("a")
+		assert.Contains(t, render(t, b.End().Fold(), nil), "<pre>"+written+"</pre>")
+	}
+}
+
 func TestManyCases(t *testing.T) {
 	b := journaltest.New()
 	for i := range 3000 {

@@ -3,15 +3,10 @@ package junit_test
 import (
 	"bytes"
 	"encoding/xml"
-	"fmt"
 	"io"
 	"maps"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -313,132 +308,6 @@ func TestHostileBytes(t *testing.T) {
 			}
 		}
 	})
-}
-
-// schemas gives the folder with the two schemas, which is no part of the
-// project.
-func schemas(t *testing.T) string {
-	t.Helper()
-	dir := os.Getenv("RIGOR_SCHEMAS")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "..", "shared", "schemas")
-	}
-	dir, err := filepath.Abs(dir)
-	require.NoError(t, err)
-	if _, err := os.Stat(filepath.Join(dir, "windyroad-junit.xsd")); err != nil {
-		t.Skip("needs the JUnit schemas: set RIGOR_SCHEMAS to a folder with windyroad-junit.xsd, jenkins-junit-10.xsd and ValidateJUnit.java")
-	}
-	return dir
-}
-
-// nastyFiles writes a file for each profile and nasty text, and for the sample.
-func nastyFiles(t *testing.T) map[junit.Profile][]string {
-	t.Helper()
-	dir := t.TempDir()
-	out := map[junit.Profile][]string{}
-	runs := map[string]*journal.Result{"sample": journaltest.Sample().Fold(), "cut": (&journaltest.Builder{Events: journaltest.Sample().Events[:25]}).Fold(), "none": journaltest.New().End().Fold()}
-	for name, text := range journaltest.Nasty {
-		runs["nasty "+name] = journaltest.Hostile(text).Fold()
-	}
-	for i, name := range slices.Sorted(maps.Keys(runs)) {
-		for _, profile := range []junit.Profile{junit.Rich, junit.Strict} {
-			path := filepath.Join(dir, fmt.Sprintf("%02d-%s.xml", i, profile))
-			require.NoError(t, os.WriteFile(path, render(t, runs[name], junit.Options{Profile: profile}), 0o600))
-			out[profile] = append(out[profile], path)
-		}
-	}
-	return out
-}
-
-func TestXMLLint(t *testing.T) {
-	prog, err := exec.LookPath("xmllint")
-	if err != nil {
-		t.Skip("needs xmllint: apt-get install libxml2-utils")
-	}
-	files := nastyFiles(t)
-	run := func(args ...string) string {
-		out, err := exec.CommandContext(t.Context(), prog, args...).CombinedOutput() //nolint:gosec // arguments are the test's own
-		require.NoError(t, err, "%s", out)
-		return string(out)
-	}
-	for _, list := range files {
-		run(append([]string{"--noout", "--nonet"}, list...)...)
-	}
-	// xmllint counts the same cases in the sample as the result has.
-	sample := files[junit.Rich][len(files[junit.Rich])-1]
-	got := func(xpath string) int {
-		n, err := strconv.Atoi(strings.TrimSpace(run("--xpath", "count("+xpath+")", sample)))
-		require.NoError(t, err)
-		return n
-	}
-	res := journaltest.Sample().Fold()
-	assert.Equal(t, want(res, false), count{got("//testcase"), got("//failure"), got("//error"), got("//skipped")})
-	dir := schemas(t)
-	for _, xsd := range []string{"windyroad-junit.xsd", "jenkins-junit-10.xsd"} {
-		run(append([]string{"--noout", "--nonet", "--schema", filepath.Join(dir, xsd)}, files[junit.Strict]...)...)
-	}
-}
-
-func TestJDK(t *testing.T) {
-	java, err := exec.LookPath("java")
-	if err != nil {
-		t.Skip("needs java: apt-get install openjdk-17-jdk-headless")
-	}
-	if testing.Short() {
-		t.Skip("starts a JVM: left out with -short")
-	}
-	dir := schemas(t)
-	files := nastyFiles(t)
-	for _, tt := range []struct {
-		xsd   string
-		files []string
-	}{
-		{"-", files[junit.Rich]},
-		{filepath.Join(dir, "windyroad-junit.xsd"), files[junit.Strict]},
-		{filepath.Join(dir, "jenkins-junit-10.xsd"), files[junit.Strict]},
-	} {
-		args := append([]string{filepath.Join(dir, "ValidateJUnit.java"), tt.xsd}, tt.files...)
-		out, err := exec.CommandContext(t.Context(), java, args...).CombinedOutput() //nolint:gosec // arguments are the test's own
-		require.NoError(t, err, "%s", out)
-		verdict := ": well-formed\n"
-		if tt.xsd != "-" {
-			verdict = ": well-formed VALID\n"
-		}
-		assert.Equal(t, len(tt.files), strings.Count(string(out), verdict), "%s", out)
-	}
-}
-
-// countJava counts with the JDK's own SAX parser, the family that Jenkins
-// reads with.
-const countJava = `import javax.xml.parsers.*; import java.io.*; import org.xml.sax.*; import org.xml.sax.helpers.*; import java.util.*;
-public class Count { public static void main(String[] a) throws Exception { for (String f : a) { Map<String,Integer> n = new TreeMap<>();
- for (String k : new String[]{"testcase","failure","error","skipped"}) n.put(k, 0);
- SAXParserFactory.newInstance().newSAXParser().parse(new File(f), new DefaultHandler(){ public void startElement(String u, String l, String q, Attributes t) { n.computeIfPresent(q, (k, v) -> v + 1); } });
- System.out.println(n.get("testcase")+" "+n.get("failure")+" "+n.get("error")+" "+n.get("skipped")); } } }
-`
-
-func TestJDKCountsAlike(t *testing.T) {
-	java, err := exec.LookPath("java")
-	if err != nil {
-		t.Skip("needs java: apt-get install openjdk-17-jdk-headless")
-	}
-	if testing.Short() {
-		t.Skip("starts a JVM: left out with -short")
-	}
-	prog := filepath.Join(t.TempDir(), "Count.java")
-	require.NoError(t, os.WriteFile(prog, []byte(countJava), 0o600))
-	for profile, list := range nastyFiles(t) {
-		out, err := exec.CommandContext(t.Context(), java, append([]string{prog}, list...)...).CombinedOutput() //nolint:gosec // arguments are the test's own
-		require.NoError(t, err, "%s", out)
-		lines := strings.Split(strings.TrimSpace(string(out)), "\n")
-		require.Len(t, lines, len(list))
-		for i, path := range list {
-			data, err := os.ReadFile(path)
-			require.NoError(t, err)
-			_, tree := parse(t, data).tree()
-			assert.Equal(t, fmt.Sprintf("%d %d %d %d", tree.tests, tree.failures, tree.errors, tree.skipped), lines[i], "%s %s", profile, path)
-		}
-	}
 }
 
 func FuzzText(f *testing.F) {
