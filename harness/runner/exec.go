@@ -82,7 +82,7 @@ func runGuarded(ctx context.Context, label string, s *dut.Session, grace func() 
 // had time to end.
 func leaked(ctx context.Context, label string) int {
 	deadline := time.Now().Add(graceLeak)
-	for wait := time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
+	for wait := 100 * time.Microsecond; ; wait = min(2*wait, 100*time.Millisecond) {
 		n := labelled(label)
 		if n == 0 || time.Now().After(deadline) {
 			return n
