@@ -42,9 +42,13 @@ func (t *T) Claim(text string, judge func(c *Claim)) {
 
 func (t *T) begin(text string) *Claim {
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	t.claims++
-	return &Claim{t: t, n: t.claims, text: text}
+	c := &Claim{t: t, n: t.claims, text: text}
+	t.mu.Unlock()
+	if id := t.cfg.Case.Bracket; id != "" && c.n == 1 {
+		t.record(&journal.Event{Kind: journal.KindBracket, Bracket: &journal.Bracket{ID: id, Phase: "open", OK: true}})
+	}
+	return c
 }
 
 // Show adds evidence.

@@ -52,6 +52,7 @@ type Ledger struct {
 	mu     sync.Mutex
 	count  map[string]*wrongs
 	proofs map[string]shown
+	done   map[string]bool // what one case does for all
 }
 
 // shown is what a case has shown of a channel's lock-out.
@@ -64,7 +65,9 @@ type shown struct {
 }
 
 // NewLedger makes an empty one.
-func NewLedger() *Ledger { return &Ledger{count: map[string]*wrongs{}, proofs: map[string]shown{}} }
+func NewLedger() *Ledger {
+	return &Ledger{count: map[string]*wrongs{}, proofs: map[string]shown{}, done: map[string]bool{}}
+}
 
 func proofKey(channel string, p Pace) string { return fmt.Sprintf("%s %+v", channel, p) }
 
@@ -93,6 +96,19 @@ func (t *T) Try(ctx context.Context, door *dut.Door, c login.Credential) (dut.An
 		newPacer(PaceOf(door.Decl()), "", t).after(c.User, a.Kind, Doubtful(c))
 	}
 	return a, err
+}
+
+// First says whether this is the first case of the run that asks: one case may do
+// for all what costs a boot, and it is the first that comes so far.
+func (t *T) First(what string) bool {
+	l := t.cfg.Ledger
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.done[what] {
+		return false
+	}
+	l.done[what] = true
+	return true
 }
 
 // ShowLock notes that the case has shown the lock-out of its channel to be the

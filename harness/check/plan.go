@@ -175,6 +175,11 @@ func loginCase(in Input, name string) Case {
 // channel closes the bracket.
 func Answers(channel string) string { return "login " + channel + " answers in another state" }
 
+// LabelTaken is the bracket of cases that lean on the label that the rig file
+// gives: that it is this unit's is shown by a set-up that takes it. Each way
+// whose steps offer it, and that leads where it should, closes the bracket.
+const LabelTaken = "a set-up takes the label's password"
+
 // PerConsole plans one case for each console.
 func PerConsole(in Input) []Case {
 	names := ConsoleChannels(in)

@@ -128,9 +128,6 @@ func (r *refutation[P]) run(ctx context.Context) {
 		r.unknown(verdict.ReasonNoProbes, "there is nothing to try")
 		return
 	}
-	if id := r.t.cfg.Case.Bracket; id != "" {
-		r.t.record(&journal.Event{Kind: journal.KindBracket, Bracket: &journal.Bracket{ID: id, Phase: "open", OK: true}})
-	}
 	r.file = r.t.File("tries.jsonl", "every control and probe of the claim, with its answer", "application/jsonl")
 	before, err := r.n.Same(ctx)
 	r.t.OK(err)

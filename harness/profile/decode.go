@@ -106,6 +106,18 @@ func (p *Pattern) UnmarshalStrict(n *strictyaml.Node) {
 	p.Literal, p.Regexp, p.Quiet = plain.Match, plain.Regexp, plain.Quiet
 }
 
+// UnmarshalStrict reads {clear: [ports]}, or {none: reason}.
+func (t *Transport) UnmarshalStrict(n *strictyaml.Node) {
+	t.Given = true
+	var plain struct {
+		None  string `yaml:"none"`
+		Clear []int  `yaml:"clear"`
+	}
+	if n.Decode(&plain, "transport") {
+		t.None.None, t.Clear = plain.None, plain.Clear
+	}
+}
+
 // UnmarshalStrict reads what may be told: {allow: [expressions]}, or {none:
 // reason}.
 func (d *Discloses) UnmarshalStrict(n *strictyaml.Node) {

@@ -212,14 +212,16 @@ type Lockout struct {
 	Scope         string        `yaml:"scope"`  // account, source
 	Answer        verdict.Kind  `yaml:"answer"` // how a locked account answers
 	SuccessClears bool          `yaml:"success-clears"`
-	// Shared: the tries of all logins that say so are counted together.
-	Shared   bool `yaml:"shared"`
-	Survives bool `yaml:"survives-reboot"`
+	// Shared: the tries of all logins that say so are counted together. Nil: it
+	// does not say.
+	Shared   *bool `yaml:"shared"`
+	Survives bool  `yaml:"survives-reboot"`
 }
 
 // Transport says how credentials are protected on the wire.
 type Transport struct {
 	None  `yaml:",inline"`
+	Given bool  // the section is there
 	Clear []int `yaml:"clear"` // further ports on which the same login must not be taken in clear
 }
 

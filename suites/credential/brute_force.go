@@ -2,6 +2,7 @@ package credential
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"rigor/fixtures/states"
@@ -68,27 +69,46 @@ var BruteForce = check.Check{
 			Refusal: []verdict.Kind{lockAnswer(door.Decl()), verdict.LockedOut},
 			Denies:  door.Refusals(),
 		})
+		if others := sameOwner(t, door); lock.Shared == nil && len(others) > 0 {
+			t.Claim("the lock holds on the owner's other logins too", func(c *check.Claim) {
+				c.Unknown(verdict.ReasonProfileMissing, "the profile does not say whether wrong tries on %s count on %s as well (lockout.shared: true or false)", door.Name(), strings.Join(others, ", "))
+			})
+		}
 	},
 }
+
+// sameOwner lists the other logins over the network that the same owner has: ways
+// around a lock, perhaps.
+func sameOwner(t *check.T, door *dut.Door) (names []string) {
+	for _, name := range check.LoginChannels(t.Profile()) {
+		d := t.Device().Login(name).Decl()
+		if name != door.Name() && d.Protocol != "console" && d.Owner.User == door.Decl().Owner.User {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func yes(b *bool) bool { return b != nil && *b }
 
 // sharing gives the other logins over the network that are declared to count
 // wrong tries together with this one: a way around the lock, if they do not.
 // One that does not let the owner in now shows nothing; it has a case of its own.
 func sharing(ctx context.Context, t *check.T, door *dut.Door) []*dut.Door {
-	if !door.Decl().Lockout.Shared {
+	if !yes(door.Decl().Lockout.Shared) {
 		return nil
 	}
 	var out []*dut.Door
-	for _, name := range check.LoginChannels(t.Profile()) {
+	for _, name := range sameOwner(t, door) {
 		other := t.Device().Login(name)
-		d := other.Decl()
-		if name != door.Name() && d.Lockout.Shared && d.Protocol != "console" && d.Owner.User == door.Decl().Owner.User {
-			if a := opens(ctx, t, other, owner(t, other)); a.Kind != verdict.Accepted {
-				t.Note("%s is no way around the lock that could be tried: the owner does not get in: %s", name, a.Detail)
-				continue
-			}
-			out = append(out, other)
+		if !yes(other.Decl().Lockout.Shared) {
+			continue
 		}
+		if a := opens(ctx, t, other, owner(t, other)); a.Kind != verdict.Accepted {
+			t.Note("%s is no way around the lock that could be tried: the owner does not get in: %s", name, a.Detail)
+			continue
+		}
+		out = append(out, other)
 	}
 	return out
 }

@@ -4,11 +4,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"rigor/fixtures/credentials"
+	"rigor/fixtures/states"
 	"rigor/harness/baseline"
 	"rigor/harness/baseline/en303645"
 	"rigor/harness/baseline/nist8259a"
@@ -32,6 +34,16 @@ func factorySecret(in check.Input, _ *check.Case) *verdict.Judgement {
 	return nil
 }
 
+// ofLabel plans one case about the unit's label. It passes only if the label is
+// shown to be the unit's, by a set-up that takes it.
+func ofLabel(in check.Input) []check.Case {
+	cases := check.Device(in)
+	for i := range cases {
+		cases[i].Bracket = check.LabelTaken
+	}
+	return cases
+}
+
 // Derivable: who knows what a unit tells everybody does not know its password.
 var Derivable = check.Check{
 	ID:    "cred-derivable",
@@ -39,14 +51,20 @@ var Derivable = check.Check{
 	Clauses: baseline.PerChannel{
 		baseline.Network: {nist8259a.LA2, en303645.V3("5.1-2")},
 	},
+	From:   states.Onboarded.State,
 	Effect: check.Reads,
 	Budget: check.Budget{Case: time.Minute},
-	Cases:  check.Planner(check.Device).With(factorySecret),
+	Cases:  check.Planner(ofLabel).With(factorySecret),
 	Run: func(ctx context.Context, t *check.T) {
 		u := t.Device().Unit()
 		ids := map[string]string{"serial": u.Serial, "mac": u.MAC, "model": t.Profile().Model, "maker": t.Profile().Maker}
 		for k, v := range u.Values {
 			ids[k] = v
+		}
+		for i, name := range t.Profile().Password.Identifiers { // what a unit has besides, by its own values or as it stands
+			if _, ok := ids[name]; !ok {
+				ids[fmt.Sprintf("identifier %d", i+1)] = name
+			}
 		}
 		derived := credentials.Derivable(ids)
 		// The search is shown to find a password that does follow, and not to

@@ -59,13 +59,23 @@ var Enum = check.Check{
 			_, err = f.Write(append(line, '\n'))
 			t.OK(err)
 		}
-		t.Claim("known and unknown accounts are refused alike", func(c *check.Claim) {
+		timed := n >= enumSamples
+		claim := "known and unknown accounts are refused alike, in words and in time"
+		if !timed {
+			claim = "known and unknown accounts are refused in the same words"
+		}
+		t.Claim(claim, func(c *check.Claim) {
 			c.Show(f.Ref())
 			judgeEnum(c, own.User, known, unknown)
 			if now != was && !c.Failed() {
 				c.Unknown(verdict.ReasonDUTChanged, "before the samples the DUT was %s, afterwards %s", was, now)
 			}
 		})
+		if !timed && door.Protocol() != "console" {
+			t.Claim("known and unknown accounts are refused in the same time", func(c *check.Claim) {
+				c.Unknown(verdict.ReasonProfileMissing, "it takes %d wrong tries on one account, and nobody declared what they lock (lockout)", enumSamples)
+			})
+		}
 		if lock := door.Decl().Lockout; lock.After > 0 && lock.Scope != "source" {
 			locked := []dut.Answer{overTried(ctx, t, door, own.User)}
 			nobody := []dut.Answer{overTried(ctx, t, door, fmt.Sprintf("q%0*d", max(3, len(own.User)-1), 987))}

@@ -75,7 +75,11 @@ var ForcedSet = check.Check{
 		}
 		if len(t.Profile().Setup.Choose) > 0 {
 			chooseWeak(ctx, t, door, alive)
+			return
 		}
+		t.Claim("the set-up takes no weak password", func(c *check.Claim) {
+			c.Unknown(verdict.ReasonProfileMissing, "the profile does not say how a password is chosen in the set-up (setup.choose, with ${new})")
+		})
 	},
 }
 

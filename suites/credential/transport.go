@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"rigor/fixtures/states"
@@ -88,6 +89,11 @@ var Transport = check.Check{
 			Refusal: []verdict.Kind{verdict.Refused},
 			Opened:  verdict.ReasonLeak,
 		})
+		if d := door.Decl(); d.Protocol != "ssh" && !d.Transport.Given { // SSH has no clear twin
+			t.Claim("the login is not taken in clear on another port", func(c *check.Claim) {
+				c.Unknown(verdict.ReasonProfileMissing, "the profile does not say on which further ports it could be (transport: {clear: []} where there are none)")
+			})
+		}
 	},
 }
 
@@ -148,8 +154,10 @@ func heard(ear *tap.Dialer, login dut.Answer, text string) dut.Answer {
 	return dut.Answer{Kind: verdict.Refused, Detail: fmt.Sprintf("not among %d bytes on the wire", total), Took: login.Took}
 }
 
-// clear tries the same login in clear on another port. A port that is closed,
-// or that answers without taking the login, keeps the password off the wire.
+// clear tries the same login in clear on another port. A port that answers without
+// taking the login keeps the password off the wire, and so does a closed one,
+// where the state's services do not name it: one that has to be open and is not
+// was closed by somebody else.
 func clear(ctx context.Context, t *check.T, door *dut.Door, port int) (dut.Answer, error) {
 	a, err := t.Device().Variant(door.Name(), port, false).Try(ctx, owner(t, door))
 	if err != nil {
@@ -158,8 +166,12 @@ func clear(ctx context.Context, t *check.T, door *dut.Door, port int) (dut.Answe
 	switch a.Kind {
 	case verdict.Accepted, verdict.Restricted:
 		a.Detail = "the login is taken in clear: " + a.Detail
-	case verdict.Unreachable, verdict.Incompatible, verdict.Garbled:
+	case verdict.Incompatible:
 		a.Kind = verdict.Refused
+	case verdict.Unreachable:
+		if s := t.Profile().States.Items[states.Onboarded.Name]; s != nil && len(s.Services) > 0 && !slices.Contains(s.Services, fmt.Sprintf("tcp/%d", port)) {
+			a.Kind, a.Detail = verdict.Refused, "no service is declared there, and none answers: "+a.Detail
+		}
 	}
 	return a, nil
 }

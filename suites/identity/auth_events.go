@@ -70,11 +70,11 @@ var AuthEvents = check.Check{
 		if strings.TrimSpace(after["log"]) == "" {
 			t.Note("the log was read and is empty")
 		}
-		t.Claim("the refused login is in the log, with its source", func(c *check.Claim) {
+		t.Claim("the refused login is in the log, with its source and time", func(c *check.Claim) {
 			c.Show(ref)
 			judgeRefused(c, compile(t, t.Profile().Log.Failed, stranger), source(t), lines(t, after["log"]))
 		})
-		t.Claim("the login that was let in is in the log, with its source", func(c *check.Claim) {
+		t.Claim("the login that was let in is in the log, with its source and time", func(c *check.Claim) {
 			c.Show(ref)
 			failed, ok := compile(t, t.Profile().Log.Failed, stranger), compile(t, t.Profile().Log.OK, own.User)
 			judgeLetIn(c, failed, ok, source(t), lines(t, before["log"]), lines(t, after["log"]))
@@ -151,7 +151,11 @@ func sides(marker, entry *regexp.Regexp, log string) [2][][]string {
 // judgeEntry looks for the source in an entry, where the profile says how it
 // looks, and at its time.
 func judgeEntry(c *check.Claim, re, src *regexp.Regexp, entry []string) {
-	if i := re.SubexpIndex("source"); src != nil && i >= 0 && !src.MatchString(entry[i]) {
+	switch i := re.SubexpIndex("source"); {
+	case src == nil: // a claim of its own says so
+	case i < 0:
+		c.Unknown(verdict.ReasonProfileMissing, "the profile does not say where the source stands in an entry: log.failed and log.ok need a group (?P<source>…)")
+	case !src.MatchString(entry[i]):
 		c.Fail(verdict.ReasonExpectation, "the entry has the source %q; it came from %s", entry[i], src)
 	}
 	clock(c, re, entry)

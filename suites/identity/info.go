@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"strings"
 	"time"
 
 	"rigor/fixtures/states"
@@ -72,6 +73,12 @@ var Info = check.Check{
 				c.Unknown(verdict.ReasonControlFailed, "nothing undeclared was told, but that it was this DUT is not shown: its owner does not get in: %s", a.Detail)
 			}
 		})
+		l, r := t.Profile().Logins.Items[t.Case().Channel], t.Profile().Routes
+		if strings.HasPrefix(l.Protocol, "http") && !r.Declared() && (r.Login == "" || r.Login == t.Case().Channel && len(r.Open) == 0) {
+			t.Claim("each page that answers a stranger was read", func(c *check.Claim) {
+				c.Unknown(verdict.ReasonProfileMissing, "only the front page was: the profile does not say which others there are (routes.open)")
+			})
+		}
 	},
 }
 

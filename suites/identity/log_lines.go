@@ -37,11 +37,12 @@ func lines(t *check.T, log string) string {
 // been set by hand, and logs are read by people.
 const clockSlack = 5 * time.Minute
 
-// clock holds the entry's time against the rig's, where the expression has a
-// group named time and it reads as RFC 3339.
+// clock holds the entry's time, the group named time as RFC 3339, against the
+// rig's.
 func clock(c *check.Claim, re *regexp.Regexp, entry []string) {
 	i := re.SubexpIndex("time")
 	if i < 0 {
+		c.Unknown(verdict.ReasonProfileMissing, "the profile does not say where the time stands in an entry: log.failed and log.ok need a group (?P<time>…)")
 		return
 	}
 	at, err := time.Parse(time.RFC3339, entry[i])
