@@ -53,7 +53,9 @@ var serversRuns = []serversRun{
 	{name: "hardened-telnet-list", selectors: []string{"cred-known-list[telnet]"}},
 	{name: "hardened-telnet", selectors: []string{"cred-blank[telnet]", "cred-enum[telnet]", "net-info[telnet]"}},
 	{name: "hardened-console", selectors: []string{"*[console]", "*[main]"}},
-	{name: "hardened-busybox-login", slow: true, selectors: []string{"con-shell-noauth", "cred-blank[telnet]", "cred-blank[console]", "cred-enum[console]", "net-info[telnet]"}},
+	{name: "hardened-busybox-login", slow: true, selectors: []string{"con-shell-noauth", "cred-enum[console]", "net-info[telnet]"}},
+	{name: "hardened-busybox-blank", slow: true, selectors: []string{"cred-blank[console]"}},
+	{name: "hardened-busybox-telnet", slow: true, selectors: []string{"cred-blank[telnet]"}},
 
 	{name: "weak-published", weaknesses: []string{servers.RootKnown, servers.WebKnown, servers.WebPlain, servers.TelnetTells},
 		selectors: append([]string{"cred-known-list"}, fast...),
@@ -82,7 +84,7 @@ var serversRuns = []serversRun{
 		}
 	},
 		selectors:    []string{"cred-known-list[ssh]", "cred-known-list[web]", "cred-blank[ssh]", "cred-blank[web]"},
-		inconclusive: []string{"cred-blank[ssh]", "cred-known-list[ssh]"}},
+		inconclusive: []string{"cred-known-list[ssh]"}}, // cred-blank was before
 	{name: "console-away", before: func(t *testing.T, d *servers.Device) { assert.NoError(t, d.Unplug()) },
 		selectors: []string{"con-shell-noauth", "cred-blank", "cred-known-list[console]", "cred-enum[console]"},
 		errors:    []string{"con-shell-noauth[main]", "cred-blank[console]", "cred-enum[console]", "cred-known-list[console]"}},
@@ -192,7 +194,7 @@ func serversJob(t *testing.T, d *servers.Device, dir string, r serversRun) *runn
 	t.Helper()
 	bench := t.TempDir()
 	serial := "driver: serial, port: /tmp/rigor-servers/console, baud: 115200, frame: 8N1"
-	console := serial
+	console := "driver: serial, port: " + filepath.Join(dir, "console") + ", baud: 115200, frame: 8N1"
 	if r.program {
 		console = "driver: exec, exec: [socat, '-', '" + filepath.Join(dir, "console") + ",rawer']"
 	}
