@@ -58,7 +58,7 @@ func (c *doctorCmd) Run(ctx context.Context, a *app) error {
 			if d.Status == rig.StatusBroken {
 				broken++
 			}
-			if _, err := fmt.Fprintf(a.out, "%-8s %-24s %s\n", d.Status, d.Item, escape.Terminal(d.Detail)); err != nil {
+			if _, err := fmt.Fprintf(a.out, "%-8s %-24s %s\n", d.Status, d.Where(), escape.Terminal(d.Detail)); err != nil {
 				return err
 			}
 		}

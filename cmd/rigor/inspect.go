@@ -260,15 +260,19 @@ type reportCmd struct {
 
 // Run makes a run's reports again; its exit code is the run's.
 func (c *reportCmd) Run(_ context.Context, a *app) error {
-	res, err := runner.Load(c.Dir)
+	dir := c.Dir
+	if real, err := filepath.EvalSymlinks(dir); err == nil { // runs/latest is a link
+		dir = real
+	}
+	res, err := runner.Load(dir)
 	if err != nil {
 		return usage(err)
 	}
 	rc := runCmd{Attachments: c.Attachments}
-	before := lastRun(c.Dir, res)
-	ro := report.Options{JUnit: junit.Options{Profile: junit.Profile(c.Profile), Attachments: junit.Attachments(c.Attachments), Folder: rc.folder(c.Dir)}}
-	werr := report.Write(c.Dir, res, before, ro)
-	if err := terminal.Summary(a.out, res, before, filepath.Join(c.Dir, report.HTML), screen(a.out)); err != nil {
+	before := lastRun(dir, res)
+	ro := report.Options{JUnit: junit.Options{Profile: junit.Profile(c.Profile), Attachments: junit.Attachments(c.Attachments), Folder: rc.folder(dir)}}
+	werr := report.Write(dir, res, before, ro)
+	if err := terminal.Summary(a.out, res, before, filepath.Join(dir, report.HTML), screen(a.out)); err != nil {
 		return err
 	}
 	a.exit = res.Exit

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"rigor/fixtures/credentials"
 	"rigor/fixtures/virtual"
@@ -85,15 +86,29 @@ func (c *runCmd) Run(ctx context.Context, a *app) error {
 		if err != nil {
 			return err
 		}
-		if code != verdict.ExitPass && (worst == verdict.ExitPass || code == verdict.ExitFail || code == verdict.ExitInterrupted) {
-			worst = code
-		}
+		worst = worse(worst, code)
 		if ctx.Err() != nil {
 			break
 		}
 	}
 	a.exit = worst
 	return nil
+}
+
+// worse gives the worse of two runs' exit codes: by law 2, and a run that was
+// interrupted says less than one that was not.
+func worse(a, b int) int {
+	order := []int{verdict.ExitFail, verdict.ExitRig, verdict.ExitInconclusive, verdict.ExitInterrupted, verdict.ExitPass}
+	rank := func(code int) int {
+		if i := slices.Index(order, code); i >= 0 {
+			return i
+		}
+		return -1 // a bug of ours goes before all
+	}
+	if rank(b) < rank(a) {
+		return b
+	}
+	return a
 }
 
 // planned says whether there is a plan with what is selected.
@@ -306,22 +321,63 @@ func link(dir string) {
 	}
 }
 
-// lastRun gives the newest finished run of the same rig and device before this
-// one, beside it; nil when there is none.
+// lastRun gives the run to compare one with, of those beside it: the newest one
+// before it of the same rig and device that ran to its end and that ran all of
+// its cases; where there is none, the newest that ran some. Nil when there is
+// none at all.
 func lastRun(dir string, res *journal.Result) *journal.Result {
-	entries, err := os.ReadDir(filepath.Dir(dir))
+	var best *journal.Result
+	most := 0
+	for _, name := range beside(dir) {
+		if most > 0 && most == common(res, res) {
+			break // all of its cases: no older one is better
+		}
+		other, err := runner.Load(name)
+		if err != nil || other.End == nil || other.Start.Run == res.Start.Run || other.Start.Rig != res.Start.Rig ||
+			other.Start.Device != res.Start.Device || !other.At.Before(res.At) {
+			continue
+		}
+		n := common(other, res)
+		if n > most || n == most && n > 0 && other.At.After(best.At) {
+			best, most = other, n
+		}
+	}
+	return best
+}
+
+// lookBack is how many of the folders beside a run are looked at.
+const lookBack = 50
+
+// beside gives the folders beside one, the newest first.
+func beside(dir string) (paths []string) {
+	parent := filepath.Dir(dir)
+	entries, err := os.ReadDir(parent)
 	if err != nil {
 		return nil
 	}
-	for i := len(entries) - 1; i >= 0; i-- {
-		name := entries[i].Name()
-		if name >= filepath.Base(dir) || !entries[i].IsDir() {
+	age := map[string]time.Time{}
+	for _, e := range entries {
+		info, err := os.Stat(filepath.Join(parent, e.Name(), runner.JournalName))
+		if err != nil || !e.IsDir() || e.Name() == filepath.Base(dir) {
 			continue
 		}
-		other, err := runner.Load(filepath.Join(filepath.Dir(dir), name))
-		if err == nil && other.Start.Rig == res.Start.Rig && other.Start.Device == res.Start.Device && other.End != nil {
-			return other
+		path := filepath.Join(parent, e.Name())
+		paths, age[path] = append(paths, path), info.ModTime()
+	}
+	slices.SortFunc(paths, func(a, b string) int { return age[b].Compare(age[a]) })
+	return paths[:min(len(paths), lookBack)]
+}
+
+// common counts the cases of a run that another one ran too.
+func common(other, res *journal.Result) (n int) {
+	ran := map[string]bool{}
+	for i := range other.Cases {
+		ran[other.Cases[i].ID] = other.Cases[i].Ran || other.Cases[i].Skip != nil
+	}
+	for i := range res.Cases {
+		if ran[res.Cases[i].ID] {
+			n++
 		}
 	}
-	return nil
+	return n
 }

@@ -45,6 +45,8 @@ func LoadWaivers(name string, f *rig.File) ([]journal.Waiver, error) {
 		switch {
 		case w.Case == "" || w.Reason == "" || w.Owner == "" || w.Unit == "" && w.Model == "":
 			errs = append(errs, src.Errorf(at, "give case, unit or model, reason, owner and expires", "the waiver is not complete"))
+		case w.Unit == "" && w.Version == "":
+			errs = append(errs, src.Errorf(append(at, "model"), "add version: the firmware that was looked at", "a waiver for a model would hold for every later version"))
 		case perr != nil:
 			errs = append(errs, src.Errorf(append(at, "expires"), "write it as 2026-12-31", "expires is %q", w.Expires))
 		case time.Until(expires) > maxWaiver:
