@@ -72,9 +72,10 @@ func (d *Device) PowerOn(ctx context.Context) error {
 
 // PowerUp brings the DUT from whatever it is in to a running one: off, on,
 // booted. A rig without a power switch takes it as it is, and a DUT that gives
-// no sign of its boot is taken as booted.
+// no sign of its boot is taken as booted. Where it was brought up so before, and
+// a console has shown no boot since, it is running.
 func (d *Device) PowerUp(ctx context.Context) error {
-	err := d.PowerCycle(ctx)
+	err := d.ColdBoot(ctx, "the start of the run")
 	if errors.Is(err, ErrNotWired) || errors.Is(err, ErrNotDeclared) {
 		return nil
 	}

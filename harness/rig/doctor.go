@@ -54,16 +54,23 @@ type Probe struct {
 	PID int
 
 	// ColdBoot cuts the power, gives it back and shows on a console that the
-	// DUT started cold. It says what it saw.
+	// DUT started cold. It says what it saw. ErrNotShown is for what may be the
+	// switch's, the console's or the DUT's.
 	ColdBoot func(ctx context.Context) (string, error)
 	// Identity reads the DUT's identity and compares it with the unit that the
-	// rig file names. It says what it read.
+	// rig file names. It says what it read. ErrNotShown says that it cannot be
+	// read now.
 	Identity func(ctx context.Context) (string, error)
 }
+
+// ErrNotShown says that a proof did not come to an end, and not why.
+var ErrNotShown = errors.New("it is not shown")
 
 const (
 	// lookWithin bounds each look at an instrument.
 	lookWithin = 3 * time.Second
+	// bootWithin bounds the proof that the power can be cut: a cold boot.
+	bootWithin = 3 * time.Minute
 	// loopWithin is how long a level may take through a loop of wire.
 	loopWithin = time.Second
 )

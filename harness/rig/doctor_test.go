@@ -231,7 +231,7 @@ func TestDoctorOfThePower(t *testing.T) {
 		{"none", "none", []string{"power"}, nil, "skipped power: the rig file declares no proof", wire.PowerOff},
 		{"cold boot", "cold-boot", []string{"power"}, saw("banner at 0.2 s", nil), "ok power: cold boot seen: banner at 0.2 s", wire.PowerOff},
 		{"no cold boot", "cold-boot", []string{"power"}, saw("", errors.New("no banner in 5s")), "broken power: cut and given back, but no cold boot was seen: no banner in 5s", wire.PowerOff},
-		{"no console", "cold-boot", []string{"power"}, nil, "skipped power: proof is cold-boot, and no console", wire.PowerOff},
+		{"no console", "cold-boot", []string{"power"}, nil, "skipped power: proof is cold-boot, and nothing boots the DUT here", wire.PowerOff},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

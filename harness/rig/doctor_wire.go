@@ -2,6 +2,7 @@ package rig
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -49,10 +50,18 @@ func (v *visit) power() {
 	switch proof := v.file.Power.Proof; proof {
 	case "cold-boot":
 		if v.ColdBoot == nil {
-			v.skipped(item, PowerPart, "proof is cold-boot, and no console is there to show it")
+			v.skipped(item, PowerPart, "proof is cold-boot, and nothing boots the DUT here")
 			return
 		}
-		saw, err := v.ColdBoot(v.ctx)
+		var saw string
+		err := v.bounded(bootWithin, func(ctx context.Context) (err error) {
+			saw, err = v.ColdBoot(ctx)
+			return err
+		})
+		if errors.Is(err, ErrNotShown) {
+			v.skipped(item, PowerPart, "%v", err)
+			return
+		}
 		if err != nil {
 			v.broken(item, PowerPart, "cut and given back, but no cold boot was seen: %v", err)
 			return
@@ -219,8 +228,16 @@ func (v *visit) identity() {
 		v.skipped("identity", "", "%s", reason)
 		return
 	}
-	read, err := v.Identity(v.ctx)
-	if err != nil {
+	var read string
+	err := v.bounded(bootWithin, func(ctx context.Context) (err error) {
+		read, err = v.Identity(ctx)
+		return err
+	})
+	switch {
+	case errors.Is(err, ErrNotShown):
+		v.skipped("identity", "", "%v", err)
+		return
+	case err != nil:
 		v.broken("identity", "", "%v", err)
 		return
 	}

@@ -229,10 +229,8 @@ func (j *Job) bound(ctx context.Context, plan []Planned, rec *record, red *escap
 	cfg := Config{
 		Plan: plan, Input: j.Input(), Profile: j.Profile, Device: device, Journal: rec.w, Cabinet: rec.cab,
 		Intents: in, Seed: j.Seed, Allow: j.File.Allow, FailFast: j.FailFast, Hold: j.Hold, Waiting: j.Waiting,
-		Doctor: func(ctx context.Context, phase string) []journal.Doctor {
-			return rig.Doctor(ctx, phase, bench, j.File, j.Profile, rig.Probe{RunDir: j.Dir, Lease: j.Lease, Guard: j.Guard})
-		},
-		Undo: func(ctx context.Context, d *dut.Device) error { return j.undo(ctx, d, in, rec) },
+		Doctor: j.doctorOf(bench, device),
+		Undo:   func(ctx context.Context, d *dut.Device) error { return j.undo(ctx, d, in, rec) },
 	}
 	if j.Lease != nil {
 		cfg.Lost = j.Lease.Lost()

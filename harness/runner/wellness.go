@@ -1,0 +1,78 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"rigor/harness/dut"
+	"rigor/harness/journal"
+	"rigor/harness/rig"
+	"rigor/harness/wire"
+)
+
+// Looks gives the doctor what it needs of the DUT itself: a cold boot, as the
+// proof that the power can be cut, and its identity. The boot is the one that a
+// run begins with, and so costs none of its own. The device is used through
+// sessions that are taken back when the doctor is done with them.
+func Looks(device *dut.Device, file *rig.File, p *rig.Probe) {
+	if _, err := device.BootConsole(); err == nil && file.Power != nil {
+		p.ColdBoot = func(ctx context.Context) (string, error) {
+			return looked(ctx, device, func(d *dut.Device) (string, error) {
+				con, err := d.BootConsole()
+				if err != nil {
+					return "", err
+				}
+				if err := d.PowerUp(ctx); err != nil {
+					return "", unshown(err)
+				}
+				return "its banner on console " + con.Name(), nil
+			})
+		}
+	}
+	if len(device.Profile.Identity.Steps) > 0 {
+		p.Identity = func(ctx context.Context) (string, error) {
+			return looked(ctx, device, func(d *dut.Device) (string, error) {
+				id, err := d.Identify(ctx)
+				switch {
+				case errors.Is(err, dut.ErrOtherUnit):
+					return "", err
+				case err != nil:
+					return "", fmt.Errorf("%w: %w", rig.ErrNotShown, err)
+				}
+				return fmt.Sprintf("it says %q", id.Got), nil
+			})
+		}
+	}
+}
+
+func looked(ctx context.Context, device *dut.Device, f func(*dut.Device) (string, error)) (string, error) {
+	s := dut.NewSession(ctx, nil)
+	defer s.Revoke()
+	return f(device.With(s))
+}
+
+// unshown leaves a fault of the switch as it is: what else kept a boot from
+// being seen may be the console's or the DUT's.
+func unshown(err error) error {
+	if f, ok := wire.AsFault(err); ok && f.Part == dut.PartPower {
+		return err
+	}
+	return fmt.Errorf("%w: %w", rig.ErrNotShown, err)
+}
+
+// doctorOf gives the doctor of a run. In mid-run it does not touch the DUT.
+func (j *Job) doctorOf(bench *rig.Bench, device *dut.Device) func(context.Context, string) []journal.Doctor {
+	return func(ctx context.Context, phase string) []journal.Doctor {
+		p := rig.Probe{RunDir: j.Dir, Lease: j.Lease, Guard: j.Guard}
+		if phase == rig.PhaseBefore || phase == rig.PhaseAfter {
+			Looks(device, j.File, &p)
+		}
+		if phase == rig.PhaseAfter {
+			p.ColdBoot = func(context.Context) (string, error) {
+				return "", fmt.Errorf("%w again: the run has booted it %d times", rig.ErrNotShown, device.PowerOns())
+			}
+		}
+		return rig.Doctor(ctx, phase, bench, j.File, j.Profile, p)
+	}
+}
