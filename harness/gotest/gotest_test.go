@@ -280,7 +280,7 @@ func TestTheFoldHasTheLastWord(t *testing.T) {
 	t.Parallel()
 	c := start(t, nil, "-test.run=^TestBracketed$")
 	assert.Equal(t, map[string]string{"TestBracketed": "FAIL", "TestBracketed/well[x]": "FAIL", "TestBracketed/other[x]": "PASS"}, c.ends)
-	c.text("well[x]", "INCONCLUSIVE", "bracket b was never opened")
+	c.text("well[x]", "INCONCLUSIVE", "bracket b was not closed")
 }
 
 // Before the test binary ends for lack of time the rig is safe, the cleanups are
