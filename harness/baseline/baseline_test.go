@@ -37,7 +37,7 @@ func TestEditionsDiffer(t *testing.T) {
 func TestNames(t *testing.T) {
 	cs := []baseline.Clause{nist8259a.LA2, en303645.V3("5.1-1")}
 	for sel, want := range map[string]bool{
-		"LA-2": true, "la-2": true, "NISTIR8259A:LA-2": true, "5.1-1": true, "EN303645:5.1-1": true, "en303645:v3.1.3:5.1-1": true,
+		"LA-2": true, "la-2": true, "NISTIR8259A:LA-2": true, "5.1-1": true, "EN303645:5.1-1": true, "en303645:v3.1.3:5.1-1": true, "NISTIR8259A LA-2": true, "EN303645 V3.1.3 5.1-1 (unverified)": true,
 		"LA-1": false, "EN303645:V2.1.1:5.1-1": false, "EN18031:5.1-1": false, "": false, "EN303645": false, "NISTIR8259A::LA-2": false,
 	} {
 		assert.Equal(t, want, baseline.Names(cs, sel), sel)

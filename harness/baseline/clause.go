@@ -92,13 +92,15 @@ func (p PerChannel) All() []Clause {
 
 // Names says whether a selector names one of the clauses: by its number
 // ("LA-2", "5.1-1"), or with its standard ("EN303645:5.1-1"), or with the
-// edition too ("EN303645:V3.1.3:5.1-1"). Case does not matter.
+// edition too ("EN303645:V3.1.3:5.1-1"), also as reports write it, with spaces
+// ("EN303645 V3.1.3 5.1-1"). Case does not matter.
 func Names(clauses []Clause, selector string) bool {
 	return slices.ContainsFunc(clauses, func(c Clause) bool { return c.Named(selector) })
 }
 
 // Named says whether a selector, as for Names, names the clause.
 func (c Clause) Named(selector string) bool {
+	selector = strings.Join(strings.Fields(strings.TrimSuffix(selector, "(unverified)")), ":")
 	return slices.ContainsFunc(c.names(), func(name string) bool { return strings.EqualFold(name, selector) })
 }
 
