@@ -25,13 +25,20 @@ import (
 // bound opens a rig for a command of a person, under its lease, and closes it
 // afterwards.
 func bound(ctx context.Context, name string, do func(context.Context, *rig.Bench, *rig.File, *profile.Profile) error) error {
+	return boundBy(ctx, name, (*runner.Job).Held, do)
+}
+
+// boundBy is bound, with the rig got as by says.
+func boundBy(ctx context.Context, name string, by func(*runner.Job, context.Context, func(context.Context) error) error,
+	do func(context.Context, *rig.Bench, *rig.File, *profile.Profile) error,
+) error {
 	file, prof, err := rigs.Load(name)
 	if err != nil {
 		return usage(err)
 	}
 	job := runner.NewJob(file, prof)
 	job.Drivers = rigs.Drivers()
-	err = job.Held(ctx, func(ctx context.Context) (err error) {
+	err = by(job, ctx, func(ctx context.Context) (err error) {
 		job.Env.Redact = escape.NewRedactor()
 		b, err := rig.Bind(ctx, file, prof, job.Drivers, job.Env)
 		if err != nil {
@@ -117,9 +124,9 @@ type pressCmd struct {
 	Hold time.Duration `default:"500ms" help:"For how long."`
 }
 
-// Run asserts a line for a time.
+// Run asserts a line for a time. A guard lets it go when this process is killed.
 func (c *pressCmd) Run(ctx context.Context, a *app) error {
-	return bound(ctx, c.Rig, func(ctx context.Context, b *rig.Bench, _ *rig.File, _ *profile.Profile) (err error) {
+	return boundBy(ctx, c.Rig, (*runner.Job).OnRig, func(ctx context.Context, b *rig.Bench, _ *rig.File, _ *profile.Profile) (err error) {
 		l := b.Lines[c.Line]
 		if l == nil {
 			return usage(fmt.Errorf("line %s: %w", c.Line, errNoSuch))

@@ -352,3 +352,14 @@ func TestTwoInterruptsEndAtOnce(t *testing.T) {
 	r := output(t, b.command("run", "--rig", b.rig, "--out", b.folder(), "cred-blank[api]"))
 	assert.Equal(t, 0, r.code, "the next run: %v", r)
 }
+
+// TestKilledPressLetsGo: a button is not held by nobody.
+func TestKilledPressLetsGo(t *testing.T) {
+	b := newBench(t)
+	cmd := b.command("press", "--rig", b.rig, "--hold", "1m", "button")
+	require.NoError(t, cmd.Start())
+	require.Eventually(t, func() bool { return b.asserted(t, "button") }, 10*time.Second, 20*time.Millisecond)
+	require.NoError(t, cmd.Process.Kill())
+	_ = cmd.Wait() // it was killed
+	require.Eventually(t, func() bool { return !b.asserted(t, "button") }, 5*time.Second, 20*time.Millisecond)
+}
