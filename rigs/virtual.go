@@ -5,11 +5,13 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"rigor/fixtures/virtual"
@@ -95,7 +97,23 @@ func local(f *rig.File, seed uint64) (*rig.Local, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &rig.Local{Drivers: v.Drivers(), Given: map[string]func(string) (string, error){"virtual": v.Given}, Close: v.Close}, nil
+	return &rig.Local{Drivers: v.Drivers(), Given: map[string]func(string) (string, error){"virtual": v.Given}, Close: v.Close, Disk: v.Disk, Lost: v.Bench.Lost()}, nil
+}
+
+// Disk gives what is written to w the bench's disk, which may be full.
+func (v *Virtual) Disk(w io.Writer) io.Writer { return &disk{Writer: w, bench: v.Bench} }
+
+type disk struct {
+	io.Writer
+	bench *virtual.Bench
+}
+
+// Write writes, while the disk takes something.
+func (d *disk) Write(p []byte) (int, error) {
+	if d.bench.DiskFull() {
+		return 0, fmt.Errorf("write %d bytes: %w", len(p), syscall.ENOSPC)
+	}
+	return d.Writer.Write(p)
 }
 
 // Close ends the device and removes what was temporary.

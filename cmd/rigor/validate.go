@@ -282,7 +282,7 @@ func (c *matrixRunCmd) Run(ctx context.Context, a *app) (err error) {
 	defer func() { err = errors.Join(err, v.Close()) }()
 	job := &runner.Job{File: file, Profile: prof, Suites: suites.All(), Drivers: v.Drivers(), Dir: c.Out, RunID: filepath.Base(c.Out),
 		Env:  rig.Env{Dir: filepath.Dir(file.Path), Given: map[string]func(string) (string, error){"virtual": v.Given}},
-		Seed: c.Seed, Writer: version(), Undo: suites.Undo(), Exec: rigs.Exec, Program: rigs.Program, Planted: slices.Concat(c.Weakness, c.Fault)}
+		Seed: c.Seed, Writer: version(), Undo: suites.Undo(), Exec: rigs.Exec, Program: rigs.Program, Planted: slices.Concat(c.Weakness, c.Fault), Disk: v.Disk, Lost: v.Bench.Lost()}
 	if err := job.Run(ctx); err != nil {
 		return err
 	}

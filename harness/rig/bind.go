@@ -34,6 +34,11 @@ type Local struct {
 	Drivers Drivers                                      // with the instruments that reach it
 	Given   map[string]func(name string) (string, error) // secrets that only it knows, by their scheme
 	Close   func() error                                 // ends it
+
+	// Disk, which may be nil, stands before what evidence is written to, and Lost
+	// is closed when somebody else takes the rig: for the bench's own faults.
+	Disk func(io.Writer) io.Writer
+	Lost <-chan struct{}
 }
 
 // Env is what a binding knows beyond the rig file. The upper fields are the

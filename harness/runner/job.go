@@ -58,6 +58,11 @@ type Job struct {
 	// StartGuard starts the guard; nil: rig.StartGuard, for a program that has
 	// the word "guard".
 	StartGuard func(context.Context, rig.GuardSpec) (*rig.Guard, error)
+	// Disk, which may be nil, stands before what evidence is written to, and Lost
+	// is closed when somebody else takes a rig that has no lease: for the faults
+	// of a bench that lives in this process.
+	Disk func(io.Writer) io.Writer
+	Lost <-chan struct{}
 	// Undo undoes an intent of an earlier run; it is told by its kind.
 	Undo map[string]Undo
 	Ask  func(ctx context.Context, question string) (string, error)
@@ -232,6 +237,7 @@ func (j *Job) bound(ctx context.Context, plan []Planned, rec *record, red *escap
 		Doctor: j.doctorOf(bench, device),
 		Undo:   func(ctx context.Context, d *dut.Device) error { return j.undo(ctx, d, in, rec) },
 	}
+	cfg.Lost = j.Lost
 	if j.Lease != nil {
 		cfg.Lost = j.Lease.Lost()
 	}
@@ -430,7 +436,12 @@ func (j *Job) record(red *escape.Redactor) (*record, error) {
 		return nil, fmt.Errorf("make the journal: %w", err)
 	}
 	rec := &record{dir: j.Dir, file: f, w: journal.NewWriter(f, red, j.Observe)}
-	rec.cab = journal.NewCabinet(j.Dir, rec.w, func(w io.Writer) io.WriteCloser { return red.Writer(w) })
+	rec.cab = journal.NewCabinet(j.Dir, rec.w, func(w io.Writer) io.WriteCloser {
+		if j.Disk != nil {
+			w = j.Disk(w)
+		}
+		return red.Writer(w)
+	})
 	return rec, nil
 }
 

@@ -56,7 +56,7 @@ func (j *Job) Held(ctx context.Context, do func(context.Context) error) (err err
 	}
 	if local != nil {
 		defer func() { err = errors.Join(err, local.Close()) }()
-		j.Drivers, j.Env.Given = local.Drivers, local.Given
+		j.Drivers, j.Env.Given, j.Disk, j.Lost = local.Drivers, local.Given, local.Disk, local.Lost
 		return do(ctx)
 	}
 	if j.Lease, err = Acquire(ctx, j.File); err != nil {
