@@ -21,6 +21,7 @@ func All() []check.Suite {
 func Undo() map[string]func(ctx context.Context, d *dut.Device, data map[string]string, secret func(string, int) string) error {
 	return map[string]func(context.Context, *dut.Device, map[string]string, func(string, int) string) error{
 		credential.IntentPassword: credential.Undo,
+		credential.IntentSetup:    credential.UndoSetup,
 		console.IntentBootFail:    console.Undo,
 	}
 }

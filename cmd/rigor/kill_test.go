@@ -46,6 +46,7 @@ var moments = []moment{
 	{name: "boot", selectors: []string{"con-boot-fail-prompt"}, upTo: 700 * time.Millisecond,
 		sign: func(t testing.TB, b *bench) bool { return b.asserted(t, "flash") }},
 	{name: "reset", selectors: []string{"cred-factory-state[web]", "cred-forced-set"}, sign: intentOf("state"), upTo: 2 * time.Second},
+	{name: "set-up", selectors: []string{"cred-forced-set"}, sign: intentOf("setup"), upTo: 1800 * time.Millisecond},
 	{name: "start", selectors: []string{"idn-logical"}, upTo: 300 * time.Millisecond},
 }
 

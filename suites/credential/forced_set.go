@@ -1,8 +1,10 @@
 package credential
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -14,6 +16,7 @@ import (
 	"rigor/harness/check"
 	"rigor/harness/dut"
 	"rigor/harness/login"
+	"rigor/harness/profile"
 	"rigor/harness/steps"
 	"rigor/harness/verdict"
 )
@@ -33,7 +36,11 @@ var ForcedSet = check.Check{
 	Run: func(ctx context.Context, t *check.T) {
 		door := t.Device().Login(t.Profile().Setup.Login)
 		alive := holds(t, states.Factory.Name)
-		t.Cleanup(backToFactory)
+		done := t.Intent(IntentSetup, "the set-up is tried in "+t.ID(), map[string]string{"way": wayBack(t)})
+		t.Cleanup(func(ctx context.Context, t *check.T) {
+			backToFactory(ctx, t)
+			done()
+		})
 		// A set-up that is refused because of what others tried before shows
 		// nothing: a lock of then is waited out.
 		if l := door.Decl(); l != nil && l.Lockout.After > 0 {
@@ -129,6 +136,22 @@ func chooseWeak(ctx context.Context, t *check.T, door *dut.Door, alive check.Att
 	})
 }
 
+// IntentSetup is the kind of intent of set-ups that are tried; its data names the
+// way by which the rig may bring the device back to its factory state.
+const IntentSetup = "setup"
+
+// wayBack names a declared way to the factory state that the rig may walk.
+func wayBack(t *check.T) string {
+	for _, w := range t.Profile().Ways {
+		if w.To == states.Factory.Name && !slices.ContainsFunc(w.Needs, func(n string) bool { return !slices.Contains(t.Input().Allow, check.Leave(n)) }) {
+			return wayName(w)
+		}
+	}
+	return ""
+}
+
+func wayName(w profile.Way) string { return cmp.Or(w.ID, w.From+" to "+w.To) }
+
 // backToFactory leaves no device behind that is in use and has an owner whom
 // nobody knows: other cases would take it for one that is set up. It walks a
 // declared way to the factory state, if the rig may.
@@ -137,18 +160,51 @@ func backToFactory(ctx context.Context, t *check.T) {
 	if a, err := alive(ctx); err == nil && a.Kind == verdict.Accepted {
 		return
 	}
-	for _, w := range t.Profile().Ways {
-		if w.To != states.Factory.Name || slices.ContainsFunc(w.Needs, func(n string) bool { return !slices.Contains(t.Input().Allow, check.Leave(n)) }) {
-			continue
-		}
-		t.Note("the device left the factory state; way %s leads back", w.ID)
-		vars, err := t.Device().Steps(ctx, w.Steps, nil)
-		t.OK(err)
-		_, err = t.Device().Steps(ctx, w.Done, vars)
-		t.OK(err)
+	id := wayBack(t)
+	if id == "" {
+		t.Note("the device left the factory state, and no way that the rig allows leads back")
 		return
 	}
-	t.Note("the device left the factory state, and no way that the rig allows leads back")
+	t.Note("the device left the factory state; way %s leads back", id)
+	t.OK(walk(ctx, t.Device(), id))
+}
+
+// walk walks a declared way to the factory state.
+func walk(ctx context.Context, d *dut.Device, id string) error {
+	for _, w := range d.Profile.Ways {
+		if w.To != states.Factory.Name || wayName(w) != id {
+			continue
+		}
+		vars, err := d.Steps(ctx, w.Steps, nil)
+		if err == nil {
+			_, err = d.Steps(ctx, w.Done, vars)
+		}
+		return err
+	}
+	return fmt.Errorf("the profile has no way %q to the factory state", id)
+}
+
+// UndoSetup brings back a device on which a killed run was trying the set-up: it
+// may be in use, with a password that nobody keeps. One that its owner opens, or
+// that still wants to be set up, is left as it is.
+func UndoSetup(ctx context.Context, d *dut.Device, data map[string]string, _ func(label string, length int) string) error {
+	door := d.Login(d.Profile.Setup.Login)
+	own, err := door.Owner()
+	if err != nil {
+		return err
+	}
+	if a, err := door.Try(ctx, own); err != nil || a.Kind == verdict.Accepted {
+		return err
+	}
+	if s := d.Profile.States.Items[states.Factory.Name]; s != nil && len(s.Holds) > 0 {
+		if _, err := d.Steps(ctx, s.Holds, nil); err == nil {
+			return nil
+		}
+	}
+	if data["way"] == "" {
+		return fmt.Errorf("the owner's password does not open %s, and no way that the rig allows leads back to the factory state", door.Name())
+	}
+	return walk(ctx, d, data["way"])
 }
 
 // skipped gives who might get in when no password was set.

@@ -157,9 +157,12 @@ func (p *Port) Write(ctx context.Context, b []byte) error {
 	case <-p.quit:
 		return p.fault(op, os.ErrClosed)
 	}
-	select {
+	select { // Close ends the program, too: it goes first
 	case <-p.quit:
 		return p.fault(op, os.ErrClosed)
+	default:
+	}
+	select {
 	case <-p.ended:
 		return p.fault(op, p.why)
 	default:
