@@ -82,9 +82,10 @@ const (
 	IntentState    = "state"     // the DUT is on its way to another state
 	IntentUpdate   = "update"    // the DUT is being updated
 	IntentBootFail = "boot-fail" // the DUT is made to fail its boots
+	IntentSetup    = "setup"     // the DUT's set-up is being tried
 )
 
-var intentKinds = []string{IntentPower, IntentLine, IntentPassword, IntentReset, IntentState, IntentUpdate, IntentBootFail}
+var intentKinds = []string{IntentPower, IntentLine, IntentPassword, IntentReset, IntentState, IntentUpdate, IntentBootFail, IntentSetup}
 
 // Intent is something about to be done that the next start may have to undo.
 type Intent struct {
