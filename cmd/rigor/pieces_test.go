@@ -55,6 +55,8 @@ func TestRunWithoutAPieceDoesNotPass(t *testing.T) {
 		{"routes.protected", out("  protected: [GET", "\nstores:"), nil, "factory-open-api", "cred-factory-state[api]", ""},
 		{"logins.api.transport", after("protocol: http-json", out("    transport:", "  console:")), nil, "plain-http-login", "cred-transport[api]", "inconclusive.profile-missing"},
 		{"setup.choose", out("  choose:", "  skips:"), nil, "blind-policy-setup", "cred-forced-set", "inconclusive.profile-missing"},
+		{"logins.api.transport.clear", after("protocol: http-json", func(s string) string { return strings.Replace(s, "transport: {clear: [80]}", "transport: {}", 1) }), nil, "plain-http-login", "cred-transport[api]", "inconclusive.profile-missing"},
+		{"lockout.shared, of the others", after("  telnet:", func(s string) string { return strings.ReplaceAll(s, ", shared: true", "") }), nil, "blind-lockout-per-channel", "cred-bruteforce[ssh]", "inconclusive.profile-missing"},
 		{"logins.ssh.lockout.shared", after("  ssh:", func(s string) string { return strings.Replace(s, ", shared: true", "", 1) }), nil, "blind-lockout-per-channel", "cred-bruteforce[ssh]", "inconclusive.profile-missing"},
 		{"logins.ssh.lockout", after("  ssh:", out("    lockout:", "  telnet:")), nil, "enum-ssh-timing", "cred-enum[ssh]", "inconclusive.profile-missing"},
 		{"log groups: source", swap("?P<source>", "?P<src>"), nil, "log-no-source", "log-auth-events[ssh]", "inconclusive.profile-missing"},

@@ -108,7 +108,7 @@ func (p *Pattern) UnmarshalStrict(n *strictyaml.Node) {
 
 // UnmarshalStrict reads {clear: [ports]}, or {none: reason}.
 func (t *Transport) UnmarshalStrict(n *strictyaml.Node) {
-	t.Given = true
+	t.Given = n.IsMap() && (n.Get("clear") != nil || n.Get("none") != nil) // {} says nothing
 	var plain struct {
 		None  string `yaml:"none"`
 		Clear []int  `yaml:"clear"`

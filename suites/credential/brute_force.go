@@ -69,12 +69,24 @@ var BruteForce = check.Check{
 			Refusal: []verdict.Kind{lockAnswer(door.Decl()), verdict.LockedOut},
 			Denies:  door.Refusals(),
 		})
-		if others := sameOwner(t, door); lock.Shared == nil && len(others) > 0 {
+		if others := unsaid(t, door); len(others) > 0 {
 			t.Claim("the lock holds on the owner's other logins too", func(c *check.Claim) {
 				c.Unknown(verdict.ReasonProfileMissing, "the profile does not say whether wrong tries on %s count on %s as well (lockout.shared: true or false)", door.Name(), strings.Join(others, ", "))
 			})
 		}
 	},
+}
+
+// unsaid lists the owner's other logins of which the profile does not say whether
+// this one's lock holds on them: those of this login say nothing, or theirs.
+func unsaid(t *check.T, door *dut.Door) (names []string) {
+	own := door.Decl().Lockout.Shared
+	for _, name := range sameOwner(t, door) {
+		if other := t.Device().Login(name).Decl().Lockout; own == nil || *own && other.Shared == nil && !other.Declared() {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // sameOwner lists the other logins over the network that the same owner has: ways
