@@ -41,23 +41,41 @@ type Config struct {
 }
 
 // Trace is what tries have left on a console, for all probers of it: a shell
-// that one of them has opened, or may have, is not open to all. The zero value
-// is a console that nobody was at.
+// that one of them has opened, or may have, is not open to all, and what a shell
+// answers says nothing of a session from before a later try. The zero value is a
+// console that nobody was at.
 type Trace struct {
-	mu   sync.Mutex
-	ours bool // a session of ours may be open
+	mu     sync.Mutex
+	ours   bool     // a session of ours may be open
+	holder *session // the one that is known to be, and stays until it is closed or somebody tries
 }
 
+// set notes what the last try or the last end of a session has left. Nobody's
+// session is known to be there.
 func (t *Trace) set(ours bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.ours = ours
+	t.ours, t.holder = ours, nil
 }
 
 func (t *Trace) get() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.ours
+}
+
+// hold notes a session that stays. A shell that stood open before is nobody's.
+func (t *Trace) hold(s *session) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.ours, t.holder = !s.stood, s
+}
+
+// holds says whether the console is still as the session left it.
+func (t *Trace) holds(s *session) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.holder == s
 }
 
 // Prober makes tries on one console.
@@ -69,6 +87,8 @@ type Prober struct {
 
 // ErrBusy says that a session of ours is open on the console.
 var ErrBusy = errors.New("a session is open on the console")
+
+var errGone = errors.New("a later try was at the console, and ended the session")
 
 // New checks the configuration.
 func New(cfg Config) (*Prober, error) {
@@ -102,8 +122,8 @@ func (p *Prober) Try(ctx context.Context, c login.Credential) (login.Outcome, er
 	return o, err
 }
 
-// Open logs in and stays: nobody else tries until the session is closed. Only
-// an Accepted outcome has an Access.
+// Open logs in and stays: nobody else tries by this prober until the session is
+// closed. A try by another one ends it. Only an Accepted outcome has an Access.
 func (p *Prober) Open(ctx context.Context, c login.Credential) (login.Access, login.Outcome, error) {
 	begun := time.Now()
 	var o login.Outcome
@@ -136,7 +156,7 @@ func (p *Prober) Open(ctx context.Context, c login.Credential) (login.Access, lo
 		p.turn <- struct{}{}
 		return nil, o, nil
 	}
-	p.cfg.Trace.set(false) // it is known, and its holder looks after it
+	p.cfg.Trace.hold(s)
 	return s, o, nil
 }
 
@@ -305,9 +325,15 @@ func (s *session) evidence(from console.Cursor) []byte {
 	return login.Cut(raw)
 }
 
-// Proof asks the shell for the protected resource again.
+// Proof asks the shell for the protected resource again. Where others were at the
+// console since, whose session answers cannot be said.
 func (s *session) Proof(ctx context.Context) (login.Outcome, error) {
 	begun := time.Now()
+	if !s.p.cfg.Trace.holds(s) {
+		o := login.Outcome{}
+		o.Set(verdict.Garbled, "a later try was at the console: whether this session is there still, nothing can show")
+		return o, nil
+	}
 	win, cancel := login.Window(ctx, s.p.cfg.Timeout)
 	defer cancel()
 	from := s.p.cfg.Console.Mark()
@@ -328,6 +354,9 @@ func (s *session) Do(ctx context.Context, r login.Request) (login.Response, erro
 	if r.Command == "" {
 		return login.Response{}, fmt.Errorf("uart: %w", login.ErrRequest)
 	}
+	if !s.p.cfg.Trace.holds(s) {
+		return login.Response{Status: -1}, fmt.Errorf("uart: %w", errGone)
+	}
 	win, cancel := login.Window(ctx, s.p.cfg.Timeout)
 	defer cancel()
 	got, err := s.p.cfg.Shell.Run(win, s.p.cfg.Console, r.Command)
@@ -339,7 +368,8 @@ func (s *session) Do(ctx context.Context, r login.Request) (login.Response, erro
 
 // Close logs out and gives the console free. Where the DUT does not come back
 // to its login in time, the next try logs out first. It takes a try's time at
-// most, and ends with the console.
+// most, and ends with the console. Where a later try was at the console, there is
+// nothing of the session's to end.
 func (s *session) Close() error {
 	return s.close(s.after)
 }
@@ -349,6 +379,10 @@ func (s *session) close(ctx context.Context) error {
 		return nil
 	}
 	s.closed = true
+	if !s.p.cfg.Trace.holds(s) {
+		s.p.turn <- struct{}{}
+		return nil
+	}
 	win, cancel := login.Window(ctx, s.p.cfg.Timeout)
 	defer cancel()
 	err := s.p.cfg.Dialect.LogOut(win, s.p.cfg.Console)

@@ -220,6 +220,57 @@ func TestUnclearSession(t *testing.T) {
 	assert.Equal(t, verdict.Refused, o.Kind, "%s\n%q", o.Detail, o.Evidence)
 }
 
+// TestHeldSession: a session that was opened and left is known to every prober of
+// the console. It is not taken for an open console, and once somebody else has
+// logged in, that one's shell is not taken for it.
+func TestHeldSession(t *testing.T) {
+	t.Parallel()
+	// Each session says whose it is.
+	c := on(t, device(`n=$((n+1)); N=$n PS1='~ # ' sh -i`)...)
+	var trace uart.Trace
+	fresh := func() *uart.Prober {
+		return prober(t, c, func(c *uart.Config) {
+			c.Timeout, c.Dialect.Patience, c.Trace = 1500*time.Millisecond, 400*time.Millisecond, &trace
+		})
+	}
+	cred := login.Credential{User: "admin", Password: "p4ssw0rd-x"}
+	open := func() login.Access {
+		a, o, err := fresh().Open(t.Context(), cred)
+		require.NoError(t, err)
+		require.NotNil(t, a, "%s\n%q", o.Detail, o.Evidence)
+		return a
+	}
+	whose := func(a login.Access) string {
+		got, err := a.Do(t.Context(), login.Request{Command: "echo $N"})
+		require.NoError(t, err)
+		return strings.TrimSpace(string(got.Body))
+	}
+	first := open()
+	alive, err := first.Proof(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, verdict.Accepted, alive.Kind, alive.Detail)
+	assert.Equal(t, "1", whose(first))
+
+	// It was left open: by a check that was given up, for one.
+	o, err := fresh().Try(t.Context(), login.Nobody)
+	require.NoError(t, err)
+	assert.Equal(t, verdict.Refused, o.Kind, "it is ours, and not open to all: %s\n%q", o.Detail, o.Evidence)
+
+	second := open()
+	assert.Equal(t, "2", whose(second))
+	alive, err = first.Proof(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, verdict.Garbled, alive.Kind, "the second session answers for the first: %s", alive.Detail)
+	_, err = first.Do(t.Context(), login.Request{Command: "echo $N"})
+	require.Error(t, err)
+	require.NoError(t, first.Close(), "it has nothing to end")
+	assert.Equal(t, "2", whose(second), "the second session is there still")
+	require.NoError(t, second.Close())
+	third := open()
+	assert.Equal(t, "3", whose(third))
+	require.NoError(t, third.Close())
+}
+
 type brokenPort struct{ ptyPort }
 
 func (brokenPort) Read([]byte) (int, error) {

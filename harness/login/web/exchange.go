@@ -208,8 +208,12 @@ func (v *visit) send(ctx context.Context, r request) (*answer, error) {
 			a.elsewhere = to.Host
 			return a, nil
 		}
+		keeps := a.status == http.StatusTemporaryRedirect || a.status == http.StatusPermanentRedirect
+		if keeps && len(r.body) > 0 && !samePage(r.url, to) {
+			return a, nil // what was to be sent is for that page alone
+		}
 		r.url, r.credential = to, false
-		if a.status != http.StatusTemporaryRedirect && a.status != http.StatusPermanentRedirect {
+		if !keeps {
 			if r.method != http.MethodHead {
 				r.method = http.MethodGet
 			}
@@ -228,6 +232,11 @@ func sameHost(a, b *url.URL) bool {
 		return a.Scheme == b.Scheme || b.Scheme == "https"
 	}
 	return strings.EqualFold(a.Hostname(), b.Hostname()) && a.Scheme == "http" && b.Scheme == "https"
+}
+
+// samePage says whether two addresses on the device are of one page.
+func samePage(a, b *url.URL) bool {
+	return strings.TrimSuffix(a.Path, "/") == strings.TrimSuffix(b.Path, "/")
 }
 
 func (v *visit) once(ctx context.Context, r request) (*answer, error) {

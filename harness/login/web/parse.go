@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -23,9 +24,13 @@ type loginForm struct {
 	values         url.Values // what it sends by itself: hidden fields, checked boxes, the first button
 	user, password string     // names of the fields to fill in
 	token          string     // <meta name="csrf-token">
+	sets           bool       // it asks for a new password, or for a second one that nobody declared
 }
 
-var errNoForm = errors.New("it has no form with a field for a password")
+var (
+	errNoForm  = errors.New("it has no form with a field for a password")
+	errNewForm = errors.New("its form is one to set a password, not to log in with one")
+)
 
 // findForm reads the form that has the password's field, with what a browser
 // would send of it (HTML Living Standard 4.10.21.4).
@@ -53,6 +58,9 @@ func findForm(page []byte, cfg *FormLogin) (*loginForm, error) {
 	}
 	if found == nil {
 		return nil, errNoForm
+	}
+	if found.sets {
+		return nil, errNewForm
 	}
 	found.token = token
 	return found, nil
@@ -88,9 +96,15 @@ func readForm(form *html.Node, cfg *FormLogin) *loginForm { //nolint:gocognit //
 			}
 			f.values.Set(name, value)
 		case "password":
+			declared := false
 			if f.password == "" && (cfg.Password == "" || cfg.Password == name) {
-				f.password, f.user = name, lastText
+				f.password, f.user, declared = name, lastText, cfg.Password == name
+			} else if _, ok := cfg.Extra[name]; ok {
+				declared = true
+			} else {
+				f.sets = true
 			}
+			f.sets = f.sets || !declared && slices.Contains(strings.Fields(strings.ToLower(attr(n, "autocomplete"))), "new-password")
 		case "hidden":
 			f.values.Add(name, value)
 		case "checkbox", "radio":

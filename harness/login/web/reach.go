@@ -55,7 +55,7 @@ func (v *visit) read(a *answer) reached {
 		r.kind, r.why = k, fmt.Sprintf(format, args...)
 		return r
 	}
-	moved := strings.TrimSuffix(a.url.Path, "/") != strings.TrimSuffix(v.protected().url.Path, "/")
+	moved := !samePage(a.url, v.protected().url)
 	if k, why, wait := v.busy(a); k != "" {
 		r.wait = wait
 		return set(k, "%s: %s", page.Path, why)

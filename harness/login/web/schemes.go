@@ -173,6 +173,9 @@ func (v *visit) form(ctx context.Context, c login.Credential, o *login.Outcome) 
 		return nil
 	}
 	v.before = page.body
+	if !samePage(at, page.url) {
+		return v.notOffered(ctx, page, o)
+	}
 	f, err := findForm(page.body, cfg)
 	if err != nil {
 		if k, said := v.p.texts.Read(page.body, nil); k == verdict.LockedOut || k == verdict.Throttled {
@@ -208,6 +211,27 @@ func (v *visit) form(ctx context.Context, c login.Credential, o *login.Outcome) 
 		return err
 	}
 	return v.after(ctx, a, o)
+}
+
+// notOffered judges a device that leads from the declared login page to another
+// one. A form there may be its set-up, which would take what is posted for its
+// owner's: nothing is. Whether the declared page is the right one has to be shown
+// by a login that opens.
+func (v *visit) notOffered(ctx context.Context, page *answer, o *login.Outcome) error {
+	r, err := v.reach(ctx)
+	if err != nil {
+		return err
+	}
+	switch r.kind {
+	case verdict.Accepted:
+		o.Fact(login.FactOpen, "yes")
+		o.Set(verdict.Unproven, "%s opens without a login: nothing is shown", v.p.cfg.Protected.Path)
+	case verdict.Refused, verdict.Restricted: // nobody was let in
+		o.Set(verdict.Refused, "the login page leads to %s, which is not the declared page, so that nothing was sent; %s", page.url.Path, r.why)
+	default:
+		r.tell(o)
+	}
+	return nil
 }
 
 // json sends user and password as an object and takes the token.
