@@ -171,8 +171,9 @@ func (c *validateCmd) all(ctx context.Context, a *app, cat *matrix.Catalogue, ru
 	return nil
 }
 
-// longest is how long a run may take before it counts as stuck.
-const longest = 10 * time.Minute
+// longest is how long a run may take before it counts as stuck: on a console that
+// garbles each try waits out its patience.
+const longest = 20 * time.Minute
 
 // one makes a run in a process of its own.
 func (c *validateCmd) one(ctx context.Context, r *matrix.Run, dir string) {
