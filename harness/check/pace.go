@@ -98,17 +98,21 @@ func (t *T) Try(ctx context.Context, door *dut.Door, c login.Credential) (dut.An
 	return a, err
 }
 
-// First says whether this is the first case of the run that asks: one case may do
-// for all what costs a boot, and it is the first that comes so far.
-func (t *T) First(what string) bool {
+// Once does what one case does for all of them, such as what costs a boot: the
+// first that comes so far does it. One that is ended on the way leaves it to the
+// next.
+func (t *T) Once(what string, f func()) {
 	l := t.cfg.Ledger
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.done[what] {
-		return false
+	done := l.done[what]
+	l.mu.Unlock()
+	if done {
+		return
 	}
+	f()
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.done[what] = true
-	return true
 }
 
 // ShowLock notes that the case has shown the lock-out of its channel to be the

@@ -438,3 +438,26 @@ func TestLedgerOverRestart(t *testing.T) {
 		})
 	}
 }
+
+// TestOnce: a case that is ended on the way leaves what it does for all to the
+// next one.
+func TestOnce(t *testing.T) {
+	ledger := check.NewLedger()
+	did := []string{}
+	run := func(name string, ends bool) {
+		tr := newTrial(t)
+		tr.ledger = ledger
+		tr.run(func(_ context.Context, ct *check.T) {
+			ct.Once("a boot", func() {
+				if ends {
+					ct.Inconclusive(verdict.ReasonPrecondition, "on the way")
+				}
+				did = append(did, name)
+			})
+		})
+	}
+	run("first", true)
+	run("second", false)
+	run("third", false)
+	assert.Equal(t, []string{"second"}, did)
+}

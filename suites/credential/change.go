@@ -80,15 +80,14 @@ var Change = check.Check{
 			// A device that ends the session closes its connection.
 			Refusal: []verdict.Kind{verdict.Refused, verdict.Unreachable, verdict.Unproven},
 		})
-		if !t.First("the old password after a cold boot") {
-			return
-		}
-		if t.Input().Power && slices.Contains(t.Input().Allow, check.Supply) {
-			afterReboot(ctx, t, old, fresh)
-			return
-		}
-		t.Claim("after a cold boot the old password opens nothing", func(c *check.Claim) {
-			c.Unknown(verdict.ReasonRigLacks, "the rig has no power switch, or does not allow %q for this unit: what is only forgotten in memory comes back from flash", check.Supply)
+		t.Once("the old password after a cold boot", func() {
+			if t.Input().Power && slices.Contains(t.Input().Allow, check.Supply) {
+				afterReboot(ctx, t, old, fresh)
+				return
+			}
+			t.Claim("after a cold boot the old password opens nothing", func(c *check.Claim) {
+				c.Unknown(verdict.ReasonRigLacks, "the rig has no power switch, or does not allow %q for this unit: what is only forgotten in memory comes back from flash", check.Supply)
+			})
 		})
 	},
 }
