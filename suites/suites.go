@@ -22,6 +22,6 @@ func Undo() map[string]func(ctx context.Context, d *dut.Device, data map[string]
 	return map[string]func(context.Context, *dut.Device, map[string]string, func(string, int) string) error{
 		credential.IntentPassword: credential.Undo,
 		credential.IntentSetup:    credential.UndoSetup,
-		console.IntentBootFail:    console.Undo,
+		dut.IntentBootFail:        console.Undo,
 	}
 }

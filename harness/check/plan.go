@@ -1,6 +1,7 @@
 package check
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
@@ -34,8 +35,18 @@ type Case struct {
 	// Bracket is what has to be shown elsewhere in the run before the case may
 	// pass, as Answers gives it; "" for nothing.
 	Bracket string
+	// Closer shows that where no case of the run has: a case that is selected
+	// alone is as good as among others. Nil: nothing but other cases can.
+	Closer *Closer
 	// Skip is set when it will not run, with the verdict that this has.
 	Skip *verdict.Judgement
+}
+
+// Closer closes a bracket when all cases have run.
+type Closer struct {
+	State string // that the DUT is brought to
+	// Show gives an answer that opens where what the bracket waits for is so.
+	Show func(ctx context.Context, t *T) dut.Answer
 }
 
 // Planner gives a check's cases. The channels that it names depend on
@@ -172,8 +183,30 @@ func loginCase(in Input, name string) Case {
 // Answers is the bracket of a login that a case finds closed, as it is declared
 // to be in the case's state: that the way to it is there at all is shown by a
 // case that gets in over it in another state. Each control that opens on the
-// channel closes the bracket.
+// channel closes the bracket, and where none did, AnswersIn.
 func Answers(channel string) string { return "login " + channel + " answers in another state" }
+
+// AnswersIn closes the bracket of a login by letting its owner in, in the first
+// state that is declared to offer it; nil where none is, or no owner.
+func AnswersIn(p *profile.Profile, channel string) *Closer {
+	l := p.Logins.Items[channel]
+	if l == nil || l.Owner.User == "" && l.Owner.Password == "" {
+		return nil
+	}
+	for _, name := range p.States.Order {
+		if slices.Contains(p.States.Items[name].Logins, channel) {
+			return &Closer{State: name, Show: func(ctx context.Context, t *T) dut.Answer {
+				door := t.Device().Login(channel)
+				own, err := door.Owner()
+				t.OK(err)
+				a, err := t.Try(ctx, door, own)
+				t.OK(err)
+				return a
+			}}
+		}
+	}
+	return nil
+}
 
 // LabelTaken is the bracket of cases that lean on the label that the rig file
 // gives: that it is this unit's is shown by a set-up that takes it. Each way

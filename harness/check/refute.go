@@ -39,10 +39,16 @@ type Negative[P any] struct {
 	Doubtful func(p P) bool
 	// Owner is the account of the control.
 	Owner string
+	// Channel is the login that is tried, where the case is about several.
+	Channel string
 	// Wrong is a try on the owner's account that must be refused. With it the
 	// declared lock-out is shown to be the real one, before it decides which
 	// probes count.
 	Wrong Attempt
+	// Whole has the declared lock-out shown from its beginning to its end, however
+	// few probes an account gets: what earlier cases tried may still count, and how
+	// much of it is a question of time.
+	Whole bool
 	// Refusal lists the kinds of answer that are declared to be a refusal.
 	Refusal []verdict.Kind
 	// Denies lists the kinds by which the anti-control says no, where they are
@@ -70,6 +76,9 @@ func Refute[P any](ctx context.Context, t *T, text string, n Negative[P]) bool {
 	r := &refutation[P]{t: t, n: n, c: t.begin(text), pace: newPacer(n.Pace, n.Owner, t), kinds: map[verdict.Kind]int{}}
 	if n.Every == 0 {
 		r.n.Every = 25
+	}
+	if n.Channel == "" {
+		r.n.Channel = t.cfg.Case.Channel
 	}
 	if n.Name == nil {
 		r.n.Name = func(p P) string { return fmt.Sprint(p) }
@@ -173,9 +182,9 @@ func (r *refutation[P]) control(ctx context.Context, role string) bool {
 	r.keep(role, "", a)
 	r.t.record(&journal.Event{Kind: journal.KindControl, Control: &journal.Control{Claim: r.c.n, Role: role, OK: ok, Kind: a.Kind,
 		Text: "the declared way in opens", Detail: a.Detail, Evidence: []journal.Ref{r.file.Ref()}}})
-	if c := r.t.cfg.Case; ok && c.Bracket == "" && c.Channel != "" && !r.shownOpen {
+	if ch := r.n.Channel; ok && r.t.cfg.Case.Bracket == "" && ch != "" && !r.shownOpen {
 		r.shownOpen = true
-		r.t.record(&journal.Event{Kind: journal.KindBracket, Bracket: &journal.Bracket{ID: Answers(c.Channel), Phase: "close", OK: true}})
+		r.t.record(&journal.Event{Kind: journal.KindBracket, Bracket: &journal.Bracket{ID: Answers(ch), Phase: "close", OK: true}})
 	}
 	if !ok {
 		r.unknown(verdict.ReasonControlFailed, "the %s did not open: %s (%s); what else was refused says nothing", role, a.Kind, a.Detail)
@@ -226,7 +235,10 @@ func (r *refutation[P]) provePace(ctx context.Context) bool {
 	if most < 2 {
 		return true
 	}
-	if old, ok := r.t.cfg.Ledger.shown(r.t.cfg.Case.Channel, p, most); ok {
+	if r.n.Whole {
+		most = max(most, p.After)
+	}
+	if old, ok := r.t.cfg.Ledger.shown(r.n.Channel, p, most); ok {
 		r.pace.hold, r.pace.late, r.paced, r.scoped = old.hold, old.late, true, old.scoped
 		r.t.Note("that the lock-out is the declared one was shown in %s", old.in)
 		return true
@@ -245,7 +257,7 @@ func (r *refutation[P]) provePace(ctx context.Context) bool {
 
 // show notes for the run's further cases what is shown of the lock-out.
 func (r *refutation[P]) show(most int) {
-	r.t.cfg.Ledger.show(r.t.cfg.Case.Channel, r.n.Pace, shown{tries: most, hold: r.pace.hold, late: r.pace.late, scoped: r.scoped, in: r.t.ID()})
+	r.t.cfg.Ledger.show(r.n.Channel, r.n.Pace, shown{tries: most, hold: r.pace.hold, late: r.pace.late, scoped: r.scoped, in: r.t.ID()})
 }
 
 // lockIsDeclared carries the proof out.
@@ -482,7 +494,7 @@ func (r *refutation[P]) scopeShown() {
 		return
 	}
 	r.scoped = true
-	r.t.cfg.Ledger.scoped(r.t.cfg.Case.Channel, p)
+	r.t.cfg.Ledger.scoped(r.n.Channel, p)
 }
 
 // probe sends one probe when it counts. An answer that says nothing is asked

@@ -36,6 +36,7 @@ func (p *Profile) StepLists() []StepList {
 		f := p.Consoles.Items[name].Boot.Fail
 		at := []string{"consoles", name, "boot", "fail"}
 		add(StepList{Path: append(at, "provoke"), Steps: f.Provoke})
+		add(StepList{Path: append(slices.Clone(at), "comes-up", "after"), Steps: f.ComesUp.After})
 		add(StepList{Path: append(slices.Clone(at), "restore"), Steps: f.Restore})
 	}
 	for _, name := range p.States.Order {

@@ -138,8 +138,20 @@ type Boot struct {
 type BootFail struct {
 	None    `yaml:",inline"`
 	Provoke []Step  `yaml:"provoke"`
-	Sign    Pattern `yaml:"sign"`    // shows that the boot failed
-	Restore []Step  `yaml:"restore"` // afterwards
+	Sign    Pattern `yaml:"sign"`     // shows that the boot failed
+	ComesUp ComesUp `yaml:"comes-up"` // in the boot that failed
+	Restore []Step  `yaml:"restore"`  // afterwards
+}
+
+// Given says whether it is said how a boot is made to fail, and what is then seen.
+func (f BootFail) Given() bool { return len(f.Provoke) > 0 && !f.Sign.Zero() }
+
+// ComesUp says how the DUT comes up in the very boot that failed: without a
+// restart from outside, from another slot or by trying again.
+type ComesUp struct {
+	None   `yaml:",inline"`
+	Itself bool   `yaml:"itself"` // with the cause still there
+	After  []Step `yaml:"after"`  // once these have taken the cause away
 }
 
 // SysRq says how a BREAK on the console is answered when it is not locked.

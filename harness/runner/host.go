@@ -21,6 +21,14 @@ func (r *run) Append(e *journal.Event) error {
 		r.judged[e.Case] = true
 		r.mu.Unlock()
 	}
+	if b := e.Bracket; b != nil {
+		r.mu.Lock()
+		s := r.brackets[b.ID]
+		s.opened = s.opened || b.Phase == "open"
+		s.closed = s.closed || b.Phase == "close"
+		r.brackets[b.ID] = s
+		r.mu.Unlock()
+	}
 	return r.cfg.Journal.Append(e)
 }
 

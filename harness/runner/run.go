@@ -71,6 +71,8 @@ type run struct {
 	wrongUnit string // what another unit says
 	gone      string // set when the DUT is lost for good, with why
 	judged    map[string]bool
+	brackets  map[string]bracket
+	ended     map[string]bool // cases that ended with nothing against them
 	silent    map[string]int  // cases in a row before which a console gave no answer
 	untidy    map[string]bool // consoles that cannot be brought to their login prompt
 
@@ -85,7 +87,7 @@ type run struct {
 func Run(ctx context.Context, cfg Config) error {
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
-	r := &run{cfg: cfg, life: life, device: cfg.Device, ledger: check.NewLedger(), broken: map[wire.Part]string{}, judged: map[string]bool{}, untidy: map[string]bool{}, silent: map[string]int{}}
+	r := &run{cfg: cfg, life: life, device: cfg.Device, ledger: check.NewLedger(), broken: map[wire.Part]string{}, judged: map[string]bool{}, brackets: map[string]bracket{}, ended: map[string]bool{}, untidy: map[string]bool{}, silent: map[string]int{}}
 	r.machine = r.newMachine()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -112,6 +114,7 @@ func Run(ctx context.Context, cfg Config) error {
 		r.start(ctx)
 		order = Order(cfg.Plan, cfg.Profile, r.machine.Current())
 	}
+	stopped := false
 	for i, p := range order {
 		if r.leaseLost() {
 			r.skipRest(order[i:], verdict.Judgement{Verdict: verdict.Error, Reason: verdict.ReasonLeaseLost, Detail: "not run: the lease on the rig was lost"})
@@ -120,10 +123,13 @@ func Run(ctx context.Context, cfg Config) error {
 		if ctx.Err() != nil {
 			break
 		}
-		if stop := r.one(ctx, p); stop {
+		if stopped = r.one(ctx, p); stopped {
 			r.skipRest(order[i+1:], verdict.Judgement{Verdict: verdict.Inconclusive, Reason: verdict.ReasonCoverageGap, Detail: "not run: stopped at the first failure"})
 			break
 		}
+	}
+	if !stopped {
+		r.closeBrackets(ctx, order)
 	}
 	if !cfg.Hold && !r.leaseLost() {
 		r.settle(ctx)
@@ -274,6 +280,7 @@ func (r *run) one(ctx context.Context, p *Planned) (stop bool) {
 			return true
 		}
 		if !again {
+			r.ended[p.ID] = j == nil
 			break
 		}
 	}

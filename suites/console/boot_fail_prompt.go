@@ -22,15 +22,11 @@ var needsFailedBoot = check.OfConsole(func(con *profile.Console) *verdict.Judgem
 	switch f := con.Boot.Fail; {
 	case f.Declared():
 		return check.DeclaredNone(f.None.None)
-	case len(f.Provoke) == 0 || f.Sign.Zero():
+	case !f.Given():
 		return check.NotDeclared("the profile does not say how a boot is made to fail and what is then seen (boot.fail)")
 	}
 	return nil
 })
-
-// IntentBootFail is the kind of intent of a boot that was made to fail; its data
-// names the console whose profile section says how that is undone.
-const IntentBootFail = "boot-fail"
 
 // BootFailPrompt: a boot that fails does not end at a prompt.
 var BootFailPrompt = check.Check{
@@ -47,10 +43,12 @@ var BootFailPrompt = check.Check{
 	Run: func(ctx context.Context, t *check.T) {
 		s := sit(t)
 		restored := false
-		done := t.Intent(IntentBootFail, "a boot was made to fail for "+t.ID(), map[string]string{"console": s.con.Name()})
+		done := t.Intent(dut.IntentBootFail, "a boot was made to fail for "+t.ID(), map[string]string{"console": s.con.Name()})
 		t.Cleanup(func(ctx context.Context, t *check.T) {
 			if !restored {
-				t.OK(bootable(ctx, t.Device(), t.Case().Channel))
+				con, err := t.Device().Console(t.Case().Channel)
+				t.OK(err)
+				t.OK(t.Device().MendBoot(ctx, con))
 			}
 			done()
 			leave(ctx, t)
@@ -84,24 +82,15 @@ const failKeyEvery = 12 * time.Millisecond
 // only be shown before and after.
 func (s *seat) failedBoot(ctx context.Context, keys []string) (dut.Answer, error) {
 	start := time.Now()
-	d, fail := s.t.Device(), s.con.Boot().Fail
-	from := s.con.Mark()
-	if _, err := d.Steps(ctx, fail.Provoke, nil); err != nil {
+	from, err := s.t.Device().FailBoot(ctx, s.con)
+	if err != nil {
 		return dut.Answer{}, err
-	}
-	if !switches(fail.Provoke) {
-		if err := d.PowerOff(ctx); err != nil {
-			return dut.Answer{}, err
-		}
-		if err := d.PowerOn(ctx); err != nil {
-			return dut.Answer{}, err
-		}
 	}
 	spray := hc.Spray{Every: failKeyEvery}
 	for _, k := range keys {
 		spray.Keys = append(spray.Keys, []byte(k))
 	}
-	sign, _ := dut.Pattern("the sign of a failed boot", fail.Sign)
+	sign, _ := dut.Pattern("the sign of a failed boot", s.con.Boot().Fail.Sign)
 	a, at, err := s.under(ctx, spray, from, s.con.Boot().Within, sign)
 	if err != nil || a.Kind != verdict.Refused {
 		return a, err
@@ -110,7 +99,7 @@ func (s *seat) failedBoot(ctx context.Context, keys []string) (dut.Answer, error
 	if err != nil || a.Kind.Opens() {
 		return a, err
 	}
-	if err := bootable(ctx, d, s.con.Name()); err != nil {
+	if err := s.t.Device().MendBoot(ctx, s.con); err != nil {
 		return dut.Answer{}, err
 	}
 	a, err = s.said(from, verdict.Refused, "the boot failed as declared, no prompt came, and it boots again")
@@ -131,34 +120,12 @@ func (s *seat) under(ctx context.Context, spray hc.Spray, from hc.Cursor, within
 	return dut.Answer{Kind: verdict.Refused}, got.Match.To, nil
 }
 
-// switches says whether the steps restart the device themselves.
-func switches(ss []profile.Step) bool {
-	for _, s := range ss {
-		if s.Verb == "power" || switches(s.Steps) {
-			return true
-		}
-	}
-	return false
-}
-
-// bootable undoes what made the boot fail, and shows that the device boots.
-func bootable(ctx context.Context, d *dut.Device, console string) error {
-	con, err := d.Console(console)
-	if err != nil {
-		return err
-	}
-	restore := con.Boot().Fail.Restore
-	if _, err := d.Steps(ctx, restore, nil); err != nil {
-		return err
-	}
-	if switches(restore) {
-		return nil
-	}
-	return d.PowerCycle(ctx)
-}
-
 // Undo brings back a device whose boots a killed run left failing; data is that
 // of the intent.
 func Undo(ctx context.Context, d *dut.Device, data map[string]string, _ func(label string, length int) string) error {
-	return bootable(ctx, d, data["console"])
+	con, err := d.Console(data["console"])
+	if err != nil {
+		return err
+	}
+	return d.MendBoot(ctx, con)
 }

@@ -15,6 +15,6 @@ var Suite = check.Suite{
 		// Blank tries are old when the others begin, and what the next two show of
 		// the lock-out spares the others a lock each.
 		&Blank, &LockRecover, &BruteForce, &KnownList, &FactoryState, &ForcedSet, &Enum,
-		&Change, &Policy, &Persist, &Derivable, &Unique, &Transport,
+		&Fallback, &Change, &Policy, &Persist, &Derivable, &Unique, &Transport,
 	},
 }

@@ -53,6 +53,7 @@ func against(t *check.T, door *dut.Door, probes []login.Credential, anti login.C
 		Account:  func(c login.Credential) string { return c.User },
 		Doubtful: check.Doubtful,
 		Owner:    own.User,
+		Channel:  door.Name(),
 		Refusal:  door.Refusals(),
 		Pace:     check.PaceOf(door.Decl()),
 	}

@@ -80,24 +80,25 @@ func knocks(ctx context.Context, door *dut.Door) (a dut.Answer, err error) {
 
 // bracketed plans one case for each login. One over the network that is declared
 // to be closed before set-up passes only if it is shown to answer afterwards: a
-// port that a filter of the rig's closes refuses as well.
+// port that a filter of the rig's closes refuses as well, and so does a login
+// page that the profile does not name rightly.
 func bracketed(in check.Input) []check.Case {
 	cases := check.PerLogin(in)
 	s := in.Profile.States.Items[states.Factory.Name]
 	for i := range cases {
 		c := &cases[i]
 		if c.Kind == baseline.Network && c.Channel != "" && s != nil && !slices.Contains(s.Logins, c.Channel) && !answersBefore(in.Profile, s, c.Channel) {
-			c.Bracket = check.Answers(c.Channel)
+			c.Bracket, c.Closer = check.Answers(c.Channel), check.AnswersIn(in.Profile, c.Channel)
 		}
 	}
 	return cases
 }
 
-// answersBefore says whether the login's port is declared to answer in a state,
-// though it opens nothing.
+// answersBefore says whether the login is declared to answer in a state, though
+// it opens nothing: its port does, and it is more than a page that is not there.
 func answersBefore(p *profile.Profile, s *profile.State, channel string) bool {
 	l := p.Logins.Items[channel]
-	return l != nil && slices.Contains(s.Services, "tcp/"+strconv.Itoa(l.Port))
+	return l != nil && l.Protocol != "http-form" && slices.Contains(s.Services, "tcp/"+strconv.Itoa(l.Port))
 }
 
 // factoryProbes gives the logins to try before the set-up, few enough for each
@@ -109,13 +110,23 @@ func factoryProbes(t *check.T, door *dut.Door) []login.Credential {
 	if label := t.Device().Unit().Label; label != "" {
 		probes = append(probes, login.Credential{User: "admin", Password: label}, login.Credential{User: own, Password: label})
 	}
-	probes = append(probes, published(t, door)...)
+	return few(door, append(probes, published(t, door)...))
+}
+
+// few leaves so many of the probes that on no account a declared lock-out begins.
+func few(door *dut.Door, probes []login.Credential) []login.Credential {
 	most := len(probes)
 	if p := check.PaceOf(door.Decl()); p.After > 0 {
 		most = max(p.After-1, 1)
 	} else if !p.Known {
 		most = 2
 	}
+	return capped(probes, most)
+}
+
+// capped leaves at most so many of the probes on each account. Those without a
+// password are no tries of one.
+func capped(probes []login.Credential, most int) []login.Credential {
 	count := map[string]int{}
 	return slices.DeleteFunc(probes, func(c login.Credential) bool {
 		if c.Anonymous() || c.NoPassword {

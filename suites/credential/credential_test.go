@@ -1,0 +1,268 @@
+package credential_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"rigor/harness/check"
+	"rigor/harness/journal"
+	"rigor/harness/profile"
+	"rigor/harness/rig"
+	"rigor/harness/runner"
+	"rigor/harness/verdict"
+	"rigor/harness/wire"
+	"rigor/rigs"
+	"rigor/suites/credential"
+)
+
+// planted is what is wrong with the built-in device, its bench and what is said of
+// them.
+type planted struct {
+	weaknesses, faults []string
+	profile            func(*profile.Profile)
+	shut               string // a port that something between us and the device refuses
+}
+
+// run checks the built-in device and gives the folded result.
+func run(t *testing.T, p planted, selectors ...string) *journal.Result {
+	t.Helper()
+	file, prof, err := rigs.Load("virtual")
+	require.NoError(t, err)
+	if p.profile != nil {
+		p.profile(prof)
+	}
+	file.Virtual = &rig.Virtual{Weaknesses: p.weaknesses, Faults: p.faults}
+	v, err := rigs.NewVirtual(file, 7)
+	require.NoError(t, err)
+	defer func() { assert.NoError(t, v.Close()) }()
+	drivers := v.Drivers()
+	if p.shut != "" {
+		open := drivers.Link["virtual"]
+		drivers.Link["virtual"] = func(ctx context.Context, n *rig.Network, e rig.Env) (wire.Link, error) {
+			l, err := open(ctx, n, e)
+			return &filter{Link: l, port: p.shut}, err
+		}
+	}
+	job := &runner.Job{File: file, Profile: prof, Suites: []check.Suite{credential.Suite}, Drivers: drivers, Env: rig.Env{Given: map[string]func(string) (string, error){"virtual": v.Given}},
+		Selectors: selectors, Dir: filepath.Join(t.TempDir(), "run"), RunID: "test", Seed: 7, Exec: rigs.Exec}
+	require.NoError(t, job.Run(t.Context()))
+	res, err := runner.Load(job.Dir)
+	require.NoError(t, err)
+	for i := range res.Cases {
+		if c := &res.Cases[i]; !c.Unselected {
+			t.Logf("%-28s %6d ms  %s", c.ID, c.Took.Milliseconds(), c.Judgement)
+		}
+	}
+	return res
+}
+
+// filter refuses one port, as a closed one does.
+type filter struct {
+	wire.Link
+	port string
+}
+
+// DialContext dials all the others.
+func (f *filter) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	if strings.HasSuffix(address, ":"+f.port) {
+		return nil, &net.OpError{Op: "dial", Net: network, Err: syscall.ECONNREFUSED}
+	}
+	return f.Link.DialContext(ctx, network, address)
+}
+
+func judged(t *testing.T, res *journal.Result, id string) string {
+	t.Helper()
+	c := res.Case(id)
+	require.NotNil(t, c, id)
+	if c.Judgement.Reason == "" {
+		return string(c.Judgement.Verdict)
+	}
+	return fmt.Sprintf("%s.%s", c.Judgement.Verdict, c.Judgement.Reason)
+}
+
+const pass = string(verdict.Pass)
+
+func TestFallback(t *testing.T) {
+	t.Parallel()
+	fail := func(edit func(f *profile.BootFail)) func(*profile.Profile) {
+		return func(p *profile.Profile) { edit(&p.Consoles.Items["main"].Boot.Fail) }
+	}
+	for _, c := range []struct {
+		name  string
+		p     planted
+		want  string // "neither": neither pass nor fail
+		short bool   // also with -short
+	}{
+		{"hardened", planted{}, pass, true},
+		{"a default beside the owner", planted{weaknesses: []string{"blind-fallback-default"}}, "fail.access", true},
+		{"a default in place of the owner", planted{weaknesses: []string{"fallback-default-alone"}}, "fail.access", false},
+		{"a default in the boot after it", planted{weaknesses: []string{"default-after-reboot"}, profile: fail(func(f *profile.BootFail) {
+			f.ComesUp = profile.ComesUp{None: profile.None{None: "it waits for the service bench"}}
+		})}, "fail.access", false},
+		{"hardened, stays down", planted{profile: fail(func(f *profile.BootFail) {
+			f.ComesUp = profile.ComesUp{None: profile.None{None: "it waits for the service bench"}}
+		})}, pass, false},
+		{"nobody says whether it comes up", planted{profile: fail(func(f *profile.BootFail) { f.ComesUp = profile.ComesUp{} })}, "inconclusive.profile-missing", false},
+		{"nobody says how a boot fails", planted{profile: fail(func(f *profile.BootFail) { *f = profile.BootFail{} })}, "inconclusive.profile-missing", false},
+		{"no boot can fail", planted{profile: fail(func(f *profile.BootFail) { *f = profile.BootFail{None: profile.None{None: "it boots from mask ROM"}} })}, "not-applicable.declared-none", false},
+		{"it does not fail as declared", planted{profile: fail(func(f *profile.BootFail) { f.Provoke = f.Provoke[:1] })}, "inconclusive.precondition", false},
+		{"it does not come up as declared", planted{weaknesses: []string{"boot-fail-prompt"}}, "inconclusive.precondition", false},
+		{"a port is shut", planted{shut: "22"}, "neither", false},
+		{"no plug in the console", planted{faults: []string{"console-unplugged"}}, "neither", false},
+		{"the switch does not open", planted{faults: []string{"power-stuck-on"}}, "neither", false},
+		{"the owner is locked out", planted{faults: []string{"owner-locked"}}, "neither", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if testing.Short() && !c.short {
+				t.Skip("boots a device several times")
+			}
+			t.Parallel()
+			res := run(t, c.p, "cred-fallback", "cred-transport[ssh]")
+			if c.want == "neither" {
+				assert.Contains(t, []verdict.Verdict{verdict.Inconclusive, verdict.Error}, res.Case("cred-fallback").Judgement.Verdict)
+				return
+			}
+			assert.Equal(t, c.want, judged(t, res, "cred-fallback"))
+			assert.Empty(t, res.Open, "what was done to the device is undone")
+		})
+	}
+}
+
+// TestFallbackSaysMost: what a device would be opened by is tried on every door, in
+// both boots, and what the claims lean on is in the record.
+func TestFallbackSaysMost(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("boots a device several times")
+	}
+	c := run(t, planted{}, "cred-fallback").Case("cred-fallback")
+	var texts []string
+	for _, cl := range c.Claims {
+		texts = append(texts, cl.Claim.Text)
+	}
+	for _, door := range []string{"api", "console", "ssh", "telnet", "web"} {
+		assert.Contains(t, texts, "in the boot that failed no default login opens "+door)
+		assert.Contains(t, texts, "in the boot after it no default login opens "+door)
+	}
+	assert.Contains(t, texts, "the owner's password outlives the failed boot")
+	assert.Equal(t, []string{"console.main", "link", "power"}, c.Parts)
+}
+
+// TestFactoryStateAlone: a case that passes only with what others show is as good
+// when it is selected alone, and no better where that is not so.
+func TestFactoryStateAlone(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		id   string
+		p    planted
+		want string
+	}{
+		{"closed", "cred-factory-state[ssh]", planted{}, pass},
+		{"closed too", "cred-factory-state[telnet]", planted{}, pass},
+		{"a page that is not there", "cred-factory-state[web]", planted{}, pass},
+		{"shut by somebody else", "cred-factory-state[ssh]", planted{shut: "22"}, "inconclusive.bracket"},
+		{"no page there ever", "cred-factory-state[web]", planted{profile: func(p *profile.Profile) { p.Logins.Items["web"].Page = "/old/login" }}, "inconclusive.bracket"},
+		{"no owner to be let in", "cred-factory-state[ssh]", planted{profile: func(p *profile.Profile) { p.Logins.Items["ssh"].Owner = profile.Account{} }}, "inconclusive.bracket"},
+		{"no state that offers it", "cred-factory-state[ssh]", planted{profile: func(p *profile.Profile) { p.States.Items["onboarded"].Logins = nil }}, "inconclusive.bracket"},
+		{"a default login", "cred-factory-state[web]", planted{weaknesses: []string{"factory-default-login"}}, "fail.access"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			assert.Equal(t, c.want, judged(t, run(t, c.p, c.id), c.id))
+		})
+	}
+}
+
+// TestShutSession: a device ends what was opened with the old password in its own
+// way. One that refuses a further session, or that hangs up, has ended it.
+func TestShutSession(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("changes passwords and boots")
+	}
+	ids := []string{"cred-change[api]", "cred-change[console]", "cred-change[ssh]", "cred-change[telnet]", "cred-change[web]"}
+	for weakness, want := range map[string]string{"": pass, "change-keeps-sessions": "fail.access"} {
+		t.Run(weakness, func(t *testing.T) {
+			t.Parallel()
+			p := planted{}
+			if weakness != "" {
+				p.weaknesses = []string{weakness}
+			}
+			res := run(t, p, ids...)
+			kinds := map[verdict.Kind]bool{}
+			for _, id := range ids {
+				assert.Equal(t, want, judged(t, res, id), id)
+				for _, cl := range res.Case(id).Claims {
+					if cl.Claim.Text == "a session from before the change is shut" && cl.Probes != nil {
+						for k := range cl.Probes.Kinds {
+							kinds[k] = true
+						}
+					}
+				}
+			}
+			if weakness == "" {
+				assert.Equal(t, map[verdict.Kind]bool{verdict.Refused: true, verdict.Unproven: true, verdict.Unreachable: true}, kinds, "the device shows all the ways")
+			}
+		})
+	}
+}
+
+// TestClearPort: a further port that nobody answers at keeps the password off the
+// wire where no service is declared there. One that is declared, and shut, was
+// shut by somebody else, and shows nothing.
+func TestClearPort(t *testing.T) {
+	t.Parallel()
+	const id = "cred-transport[web]"
+	for _, c := range []struct {
+		name string
+		p    planted
+		want string
+	}{
+		{"open, and leads to the safe one", planted{}, pass},
+		{"open, and takes the login", planted{weaknesses: []string{"plain-http-login"}}, "fail.leak"},
+		{"shut, and declared", planted{shut: "80"}, "inconclusive.ineffective"},
+		{"shut, and no service is declared", planted{shut: "80", profile: func(p *profile.Profile) {
+			p.States.Items["onboarded"].Services = []string{"tcp/22", "tcp/443"}
+		}}, pass},
+		{"shut, and nobody says which services there are", planted{shut: "80", profile: func(p *profile.Profile) {
+			p.States.Items["onboarded"].Services = nil
+		}}, "inconclusive.ineffective"},
+		{"the login itself is shut", planted{shut: "443"}, "inconclusive.control-failed"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			got := judged(t, run(t, c.p, id), id)
+			if c.name == "the login itself is shut" { // in which state the device is is shown over it
+				assert.NotEqual(t, pass, got)
+				assert.NotContains(t, got, "fail")
+				return
+			}
+			assert.Equal(t, c.want, got)
+		})
+	}
+}
+
+// TestPersistNeedsTheLock: where a lock never ends, what was refused after a cold
+// boot says nothing, on a slow machine as on a quick one.
+func TestPersistNeedsTheLock(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("locks accounts and boots")
+	}
+	for _, ids := range [][]string{{"cred-persist[api]"}, {"cred-persist[ssh]", "cred-persist[web]"}} {
+		res := run(t, planted{weaknesses: []string{"lockout-forever"}}, ids...)
+		for _, id := range ids {
+			assert.Equal(t, "inconclusive.control-failed", judged(t, res, id))
+		}
+	}
+	assert.Equal(t, pass, judged(t, run(t, planted{}, "cred-persist[api]"), "cred-persist[api]"))
+}
