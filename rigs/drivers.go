@@ -168,13 +168,10 @@ func httpPower(ctx context.Context, p *rig.Power, env rig.Env) (wire.Power, erro
 	return http.New(context.WithoutCancel(ctx), cfg)
 }
 
-// defaultBaud is what nearly every console of a device speaks.
-const defaultBaud = 115200
-
 func serialPort(_ context.Context, p *rig.Port, env rig.Env) (wire.Port, error) {
 	cfg := serial.Config{Part: env.Part, Path: p.Port, Baud: p.Baud}
 	if cfg.Baud == 0 {
-		cfg.Baud = defaultBaud
+		cfg.Baud = rig.DefaultBaud
 	}
 	if p.Frame != "" {
 		var err error

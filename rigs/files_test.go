@@ -65,7 +65,7 @@ func TestProfileOfTheBuiltInDevice(t *testing.T) {
 var notOfTheVirtualDevice = []string{
 	"logins.ssh.transport",                                                                        // SSH is its own protection
 	"logins.console.transport",                                                                    // a console crosses no network
-	"consoles.aux.boot", "consoles.aux.boot.fail", "consoles.aux.sysrq", "consoles.aux.injection", // it is silent
+	"consoles.aux.boot", "consoles.aux.boot.fail", "consoles.aux.boot.fail.comes-up", "consoles.aux.sysrq", "consoles.aux.injection", // it is silent
 }
 
 // A rig file's program rigor is not this test binary, which would run its tests.

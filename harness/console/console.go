@@ -38,6 +38,7 @@ type Options struct {
 	Part    wire.Part     // names the console in errors
 	Newline Newline       // what Enter sends; CR where it is not said
 	Pace    time.Duration // between bytes that are sent; 0 for none
+	Echo    time.Duration // waited for the echo of each byte, at most; 0 for not at all
 	Settle  time.Duration // DefaultSettle where it is not positive
 	Window  int           // bytes kept in memory; DefaultWindow where it is not positive
 
@@ -49,6 +50,11 @@ type Options struct {
 	// Secrets that were sent as such are left out.
 	Cast  io.Writer
 	Title string // of the cast
+
+	// Phases are the rates of a start, in their order; Rate is the one that holds
+	// behind the last of them.
+	Phases []Phase
+	Rate   int
 }
 
 // Reader is a console that can be watched and not spoken to.
@@ -94,6 +100,8 @@ type Console struct {
 	closing   chan struct{}
 	closeOnce sync.Once
 	closeErr  error
+
+	phases phases
 
 	recMu  sync.Mutex
 	cast   *cast

@@ -534,3 +534,77 @@ func (s sayer) Write(p []byte) (int, error) {
 	s.p.in <- append([]byte(nil), p...)
 	return len(p), nil
 }
+
+// TestPhases: the rate follows the start of the DUT, by time and by what it says,
+// and a further start begins anew.
+func TestPhases(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ready, err := expect.Text("go 9600")
+		require.NoError(t, err)
+		c, port := open(t, Options{Rate: 115200, Phases: []Phase{{Baud: 74880, For: 150 * time.Millisecond}, {Baud: 19200, Until: &ready}}})
+		rates := func() []int {
+			synctest.Wait()
+			port.mu.Lock()
+			defer port.mu.Unlock()
+			return append([]int(nil), port.rates...)
+		}
+		port.say("go 9600") // of an earlier start
+		synctest.Wait()
+		require.NoError(t, c.Starts(t.Context()))
+		assert.Equal(t, []int{74880}, rates())
+		time.Sleep(151 * time.Millisecond)
+		assert.Equal(t, []int{74880, 19200}, rates())
+		port.say("go 96")
+		time.Sleep(time.Minute)
+		assert.Equal(t, []int{74880, 19200}, rates(), "what has not come whole ends nothing")
+		port.say("00\r\n")
+		time.Sleep(DefaultSettle)
+		assert.Equal(t, []int{74880, 19200, 115200}, rates())
+
+		// A power cut in mid-start, and one start after another.
+		require.NoError(t, c.Starts(t.Context()))
+		time.Sleep(100 * time.Millisecond)
+		require.NoError(t, c.Starts(t.Context()))
+		time.Sleep(100 * time.Millisecond)
+		assert.Equal(t, []int{74880, 19200, 115200, 74880, 74880}, rates(), "the first start's time has run out and says nothing any more")
+		time.Sleep(51 * time.Millisecond)
+		assert.Equal(t, []int{74880, 19200, 115200, 74880, 74880, 19200}, rates())
+	})
+}
+
+// A port whose rate cannot be set says so at the first start.
+func TestPhasesNeedAPortThatTakesThem(t *testing.T) {
+	c, _ := open(t, Options{Rate: 115200, Phases: []Phase{{Baud: 1, For: time.Second}}})
+	require.ErrorIs(t, c.Starts(t.Context()), wire.ErrUnsupported)
+	c, port := open(t, Options{})
+	require.NoError(t, c.Starts(t.Context()))
+	assert.Empty(t, port.rates)
+}
+
+// TestEchoWhereThereIsOne: each byte waits for its echo, and no longer than it may
+// where there is none, as for a password.
+func TestEchoWhereThereIsOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, port := open(t, Options{Echo: 50 * time.Millisecond})
+		hidden := false
+		port.onWrite = func(p []byte) {
+			if hidden {
+				return
+			}
+			go func() {
+				time.Sleep(10 * time.Millisecond)
+				port.say(string(p))
+			}()
+		}
+		began := time.Now()
+		_, err := c.SendLine(t.Context(), "abcd")
+		require.NoError(t, err)
+		assert.Equal(t, 40*time.Millisecond, time.Since(began))
+		hidden = true
+		began = time.Now()
+		_, err = c.SendLine(t.Context(), "pass", Secret())
+		require.NoError(t, err)
+		assert.Equal(t, 200*time.Millisecond, time.Since(began))
+		assert.Equal(t, "abcd\rpass\r", port.written())
+	})
+}

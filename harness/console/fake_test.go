@@ -88,6 +88,8 @@ func (f *fakePort) SetRate(_ context.Context, baud int) error {
 	if baud == 1 {
 		return wire.ErrUnsupported
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.rates = append(f.rates, baud)
 	return nil
 }

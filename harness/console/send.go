@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -38,6 +39,7 @@ type how struct {
 	pace    time.Duration
 	newline Newline
 	echo    time.Duration
+	strict  bool // an echo that does not come is an error
 }
 
 // How changes how bytes are sent.
@@ -55,7 +57,7 @@ func Enter(n Newline) How { return func(h *how) { h.newline = n } }
 // Echo waits after each byte until the DUT has sent it back, at most d each:
 // the only flow control that some boot loaders have. A line's Enter is not
 // waited for. An echo that does not come is a *TimeoutError.
-func Echo(d time.Duration) How { return func(h *how) { h.echo = d } }
+func Echo(d time.Duration) How { return func(h *how) { h.echo, h.strict = d, true } }
 
 // hiddenInput stands in a cast for a secret.
 const hiddenInput = "[secret]"
@@ -74,7 +76,7 @@ func (c *Console) SendLine(ctx context.Context, line string, opts ...How) (Curso
 }
 
 func (c *Console) how(opts []How) how {
-	h := how{pace: c.opts.Pace, newline: c.opts.Newline}
+	h := how{pace: c.opts.Pace, echo: c.opts.Echo, newline: c.opts.Newline}
 	if h.newline == "" {
 		h.newline = CR
 	}
@@ -106,7 +108,12 @@ func (c *Console) send(ctx context.Context, p, enter []byte, h how) (Cursor, err
 			}
 			if h.echo > 0 && i < len(p) {
 				var err error
-				if echoed, err = c.echo(ctx, echoed, b, h.echo); err != nil {
+				echoed, err = c.echo(ctx, echoed, b, h.echo)
+				if !h.strict && errors.Is(err, ErrTimeout) && ctx.Err() == nil {
+					// A password has none. What comes late is not the next byte's.
+					echoed, err = c.Mark(), nil
+				}
+				if err != nil {
 					return fmt.Errorf("sent %d of %d bytes: %w", i+1, len(all), err)
 				}
 			}

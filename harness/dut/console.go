@@ -109,6 +109,11 @@ func (c *Console) SetRate(ctx context.Context, baud int) error {
 	return c.s.Do(ctx, c.Part(), func(ctx context.Context) error { return c.con.SetRate(ctx, baud) })
 }
 
+// starts has the port follow the rates of a start that is about to begin.
+func (c *Console) starts(ctx context.Context) error {
+	return c.s.Do(ctx, c.Part(), c.con.Starts)
+}
+
 // Excerpted is a piece of the transcript for the journal; visible makes its
 // foreign bytes readable.
 func (c *Console) Excerpted(from, to console.Cursor, visible func([]byte) string) (journal.Excerpt, error) {

@@ -64,6 +64,15 @@ func (d *Device) PowerOn(ctx context.Context) error {
 	}
 	d.boots.Add(1)
 	d.moved()
+	for _, name := range d.Consoles() {
+		con, err := d.Console(name)
+		if err != nil {
+			return err
+		}
+		if err := con.starts(ctx); err != nil {
+			return err
+		}
+	}
 	if err := p.On(ctx); err != nil {
 		return fmt.Errorf("switch the power on: %w", err)
 	}

@@ -65,6 +65,15 @@ func (l *linter) consoles() {
 		if up := c.Boot.Fail.ComesUp; l.p.Source.Has(append(slices.Clone(at), "boot", "fail", "comes-up")...) && !up.Declared() && up.Itself == (len(up.After) > 0) {
 			l.errorf(append(slices.Clone(at), "boot", "fail", "comes-up"), "write itself: true, or after: and the steps that take the cause away", "how the device comes up in a boot that failed is not said in one way")
 		}
+		for i, r := range c.Rates {
+			at := append(slices.Clone(at), "rates", strconv.Itoa(i))
+			if r.Baud < 50 || r.Baud > 20_000_000 {
+				l.errorf(at, "write a baud from 50 to 20000000", "the rate is %d", r.Baud)
+			}
+			if r.Until.Zero() == (r.For == 0) {
+				l.errorf(at, "write until: and what ends it, or for: and how long it lasts", "when the phase at this rate ends is not said in one way")
+			}
+		}
 		for i, cmd := range c.Injection.Commands {
 			if strings.Count(cmd, "%s") != 1 || strings.Count(cmd, "%") != 1 {
 				l.errorf(append(at, "injection", "commands", strconv.Itoa(i)), "write %s once, where the argument goes", "%q does not have one place for an argument", cmd)

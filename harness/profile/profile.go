@@ -95,7 +95,11 @@ type Console struct {
 	// Silent declares that it emits nothing in any phase.
 	Silent bool `yaml:"silent"`
 
-	Newline   string  `yaml:"newline"` // cr, lf, crlf: what the DUT takes for Enter
+	Newline string `yaml:"newline"` // cr, lf, crlf: what the DUT takes for Enter
+	// Rates are those of a start's phases, from power-on; behind the last of them
+	// the rig's own rate holds.
+	Rates []Rate `yaml:"rates"`
+
 	Boot      Boot    `yaml:"boot"`
 	Login     Pattern `yaml:"login"`    // prompt for the user name
 	Password  Pattern `yaml:"password"` // prompt for the password
@@ -111,6 +115,13 @@ type Console struct {
 	Magic     []string  `yaml:"magic"`  // words that makers are known to hide, tried too
 	SysRq     SysRq     `yaml:"sysrq"`
 	Injection Injection `yaml:"injection"`
+}
+
+// Rate is the rate of a phase of the DUT's start.
+type Rate struct {
+	Baud  int           `yaml:"baud"`  // bit/s
+	Until Pattern       `yaml:"until"` // what ends the phase; or else
+	For   time.Duration `yaml:"for"`   // how long it lasts
 }
 
 // Answer is a declared reaction to bytes sent, which shows that our

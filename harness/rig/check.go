@@ -30,6 +30,7 @@ func Check(f *File, p *profile.Profile) error {
 		}
 	}
 	l.finding()
+	l.rates()
 	p.EachStep(l.step)
 	if len(l.errs) > 0 {
 		return l.sorted()
@@ -41,6 +42,24 @@ type crossLint struct {
 	fileLint
 	p     *profile.Profile
 	named map[string]bool // what was reported already; one error is enough for each
+}
+
+// rates is for consoles whose rate changes during the start: the port has to be
+// one whose rate can be set.
+func (l *crossLint) rates() {
+	for _, name := range l.p.Consoles.Order {
+		con, port := l.p.Consoles.Items[name], l.f.Consoles[name]
+		if len(con.Rates) == 0 || port == nil {
+			continue
+		}
+		at := []string{"consoles", name}
+		switch {
+		case port.Driver == "exec" || port.Driver == "tcp" && !port.RFC2217:
+			l.errorf(at, "use driver serial, or tcp with rfc2217: true", "profile %s declares rates for the start on console %s, and the rate of this port cannot be set", l.p.Name, name)
+		case port.Driver == "tcp" && port.Baud == 0:
+			l.errorf(at, "write baud: 115200, or what it is", "profile %s declares rates for the start on console %s, and nothing says which one holds behind them", l.p.Name, name)
+		}
+	}
 }
 
 // finding is for states in which the DUT is found by its hardware address: the

@@ -81,6 +81,9 @@ type Line struct {
 	Exec   []string `yaml:"exec"`
 }
 
+// DefaultBaud is what nearly every console of a device speaks, in bit/s.
+const DefaultBaud = 115200
+
 // Port is one console's port.
 type Port struct {
 	Driver  string        `yaml:"driver"` // serial, tcp, exec, virtual
@@ -92,6 +95,7 @@ type Port struct {
 	Exec    []string      `yaml:"exec"` // its input and output are the console's bytes
 	Newline string        `yaml:"newline"`
 	Pace    time.Duration `yaml:"pace"` // between bytes
+	Echo    time.Duration `yaml:"echo"` // each byte's echo is waited for, so long at most
 }
 
 // Network is the link to the DUT.

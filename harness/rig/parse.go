@@ -67,7 +67,7 @@ var driverKeys = map[string]map[string][]string{
 		"tcp":     {"address", "rfc2217", "baud", "frame"},
 		"exec":    {"exec"},
 		"virtual": {"port"},
-		"":        {"newline", "pace"},
+		"":        {"newline", "pace", "echo"},
 	},
 	"network": {
 		"link":    {"interface"},

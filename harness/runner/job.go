@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -12,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"time"
 
 	"rigor/harness/check"
@@ -313,7 +315,7 @@ func (j *Job) consoles(ctx context.Context, bench *rig.Bench, rec *record) map[s
 	cons := map[string]*console.Console{}
 	for name, port := range bench.Consoles {
 		cfg := j.File.Consoles[name]
-		opts := console.Options{Part: rig.ConsolePart(name), Pace: cfg.Pace}
+		opts := console.Options{Part: rig.ConsolePart(name), Pace: cfg.Pace, Echo: cfg.Echo, Rate: cmp.Or(cfg.Baud, rig.DefaultBaud), Phases: phases(j.Profile.Consoles.Items[name])}
 		opts.Newline = newline(cfg.Newline, j.Profile.Consoles.Items[name])
 		if raw, err := rec.private("console-" + name + ".raw"); err == nil {
 			opts.Raw = raw
@@ -325,6 +327,21 @@ func (j *Job) consoles(ctx context.Context, bench *rig.Bench, rec *record) map[s
 		cons[name] = console.Open(ctx, port, opts)
 	}
 	return cons
+}
+
+// phases gives the declared rates of a start.
+func phases(con *profile.Console) (out []console.Phase) {
+	if con == nil {
+		return nil
+	}
+	for _, r := range con.Rates {
+		p := console.Phase{Baud: r.Baud, For: r.For}
+		if until, ok := dut.Pattern("the end of the phase at "+strconv.Itoa(r.Baud)+" baud", r.Until); ok {
+			p.Until = &until
+		}
+		out = append(out, p)
+	}
+	return out
 }
 
 func newline(fromRig string, con *profile.Console) console.Newline {
