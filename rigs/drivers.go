@@ -14,6 +14,7 @@ import (
 	"rigor/harness/driver/gpio"
 	"rigor/harness/driver/http"
 	"rigor/harness/driver/link"
+	"rigor/harness/driver/person"
 	"rigor/harness/driver/serial"
 	"rigor/harness/driver/tcp"
 	"rigor/harness/escape"
@@ -27,10 +28,10 @@ import (
 func Drivers() rig.Drivers {
 	return rig.Drivers{
 		Power: map[string]func(context.Context, *rig.Power, rig.Env) (wire.Power, error){
-			"gpio": gpioPower, "exec": execPower, "http": httpPower,
+			"gpio": gpioPower, "exec": execPower, "http": httpPower, "ask": askPower,
 		},
 		Line: map[string]func(context.Context, *rig.Line, rig.Env) (wire.Line, error){
-			"gpio": gpioLine, "exec": execLine,
+			"gpio": gpioLine, "exec": execLine, "ask": askLine,
 		},
 		Port: map[string]func(context.Context, *rig.Port, rig.Env) (wire.Port, error){
 			"serial": serialPort, "tcp": tcpPort, "exec": execPort,
@@ -157,6 +158,20 @@ func execPower(_ context.Context, p *rig.Power, env rig.Env) (wire.Power, error)
 
 func execLine(_ context.Context, l *rig.Line, env rig.Env) (wire.Line, error) {
 	return exec.NewLine(command(l.Exec, env), env.Name, 0)
+}
+
+// askPower has a person switch the supply.
+func askPower(_ context.Context, p *rig.Power, env rig.Env) (wire.Power, error) {
+	return person.NewPower(env.Part, p.Ask, env.Ask), nil
+}
+
+// askLine has a person assert a line.
+func askLine(_ context.Context, l *rig.Line, env rig.Env) (wire.Line, error) {
+	line := person.NewLine(env.Part, env.Name, l.Ask, l.Drive == "input", env.Ask)
+	if env.Salvaging() {
+		line.Doubt()
+	}
+	return line, nil
 }
 
 func httpPower(ctx context.Context, p *rig.Power, env rig.Env) (wire.Power, error) {

@@ -63,8 +63,8 @@ func TestProfileOfTheBuiltInDevice(t *testing.T) {
 // notOfTheVirtualDevice are sections that mean nothing beside what the profile
 // says elsewhere.
 var notOfTheVirtualDevice = []string{
-	"logins.ssh.transport",                                                                        // SSH is its own protection
-	"logins.console.transport",                                                                    // a console crosses no network
+	"logins.ssh.transport",                                                                                                           // SSH is its own protection
+	"logins.console.transport",                                                                                                       // a console crosses no network
 	"consoles.aux.boot", "consoles.aux.boot.fail", "consoles.aux.boot.fail.comes-up", "consoles.aux.sysrq", "consoles.aux.injection", // it is silent
 }
 

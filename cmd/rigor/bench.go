@@ -24,12 +24,12 @@ import (
 
 // bound opens a rig for a command of a person, under its lease, and closes it
 // afterwards.
-func bound(ctx context.Context, name string, do func(context.Context, *rig.Bench, *rig.File, *profile.Profile) error) error {
-	return boundBy(ctx, name, (*runner.Job).Held, do)
+func bound(ctx context.Context, a *app, name string, do func(context.Context, *rig.Bench, *rig.File, *profile.Profile) error) error {
+	return boundBy(ctx, a, name, (*runner.Job).Held, do)
 }
 
 // boundBy is bound, with the rig got as by says.
-func boundBy(ctx context.Context, name string, by func(*runner.Job, context.Context, func(context.Context) error) error,
+func boundBy(ctx context.Context, a *app, name string, by func(*runner.Job, context.Context, func(context.Context) error) error,
 	do func(context.Context, *rig.Bench, *rig.File, *profile.Profile) error,
 ) error {
 	file, prof, err := rigs.Load(name)
@@ -37,15 +37,16 @@ func boundBy(ctx context.Context, name string, by func(*runner.Job, context.Cont
 		return usage(err)
 	}
 	job := runner.NewJob(file, prof)
-	job.Drivers = rigs.Drivers()
+	job.Drivers, job.Ask = rigs.Drivers(), asker(a)
+	job.Env.Ask = job.Ask
 	err = by(job, ctx, func(ctx context.Context) (err error) {
 		job.Env.Redact = escape.NewRedactor()
-		b, err := rig.Bind(ctx, file, prof, job.Drivers, job.Env)
+		b, err := rig.Bind(ctx, job.File, prof, job.Drivers, job.Env)
 		if err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, b.Close()) }()
-		return do(ctx, b, file, prof)
+		return do(ctx, b, job.File, prof)
 	})
 	if errors.Is(err, runner.ErrDevice) {
 		return usage(err)
@@ -59,7 +60,7 @@ type doctorCmd struct {
 
 // Run says whether the rig is well.
 func (c *doctorCmd) Run(ctx context.Context, a *app) error {
-	return bound(ctx, c.Rig, func(ctx context.Context, b *rig.Bench, f *rig.File, p *profile.Profile) error {
+	return bound(ctx, a, c.Rig, func(ctx context.Context, b *rig.Bench, f *rig.File, p *profile.Profile) error {
 		broken := 0
 		for _, d := range rig.Doctor(ctx, rig.PhaseBefore, b, f, p, rig.Probe{}) {
 			if d.Status == rig.StatusBroken {
@@ -86,7 +87,7 @@ type powerCmd struct {
 func (c *powerCmd) Run(ctx context.Context, a *app) error {
 	ctx, cancel := timeout(ctx, time.Minute)
 	defer cancel()
-	return bound(ctx, c.Rig, func(ctx context.Context, b *rig.Bench, f *rig.File, _ *profile.Profile) error {
+	return bound(ctx, a, c.Rig, func(ctx context.Context, b *rig.Bench, f *rig.File, _ *profile.Profile) error {
 		if b.Power == nil {
 			return usage(fmt.Errorf("power: %w", errNoSuch))
 		}
@@ -126,7 +127,7 @@ type pressCmd struct {
 
 // Run asserts a line for a time. A guard lets it go when this process is killed.
 func (c *pressCmd) Run(ctx context.Context, a *app) error {
-	return boundBy(ctx, c.Rig, (*runner.Job).OnRig, func(ctx context.Context, b *rig.Bench, _ *rig.File, _ *profile.Profile) (err error) {
+	return boundBy(ctx, a, c.Rig, (*runner.Job).OnRig, func(ctx context.Context, b *rig.Bench, _ *rig.File, _ *profile.Profile) (err error) {
 		l := b.Lines[c.Line]
 		if l == nil {
 			return usage(fmt.Errorf("line %s: %w", c.Line, errNoSuch))
@@ -156,7 +157,7 @@ type consoleCmd struct {
 // Run talks to a console: what the device sends is shown harmlessly, what is
 // typed goes to it. Ctrl-] ends it.
 func (c *consoleCmd) Run(ctx context.Context, a *app) error {
-	return bound(ctx, c.Rig, func(ctx context.Context, b *rig.Bench, f *rig.File, _ *profile.Profile) error {
+	return bound(ctx, a, c.Rig, func(ctx context.Context, b *rig.Bench, f *rig.File, _ *profile.Profile) error {
 		port := b.Consoles[c.Name]
 		if port == nil {
 			return usage(fmt.Errorf("console %s: %w", c.Name, errNoSuch))
@@ -253,7 +254,7 @@ func (c *safeCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer func() { _ = lease.Release() }() // it goes with the process at the latest
-	acts, err := rig.MakeSafe(ctx, file, rigs.Drivers(), rig.Env{Dir: filepath.Dir(file.Path)})
+	acts, err := rig.MakeSafe(ctx, file, rigs.Drivers(), rig.Env{Dir: filepath.Dir(file.Path), Ask: asker(a)})
 	for _, act := range acts {
 		state := "done"
 		if act.Error != "" {

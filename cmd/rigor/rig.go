@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/term"
@@ -52,23 +53,39 @@ func asker(a *app) func(context.Context, string) (string, error) {
 		return nil
 	}
 	return func(ctx context.Context, question string) (string, error) {
+		lines := typedLines()
+		for len(lines) > 0 { // what was typed before the question does not answer it
+			<-lines
+		}
 		if _, err := fmt.Fprintf(a.err, "\n%s ", question); err != nil {
 			return "", fmt.Errorf("%w: %w", steps.ErrNeedsHuman, err)
 		}
-		type line struct {
-			text string
-			err  error
-		}
-		ch := make(chan line, 1)
-		go func() {
-			text, err := bufio.NewReader(os.Stdin).ReadString('\n')
-			ch <- line{strings.TrimSpace(text), err}
-		}()
 		select {
-		case l := <-ch:
-			return l.text, l.err
+		case text, open := <-lines:
+			if !open {
+				return "", fmt.Errorf("%w: the terminal is closed", steps.ErrNeedsHuman)
+			}
+			return text, nil
 		case <-ctx.Done():
 			return "", fmt.Errorf("%w: nobody answered %q", steps.ErrNeedsHuman, question)
 		}
 	}
 }
+
+// typedLines gives the lines that are typed: one reader for all questions, begun
+// by the first, so that none takes another's answer.
+var typedLines = sync.OnceValue(func() chan string {
+	lines := make(chan string, 16)
+	go func() {
+		defer close(lines)
+		r := bufio.NewReader(os.Stdin)
+		for {
+			text, err := r.ReadString('\n')
+			if err != nil {
+				return
+			}
+			lines <- strings.TrimSpace(text)
+		}
+	}()
+	return lines
+})

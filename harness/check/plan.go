@@ -20,6 +20,7 @@ type Input struct {
 	Consoles []string // that the rig has
 	Lines    []string
 	Power    bool
+	ByHand   bool // a person is the power switch, and there is nobody to ask
 	Network  bool
 	Allow    []Leave
 	Units    int // units whose labels the rig file gives
@@ -281,6 +282,9 @@ var NeedsOwner = OfLogin(func(l *profile.Login) *verdict.Judgement {
 // NeedsPower: the rig can switch the supply. The case leans on it.
 func NeedsPower(in Input, c *Case) *verdict.Judgement {
 	if !in.Power {
+		if in.ByHand {
+			return RigLacks("a person is the power switch, and this run has no terminal to ask at")
+		}
 		return RigLacks("the rig has no power switch")
 	}
 	c.Parts = append(c.Parts, PartPower)

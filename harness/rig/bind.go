@@ -55,6 +55,8 @@ type Env struct {
 	// Observe sees each operation on an instrument when it has ended. It is
 	// called from the operation's goroutine and must be quick.
 	Observe func(Op)
+	// Ask puts a question to a person at the bench; nil where there is none.
+	Ask func(ctx context.Context, question string) (string, error)
 	// OpenWithin bounds the opening of each instrument; 10 s where zero.
 	OpenWithin time.Duration
 
@@ -68,6 +70,10 @@ type Env struct {
 	// secret or of an instrument may keep another from being made safe.
 	salvage bool
 }
+
+// Salvaging says whether an instrument is opened to be made safe, after a process
+// that left nobody knows what.
+func (e Env) Salvaging() bool { return e.salvage }
 
 // PowerPart and LinkPart name the parts of which a rig has one.
 const (

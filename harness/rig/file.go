@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"rigor/harness/strictyaml"
+	"rigor/harness/wire"
 )
 
 // File is a rig file as read: which wires there are and what is allowed.
@@ -54,7 +55,7 @@ type Limits struct {
 
 // Power is the switch of the DUT's supply.
 type Power struct {
-	Driver    string        `yaml:"driver"` // gpio, exec, http, virtual
+	Driver    string        `yaml:"driver"` // gpio, exec, http, ask, virtual
 	Line      string        `yaml:"line"`
 	Chip      string        `yaml:"chip"`
 	Active    string        `yaml:"active"` // high, low
@@ -65,6 +66,7 @@ type Power struct {
 	User      string        `yaml:"user"`
 	Password  string        `yaml:"password"` // secret:NAME
 	Exec      []string      `yaml:"exec"`
+	Ask       string        `yaml:"ask"` // which supply a person switches
 	OffSettle time.Duration `yaml:"off-settle"`
 	Rest      string        `yaml:"rest"`  // off, on: how the rig is left
 	Proof     string        `yaml:"proof"` // cold-boot, switch, none: how off is proven
@@ -72,13 +74,35 @@ type Power struct {
 
 // Line is one GPIO wire.
 type Line struct {
-	Driver string   `yaml:"driver"` // gpio, exec, virtual
+	Driver string   `yaml:"driver"` // gpio, exec, ask, virtual
 	Line   string   `yaml:"line"`   // its name, or its offset with chip
 	Chip   string   `yaml:"chip"`
 	Active string   `yaml:"active"` // high, low
 	Drive  string   `yaml:"drive"`  // push-pull, open-drain, open-source, input
 	Pull   string   `yaml:"pull"`   // none, up, down
 	Exec   []string `yaml:"exec"`
+	Ask    string   `yaml:"ask"` // which line a person asserts
+}
+
+// ByHand says whether a person is the switch or the line.
+func ByHand(driver string) bool { return driver == "ask" }
+
+// Unattended gives the rig as it is where nobody can be asked: without what a
+// person would have to switch or press. Left lists that.
+func (f *File) Unattended() (alone *File, left []wire.Part) {
+	out := *f
+	if f.Power != nil && ByHand(f.Power.Driver) {
+		out.Power, left = nil, append(left, PowerPart)
+	}
+	out.Lines = map[string]*Line{}
+	for _, name := range sortedKeys(f.Lines) {
+		if l := f.Lines[name]; l != nil && ByHand(l.Driver) {
+			left = append(left, LinePart(name))
+			continue
+		}
+		out.Lines[name] = f.Lines[name]
+	}
+	return &out, left
 }
 
 // DefaultBaud is what nearly every console of a device speaks, in bit/s.

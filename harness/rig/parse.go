@@ -53,6 +53,7 @@ var driverKeys = map[string]map[string][]string{
 	"power": {
 		"gpio":    {"line", "chip", "active"},
 		"exec":    {"exec"},
+		"ask":     {"ask"},
 		"http":    {"url", "style", "channel", "auth", "user", "password"},
 		"virtual": {},
 		"":        {"off-settle", "rest", "proof"},
@@ -60,6 +61,7 @@ var driverKeys = map[string]map[string][]string{
 	"lines": {
 		"gpio":    {"line", "chip", "active", "drive", "pull"},
 		"exec":    {"exec", "drive"},
+		"ask":     {"ask", "drive"},
 		"virtual": {"line", "active", "drive"},
 	},
 	"consoles": {
@@ -193,9 +195,9 @@ func (l *fileLint) lines() {
 			l.errorf(append(at, "drive"), "an open-drain line is active low, an open-source line active high", "%s cannot drive a line that is active %s", ln.Drive, ln.Active)
 		}
 		switch ln.Driver {
-		case "exec":
+		case "exec", "ask":
 			if ln.Drive != "" && ln.Drive != "input" {
-				l.errorf(append(slices.Clone(at), "drive"), "write input for a line that is only read, or leave it out", "drive is %q, and how it is driven is the program's matter", ln.Drive)
+				l.errorf(append(slices.Clone(at), "drive"), "write input for a line that is only read, or leave it out", "drive is %q, and how it is driven is the matter of who drives it", ln.Drive)
 			}
 		case "gpio":
 			l.claimLine(at, ln.Chip, ln.Line)

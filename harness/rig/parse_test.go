@@ -2,7 +2,6 @@ package rig
 
 import (
 	"errors"
-	"flag"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,8 +14,6 @@ import (
 	"rigor/harness/profile"
 	"rigor/harness/strictyaml"
 )
-
-var updateFiles = flag.Bool("update-files", false, "write the golden errors of rig files anew")
 
 const goodRig = `rig: bench-a
 profile: profiles/acme.yaml
@@ -66,7 +63,7 @@ func TestBadRigFilesAreRefusedWithPlaceAndRemedy(t *testing.T) {
 
 func golden(t *testing.T, path string, err error) {
 	t.Helper()
-	if *updateFiles {
+	if *update {
 		require.NoError(t, os.WriteFile(path, []byte(err.Error()+"\n"), 0o600))
 	}
 	want, rerr := os.ReadFile(path)

@@ -21,6 +21,8 @@ const (
 	linesFirst = 300 * time.Millisecond
 	// startWithin is for the start of a program, or a switch on the network.
 	startWithin = 4 * time.Second
+	// handsWithin is for a person who has to let go of something.
+	handsWithin = time.Minute
 )
 
 // SafeAct is one step towards the safe state.
@@ -119,7 +121,14 @@ func starting(f *File) time.Duration {
 	for _, l := range f.Lines {
 		slow = slow || l != nil && l.Driver == "exec"
 	}
-	if slow {
+	byHand := f.Power != nil && ByHand(f.Power.Driver)
+	for _, l := range f.Lines {
+		byHand = byHand || l != nil && ByHand(l.Driver)
+	}
+	switch {
+	case byHand:
+		return handsWithin
+	case slow:
 		return startWithin
 	}
 	return 0

@@ -75,6 +75,8 @@ type Job struct {
 	Observe func(*journal.Event) // sees each event; may be nil
 	Waiting func(string)
 	Opened  func(*rig.Bench) // told of the bench once it is bound; may be nil
+
+	byHand bool // the power switch would be a person, and there is nobody to ask
 }
 
 // Undo undoes what an intent of an earlier run was about, with what was written
@@ -109,7 +111,7 @@ var ErrFolder = errors.New("nothing was run")
 // Input gives what planning looks at.
 func (j *Job) Input() check.Input {
 	in := PlanInput(j.File, j.Profile)
-	in.Credentials = j.Credentials
+	in.Credentials, in.ByHand = j.Credentials, j.byHand
 	return in
 }
 
@@ -195,7 +197,7 @@ func (j *Job) bound(ctx context.Context, plan []Planned, rec *record, red *escap
 		return end
 	}
 	env := j.Env
-	env.Redact = red
+	env.Redact, env.Ask = red, j.Ask
 	bench, err := rig.Bind(ctx, j.File, j.Profile, j.Drivers, env)
 	if err != nil {
 		for i := range plan {

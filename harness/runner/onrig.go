@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"rigor/harness/rig"
@@ -48,6 +49,7 @@ func (j *Job) OnRig(ctx context.Context, do func(context.Context) error) error {
 // Held gets a job its instruments alone: the device that lives in this process,
 // or the lease on real ones. A person's command needs no more.
 func (j *Job) Held(ctx context.Context, do func(context.Context) error) (err error) {
+	j.unattended(ctx)
 	var local *rig.Local
 	if j.Drivers.Local != nil {
 		if local, err = j.Drivers.Local(j.File, j.Seed); err != nil {
@@ -64,6 +66,21 @@ func (j *Job) Held(ctx context.Context, do func(context.Context) error) (err err
 	}
 	defer func() { err = errors.Join(err, j.Lease.Release()) }()
 	return do(ctx)
+}
+
+// unattended leaves out what a person would have to do, where there is none to
+// ask. What needs it is inconclusive, as with any instrument that a rig lacks.
+func (j *Job) unattended(ctx context.Context) {
+	if j.Ask != nil {
+		return
+	}
+	alone, left := j.File.Unattended()
+	if len(left) == 0 {
+		return
+	}
+	j.byHand = slices.Contains(left, rig.PowerPart)
+	j.File = alone
+	slog.InfoContext(ctx, "Nobody can be asked at this terminal: what a person would have to do is left out", "parts", left)
 }
 
 // openStore opens the rig's state folder and takes notice of what a guard did
