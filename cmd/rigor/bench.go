@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,7 +16,9 @@ import (
 
 	"rigor/harness/console"
 	"rigor/harness/escape"
+	"rigor/harness/journal"
 	"rigor/harness/profile"
+	"rigor/harness/report/terminal"
 	"rigor/harness/rig"
 	"rigor/harness/runner"
 	"rigor/harness/verdict"
@@ -55,27 +58,59 @@ func boundBy(ctx context.Context, a *app, name string, by func(*runner.Job, cont
 }
 
 type doctorCmd struct {
-	Rig string `required:"" help:"A rig file, or the name of a built-in rig."`
+	Rig    string `required:"" help:"A rig file, or the name of a built-in rig."`
+	Format string `enum:"text,json" default:"text" help:"What goes to standard output."`
+}
+
+// Help says what it does to the DUT.
+func (*doctorCmd) Help() string {
+	return "Opens every instrument, reads every line back, and, where the rig file allows power, boots the DUT to show that its supply can be cut; reads its identity; leaves the rig safe."
 }
 
 // Run says whether the rig is well.
 func (c *doctorCmd) Run(ctx context.Context, a *app) error {
-	return bound(ctx, a, c.Rig, func(ctx context.Context, b *rig.Bench, f *rig.File, p *profile.Profile) error {
-		broken := 0
-		for _, d := range rig.Doctor(ctx, rig.PhaseBefore, b, f, p, rig.Probe{}) {
-			if d.Status == rig.StatusBroken {
-				broken++
-			}
-			if _, err := fmt.Fprintf(a.out, "%-8s %-24s %s\n", d.Status, d.Where(), escape.Terminal(d.Detail)); err != nil {
-				return err
-			}
-		}
-		if broken > 0 {
-			a.exit = verdict.ExitRig
-		}
-		_, err := rig.Safe(ctx, b)
+	file, prof, err := rigs.Load(c.Rig)
+	if err != nil {
+		return usage(err)
+	}
+	job := runner.NewJob(file, prof)
+	job.Drivers, job.Ask, job.Exec, job.Program = rigs.Drivers(), asker(a), rigs.Exec, rigs.Program
+	job.Env.Redact, job.Opened = escape.NewRedactor(), hurrySafe
+	defer onHurry(nil)
+	ob := terminal.NewObserver(a.err, screen(a.err))
+	obCtx, obEnd := context.WithCancel(context.WithoutCancel(ctx))
+	go ob.Run(obCtx)
+	ob.Waiting("the rig's instruments, and the DUT's boot and identity")
+	var found []journal.Doctor
+	err = job.OnRig(ctx, func(ctx context.Context) (err error) {
+		found, err = job.Examine(ctx)
 		return err
 	})
+	obEnd()
+	err = errors.Join(err, ob.Close())
+	if errors.Is(err, runner.ErrDevice) {
+		return usage(err)
+	}
+	for _, d := range found {
+		if d.Status == rig.StatusBroken {
+			a.exit = verdict.ExitRig
+		}
+	}
+	return errors.Join(c.show(a, found), err)
+}
+
+func (c *doctorCmd) show(a *app, found []journal.Doctor) error {
+	if c.Format == "json" {
+		enc := json.NewEncoder(a.out)
+		enc.SetIndent("", "  ")
+		return enc.Encode(found)
+	}
+	for _, d := range found {
+		if _, err := fmt.Fprintf(a.out, "%-8s %-24s %s\n", d.Status, d.Where(), escape.Terminal(d.Detail)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 type powerCmd struct {

@@ -316,9 +316,7 @@ func (j *Job) store(red *escape.Redactor) (*rig.Store, error) {
 func (j *Job) consoles(ctx context.Context, bench *rig.Bench, rec *record) map[string]*console.Console {
 	cons := map[string]*console.Console{}
 	for name, port := range bench.Consoles {
-		cfg := j.File.Consoles[name]
-		opts := console.Options{Part: rig.ConsolePart(name), Pace: cfg.Pace, Echo: cfg.Echo, Rate: cmp.Or(cfg.Baud, rig.DefaultBaud), Phases: phases(j.Profile.Consoles.Items[name])}
-		opts.Newline = newline(cfg.Newline, j.Profile.Consoles.Items[name])
+		opts := j.consoleOptions(name)
 		if raw, err := rec.private("console-" + name + ".raw"); err == nil {
 			opts.Raw = raw
 		}
@@ -329,6 +327,13 @@ func (j *Job) consoles(ctx context.Context, bench *rig.Bench, rec *record) map[s
 		cons[name] = console.Open(ctx, port, opts)
 	}
 	return cons
+}
+
+// consoleOptions says how a console is spoken to, as rig file and profile have it.
+func (j *Job) consoleOptions(name string) console.Options {
+	cfg, con := j.File.Consoles[name], j.Profile.Consoles.Items[name]
+	return console.Options{Part: rig.ConsolePart(name), Newline: newline(cfg.Newline, con), Pace: cfg.Pace, Echo: cfg.Echo,
+		Rate: cmp.Or(cfg.Baud, rig.DefaultBaud), Phases: phases(con)}
 }
 
 // phases gives the declared rates of a start.

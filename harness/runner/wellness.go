@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"rigor/harness/console"
 	"rigor/harness/dut"
 	"rigor/harness/journal"
 	"rigor/harness/rig"
@@ -75,4 +76,37 @@ func (j *Job) doctorOf(bench *rig.Bench, device *dut.Device) func(context.Contex
 		}
 		return rig.Doctor(ctx, phase, bench, j.File, j.Profile, p)
 	}
+}
+
+// Examine is the doctor without a run: it binds the rig, looks at all of it, boots
+// the DUT and reads its identity where the rig file allows that, and leaves the rig
+// safe. Secrets of the rig are told to the job's redactor. The error is that the
+// rig cannot be bound or not be made safe; what is broken stands in the findings.
+func (j *Job) Examine(ctx context.Context) (found []journal.Doctor, err error) {
+	env := j.Env
+	env.Ask = j.Ask
+	bench, err := rig.Bind(ctx, j.File, j.Profile, j.Drivers, env)
+	if err != nil {
+		return nil, err
+	}
+	if j.Opened != nil {
+		j.Opened(bench)
+	}
+	defer func() {
+		_, serr := rig.Safe(context.WithoutCancel(ctx), bench)
+		err = errors.Join(err, serr, bench.Close())
+	}()
+	cons := map[string]*console.Console{}
+	for name, port := range bench.Consoles {
+		con := console.Open(ctx, port, j.consoleOptions(name))
+		defer func() { _ = con.Close() }() // the bench closes the port
+		cons[name] = con
+	}
+	device, err := j.device(bench, cons)
+	if err != nil {
+		return nil, err
+	}
+	p := rig.Probe{Lease: j.Lease, Guard: j.Guard}
+	Looks(device, j.File, &p)
+	return rig.Doctor(ctx, rig.PhaseBefore, bench, j.File, j.Profile, p), nil
 }
