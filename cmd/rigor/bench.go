@@ -75,12 +75,15 @@ func (c *doctorCmd) Run(ctx context.Context, a *app) error {
 	}
 	job := runner.NewJob(file, prof)
 	job.Drivers, job.Ask, job.Exec, job.Program = rigs.Drivers(), asker(a), rigs.Exec, rigs.Program
-	job.Env.Redact, job.Opened = escape.NewRedactor(), hurrySafe
+	job.Env.Redact = escape.NewRedactor()
 	defer onHurry(nil)
 	ob := terminal.NewObserver(a.err, screen(a.err))
 	obCtx, obEnd := context.WithCancel(context.WithoutCancel(ctx))
 	go ob.Run(obCtx)
-	ob.Waiting("the rig's instruments, and the DUT's boot and identity")
+	job.Opened = func(b *rig.Bench) {
+		hurrySafe(b)
+		watched(ob)(b)
+	}
 	var found []journal.Doctor
 	err = job.OnRig(ctx, func(ctx context.Context) (err error) {
 		found, err = job.Examine(ctx)

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/term"
 
+	"rigor/harness/report/terminal"
 	"rigor/harness/rig"
 	"rigor/harness/runner"
 	"rigor/harness/steps"
@@ -19,9 +20,25 @@ import (
 
 // onRig runs a job on its rig; a second signal puts that safe at once.
 func onRig(ctx context.Context, job *runner.Job) error {
-	job.Opened = hurrySafe
+	told := job.Opened
+	job.Opened = func(b *rig.Bench) {
+		hurrySafe(b)
+		if told != nil {
+			told(b)
+		}
+	}
 	defer onHurry(nil)
 	return job.OnRig(ctx, job.Run)
+}
+
+// watched has the live line say what a bench waits for.
+func watched(ob *terminal.Observer) func(*rig.Bench) {
+	return func(b *rig.Bench) {
+		ob.Doing(func() (string, time.Time) {
+			w := b.Meter.Doing()
+			return w.What, w.Since
+		})
+	}
 }
 
 // hurrySafe makes the second signal put this bench safe.

@@ -238,7 +238,7 @@ func (c *runCmd) once(ctx context.Context, a *app, file *rig.File, prof *profile
 	job := c.job(file, prof)
 	job.Waivers, job.Ask = waivers, asker(a)
 	ob := terminal.NewObserver(a.err, screen(a.err))
-	job.Observe, job.Waiting = ob.Event, ob.Waiting
+	job.Observe, job.Waiting, job.Opened = ob.Event, ob.Waiting, watched(ob)
 	obCtx, obEnd := context.WithCancel(context.WithoutCancel(ctx))
 	go ob.Run(obCtx)
 	err := onRig(ctx, job)

@@ -3,6 +3,7 @@ package dut
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"rigor/harness/console"
@@ -20,7 +21,7 @@ type Console struct {
 	con  *console.Console
 	s    *Session
 	// waiting notes a wait for the DUT; never nil.
-	waiting func() (done func())
+	waiting func(what string) (done func())
 }
 
 var _ console.Talker = (*Console)(nil)
@@ -56,12 +57,26 @@ func (c *Console) When(at console.Cursor) time.Time { return c.con.When(at) }
 
 // Expect waits for the first of the patterns from a cursor on.
 func (c *Console) Expect(ctx context.Context, from console.Cursor, ps ...expect.Pattern) (m console.Match, err error) {
-	defer c.waiting()()
+	defer c.waiting(c.awaited(ps))()
 	err = c.s.Do(ctx, c.Part(), func(ctx context.Context) error {
 		m, err = c.con.Expect(ctx, from, ps...)
 		return err
 	})
 	return m, err
+}
+
+// awaited says what is waited for: what is wanted, and not what must not come.
+func (c *Console) awaited(ps []expect.Pattern) string {
+	var names []string
+	for _, p := range ps {
+		if p.Name() != "" && !p.IsForbidden() {
+			names = append(names, p.Name())
+		}
+	}
+	if len(names) == 0 {
+		return "console " + c.name
+	}
+	return strings.Join(names, ", ") + " on console " + c.name
 }
 
 // Await is Expect with a time of its own: it gives the TimeoutError within d.
@@ -73,7 +88,7 @@ func (c *Console) Await(ctx context.Context, from console.Cursor, d time.Duratio
 
 // Quiet waits until nothing has come for d.
 func (c *Console) Quiet(ctx context.Context, d time.Duration) (at console.Cursor, err error) {
-	defer c.waiting()()
+	defer c.waiting("silence on console " + c.name)()
 	err = c.s.Do(ctx, c.Part(), func(ctx context.Context) error {
 		at, err = c.con.Quiet(ctx, d)
 		return err

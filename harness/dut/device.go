@@ -44,8 +44,9 @@ type Bench struct {
 	Exec      func(ctx context.Context, argv []string, values map[string]string) (text string, got map[string]string, err error)
 	// Program runs a program that tries a login.
 	Program program.Runner
-	// Waiting notes a declared wait; the function that it gives ends it.
-	Waiting func() (done func())
+	// Waiting notes a declared wait, and for what; the function that it gives ends
+	// it.
+	Waiting func(what string) (done func())
 }
 
 // Device is the DUT as a check sees it. With gives one over a session; without
@@ -153,18 +154,19 @@ func (f *forwarded) DialContext(ctx context.Context, network, address string) (n
 	return f.Dialer.DialContext(ctx, network, address)
 }
 
-// waiting notes a wait for the DUT, for the benchmark of the harness's own time.
-func (d *Device) waiting() (done func()) {
+// waiting notes a wait for the DUT, for whoever watches the run and for the
+// benchmark of the harness's own time.
+func (d *Device) waiting(what string) (done func()) {
 	if d.bench.Waiting == nil {
 		return func() {}
 	}
-	return d.bench.Waiting()
+	return d.bench.Waiting(what)
 }
 
 // Wait is a declared wait: for a lock-out to end, a window to pass.
 func (d *Device) Wait(ctx context.Context, t time.Duration) error {
 	return d.s.Do(ctx, "clock", func(ctx context.Context) error {
-		defer d.waiting()()
+		defer d.waiting("a declared time of " + t.String())()
 		timer := time.NewTimer(t)
 		defer timer.Stop()
 		select {

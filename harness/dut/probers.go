@@ -70,7 +70,7 @@ func (d *Device) prober(ctx context.Context, name string, l *profile.Login, dial
 	case "ssh":
 		return d.ssh(ctx, l, dial, ssh.Auto)
 	case "telnet":
-		return telnet.New(telnet.Config{Dialer: dial, Address: addr, Command: l.Proof.Command, Proof: proof, Quiet: l.Quiet, Texts: texts(l), Waiting: d.waiting})
+		return telnet.New(telnet.Config{Dialer: dial, Address: addr, Command: l.Proof.Command, Proof: proof, Quiet: l.Quiet, Texts: texts(l), Waiting: func() func() { return d.waiting("login " + name) }})
 	case "http-basic", "http-digest", "http-form", "http-json":
 		cfg := web.Config{Dialer: dial, Address: addr, TLS: l.TLS, Scheme: web.Scheme(strings.TrimPrefix(l.Protocol, "http-")),
 			Protected: web.Page{Path: l.Proof.Get, Status: l.Proof.Status, Pattern: proof}, Texts: texts(l), Restricted: compiled(l.Restricted)}
@@ -87,7 +87,7 @@ func (d *Device) ssh(ctx context.Context, l *profile.Login, dial wire.Dialer, me
 	if err != nil {
 		return nil, err
 	}
-	return ssh.New(ssh.Config{Dialer: dial, Address: addr, Method: method, Command: l.Proof.Command, Proof: compiled(l.Proof.Match), Quiet: l.Quiet, Texts: texts(l), Waiting: d.waiting})
+	return ssh.New(ssh.Config{Dialer: dial, Address: addr, Method: method, Command: l.Proof.Command, Proof: compiled(l.Proof.Match), Quiet: l.Quiet, Texts: texts(l), Waiting: func() func() { return d.waiting("the SSH login") }})
 }
 
 func anyMap(m map[string]string) map[string]any {
@@ -145,7 +145,7 @@ func (d *Device) program(ctx context.Context, name string, l *profile.Login) (pr
 	}
 	cfg.Run = func(ctx context.Context, r program.Run) error {
 		return d.s.Do(ctx, cfg.Part, func(ctx context.Context) error {
-			defer d.waiting()()
+			defer d.waiting("the program of login " + name)()
 			err := d.bench.Program(ctx, r)
 			if ctx.Err() != nil && err != nil { // killed by us: no fault of the program
 				return fmt.Errorf("%s: %w", cfg.Part, context.Cause(ctx))

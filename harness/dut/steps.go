@@ -211,7 +211,7 @@ func (d *Device) greeting(ctx context.Context, l *profile.Login) ([]byte, error)
 		c = telnet.Text(c)
 	}
 	defer func() { _ = c.Close() }() // it was only listened to
-	defer d.waiting()()
+	defer d.waiting("what " + addr + " says by itself")()
 	var seen []byte
 	buf := make([]byte, 4096)
 	for wait := greetingStart; len(seen) < 64<<10; wait = greetingPause {

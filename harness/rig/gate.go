@@ -227,7 +227,7 @@ type gatedConn struct {
 func (c *gatedConn) Write(b []byte) (int, error) {
 	c.mu.Lock()
 	if c.due == nil {
-		c.due = c.meter.Waiting()
+		c.due = c.meter.Waiting("an answer from " + c.RemoteAddr().String())
 	}
 	c.mu.Unlock()
 	n, err := c.Conn.Write(b)

@@ -38,6 +38,7 @@ type Meter struct {
 	mu     sync.Mutex
 	next   uint64
 	inside map[uint64]Inside
+	waits  map[uint64]Wait
 	busy   int       // calls and declared waits under way
 	since  time.Time // when busy left zero
 	total  time.Duration
@@ -47,7 +48,7 @@ type Meter struct {
 func newMeter(observe func(Op)) *Meter {
 	idle := make(chan struct{})
 	close(idle)
-	return &Meter{observe: observe, inside: map[uint64]Inside{}, idle: idle}
+	return &Meter{observe: observe, inside: map[uint64]Inside{}, waits: map[uint64]Wait{}, idle: idle}
 }
 
 // Enter notes that a call goes into a driver. The function that it gives must
@@ -84,18 +85,48 @@ func (m *Meter) Enter(part wire.Part, op string) (leave func(error)) {
 // that is due. It counts as time that is not the harness's, but nobody is
 // inside a driver. The function that it gives ends the wait; calling it again
 // does nothing.
-func (m *Meter) Waiting() (done func()) {
+func (m *Meter) Waiting(what string) (done func()) {
+	now := time.Now()
 	m.mu.Lock()
-	m.begin(time.Now())
+	m.next++
+	id := m.next
+	m.waits[id] = Wait{What: what, Since: now}
+	m.begin(now)
 	m.mu.Unlock()
 	var once sync.Once
 	return func() {
 		once.Do(func() {
 			m.mu.Lock()
+			delete(m.waits, id)
 			m.end(time.Now())
 			m.mu.Unlock()
 		})
 	}
+}
+
+// Wait is something that is waited for.
+type Wait struct {
+	What  string
+	Since time.Time
+}
+
+// Doing gives what is waited for longest: a declared wait, or else a call that has
+// not come back from its driver. The zero Wait says that there is none.
+func (m *Meter) Doing() (out Wait) {
+	m.mu.Lock()
+	for _, w := range m.waits {
+		if w.What != "" && (out.What == "" || w.Since.Before(out.Since)) {
+			out = w
+		}
+	}
+	m.mu.Unlock()
+	if out.What != "" {
+		return out
+	}
+	if in := m.Inside(); len(in) > 0 {
+		return Wait{What: fmt.Sprintf("%s: %s", in[0].Part, in[0].Op), Since: in[0].Since}
+	}
+	return out
 }
 
 func (m *Meter) begin(now time.Time) {

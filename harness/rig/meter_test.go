@@ -17,7 +17,7 @@ func TestMeterCountsOverlapOnce(t *testing.T) {
 		first := m.Enter("line.a", "assert")
 		elapse(2 * time.Second)
 		second := m.Enter("power", "on")
-		wait := m.Waiting()
+		wait := m.Waiting("the boot")
 		elapse(time.Second)
 		first(nil)
 		elapse(time.Second)
@@ -27,7 +27,7 @@ func TestMeterCountsOverlapOnce(t *testing.T) {
 		wait()
 		elapse(10 * time.Second)
 		assert.Equal(t, 4*time.Second, m.Total())
-		done := m.Waiting()
+		done := m.Waiting("the boot")
 		elapse(time.Second)
 		done()
 		assert.Equal(t, 5*time.Second, m.Total())
@@ -38,7 +38,7 @@ func TestMeterKnowsWhoIsInside(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMeter(nil)
 		require.NoError(t, m.Idle(t.Context()))
-		defer m.Waiting()() // a wait is not inside a driver
+		defer m.Waiting("the boot")() // a wait is not inside a driver
 		require.NoError(t, m.Idle(t.Context()))
 		power := m.Enter("power", "off")
 		elapse(time.Second)
@@ -109,5 +109,25 @@ func TestConnCountsTheAnswersOnly(t *testing.T) {
 		<-got
 		require.NoError(t, theirs.Close())
 		require.NoError(t, b.Close())
+	})
+}
+
+func TestMeterSaysWhatIsWaitedForLongest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMeter(nil)
+		assert.Empty(t, m.Doing().What)
+		leave := m.Enter("power", "on")
+		assert.Equal(t, "power: on", m.Doing().What)
+		began := time.Now()
+		boot := m.Waiting("the boot")
+		time.Sleep(time.Second)
+		answer := m.Waiting("an answer")
+		assert.Equal(t, Wait{What: "the boot", Since: began}, m.Doing(), "a wait says more than a call")
+		boot()
+		boot()
+		assert.Equal(t, "an answer", m.Doing().What)
+		answer()
+		leave(nil)
+		assert.Empty(t, m.Doing().What)
 	})
 }

@@ -22,6 +22,7 @@ type Observer struct {
 	waiting string
 	from    time.Time // since when that is waited for
 	drawn   bool      // the live line stands on the terminal
+	doing   func() (what string, since time.Time)
 	now     func() time.Time
 }
 
@@ -31,6 +32,14 @@ func NewObserver(w io.Writer, o Options) *Observer {
 		o.Width = 80
 	}
 	return &Observer{p: &printer{w: w, o: o}, live: journal.NewLive(), now: time.Now}
+}
+
+// Doing has the live line say what is waited for in a case, where that takes more
+// than a moment.
+func (ob *Observer) Doing(doing func() (what string, since time.Time)) {
+	ob.mu.Lock()
+	defer ob.mu.Unlock()
+	ob.doing = doing
 }
 
 // Event takes in one event. Trouble with the terminal ends the display and
@@ -117,6 +126,9 @@ func (ob *Observer) Close() error {
 	return nil
 }
 
+// aMoment is how long a wait may take before it is named.
+const aMoment = 2 * time.Second
+
 // say writes a line above the live one.
 func (ob *Observer) say(line string) {
 	ob.erase()
@@ -142,6 +154,11 @@ func (ob *Observer) draw() {
 	}
 	if ob.waiting != "" {
 		line += fmt.Sprintf(" waits for %s %s", ob.p.clean(ob.waiting), seconds(ob.now().Sub(ob.from)))
+	}
+	if ob.waiting == "" && ob.doing != nil {
+		if what, since := ob.doing(); what != "" && ob.now().Sub(since) >= aMoment {
+			line += fmt.Sprintf(" waits for %s %s", ob.p.clean(what), seconds(ob.now().Sub(since)))
+		}
 	}
 	if r := []rune(line); len(r) >= ob.p.o.Width {
 		line = string(r[:max(ob.p.o.Width-2, 1)]) + "…"

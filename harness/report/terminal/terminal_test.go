@@ -128,6 +128,33 @@ func TestObserverLive(t *testing.T) {
 	})
 }
 
+// In a case the bench says what it waits for, once that takes more than a moment.
+func TestObserverSaysWhatACaseWaitsFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var buf bytes.Buffer
+		ob := terminal.NewObserver(&buf, terminal.Options{Live: true, Width: 90})
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		began := time.Now()
+		ob.Doing(func() (string, time.Time) { return "the end of the boot\x1b on console main", began })
+		go func() { defer close(done); ob.Run(ctx) }()
+		b := journaltest.New().Plan("s", "a", "main").Begin("a[main]")
+		for i := range b.Events {
+			ob.Event(&b.Events[i])
+		}
+		time.Sleep(1500 * time.Millisecond) //nolint:forbidigo // the clock is the test's own
+		synctest.Wait()
+		assert.NotContains(t, buf.String(), "waits for")
+		time.Sleep(2 * time.Second) //nolint:forbidigo // the clock is the test's own
+		synctest.Wait()
+		stop()
+		<-done
+		last := buf.String()[strings.LastIndex(buf.String(), "\r\x1b[K")+4:]
+		assert.Equal(t, "0/1 a[main] 3.0s waits for the end of the boot\\x1b on console main 3.0s", last)
+		require.NoError(t, ob.Close())
+	})
+}
+
 func TestRunWithoutATerminalReturns(t *testing.T) {
 	terminal.NewObserver(&bytes.Buffer{}, terminal.Options{}).Run(t.Context())
 }
