@@ -51,10 +51,7 @@ func boundBy(ctx context.Context, a *app, name string, by func(*runner.Job, cont
 		defer func() { err = errors.Join(err, b.Close()) }()
 		return do(ctx, b, job.File, prof)
 	})
-	if errors.Is(err, runner.ErrDevice) {
-		return usage(err)
-	}
-	return err
+	return mistake(err)
 }
 
 type doctorCmd struct {
@@ -90,10 +87,7 @@ func (c *doctorCmd) Run(ctx context.Context, a *app) error {
 		return err
 	})
 	obEnd()
-	err = errors.Join(err, ob.Close())
-	if errors.Is(err, runner.ErrDevice) {
-		return usage(err)
-	}
+	err = mistake(errors.Join(err, ob.Close()))
 	for _, d := range found {
 		if d.Status == rig.StatusBroken {
 			a.exit = verdict.ExitRig

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"rigor/harness/rig"
 	"rigor/harness/runner"
 	"rigor/harness/steps"
+	"rigor/harness/strictyaml"
 )
 
 // onRig runs a job on its rig; a second signal puts that safe at once.
@@ -61,6 +63,15 @@ func hurrySafe(b *rig.Bench) {
 		case <-late.C: // the guard goes on with it
 		}
 	})
+}
+
+// mistake makes what a person has to put right in a file an error of usage.
+func mistake(err error) error {
+	var errs strictyaml.Errors
+	if errors.Is(err, runner.ErrDevice) || errors.As(err, &errs) {
+		return usage(err)
+	}
+	return err
 }
 
 // asker asks the person at the terminal; without one, a person is needed and

@@ -253,7 +253,7 @@ func (c *runCmd) once(ctx context.Context, a *app, file *rig.File, prof *profile
 	case errors.Is(err, runner.ErrPlan), errors.Is(err, runner.ErrDevice), errors.Is(err, runner.ErrFolder) && errors.As(err, &place) && !errors.Is(err, syscall.ENOSPC):
 		return 0, usage(err)
 	case err != nil:
-		return 0, err
+		return 0, mistake(err)
 	}
 	return c.finish(a, job.Dir, ob)
 }

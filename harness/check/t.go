@@ -217,7 +217,7 @@ func Judge(err error) verdict.Judgement {
 		return rig(verdict.ReasonWrongUnit)
 	case errors.Is(err, steps.ErrNeedsHuman):
 		return inc(verdict.ReasonNeedsHuman)
-	case errors.Is(err, dut.ErrNotWired), errors.Is(err, wire.ErrUnsupported):
+	case errors.Is(err, dut.ErrNotWired), errors.Is(err, wire.ErrUnsupported), errors.Is(err, wire.ErrLimit):
 		return inc(verdict.ReasonRigLacks)
 	case errors.Is(err, dut.ErrNotDeclared), errors.Is(err, login.ErrConfig):
 		return inc(verdict.ReasonProfileMissing)

@@ -95,7 +95,12 @@ func (p *gatedPower) On(ctx context.Context) error {
 	return p.do(ctx, "on", func() error { return p.raw.On(ctx) })
 }
 
+// Off is refused where no power cycle is left: what is off then stays off, and
+// every case after it would find no DUT.
 func (p *gatedPower) Off(ctx context.Context) error {
+	if err := p.limit.left(LimitPowerCycles); err != nil {
+		return err
+	}
 	defer p.on.Store(false)
 	return p.do(ctx, "off", func() error { return p.raw.Off(ctx) })
 }
@@ -286,6 +291,9 @@ func (e *LimitError) Error() string {
 	return fmt.Sprintf("limits.%s: all %d that the rig file allows in a run are used", e.What, e.Limit)
 }
 
+// Is makes it a wire.ErrLimit.
+func (e *LimitError) Is(target error) bool { return target == wire.ErrLimit }
+
 type limiter struct {
 	mu    sync.Mutex
 	limit map[string]int // absent or zero: not limited
@@ -306,6 +314,16 @@ func (l *limiter) spend(what string) error {
 		return &LimitError{What: what, Limit: max}
 	}
 	l.used[what]++
+	return nil
+}
+
+// left gives an error where spend would.
+func (l *limiter) left(what string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if max := l.limit[what]; max > 0 && l.used[what] >= max {
+		return &LimitError{What: what, Limit: max}
+	}
 	return nil
 }
 

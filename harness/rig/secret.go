@@ -53,6 +53,29 @@ func resolveSecrets(refs map[string]string, env Env) (*Secrets, error) {
 	return s, errors.Join(errs...)
 }
 
+// CheckSecrets says which secrets of a rig file cannot be read here, each with its
+// place in the file: a strictyaml.Errors. Nothing is opened but what holds them.
+func CheckSecrets(f *File, env Env) error {
+	dir, err := filepath.Abs(env.Dir)
+	if err != nil {
+		return fmt.Errorf("rig %s: the folder of its file: %w", f.Name, err)
+	}
+	env.Dir, env.Redact = dir, nil
+	s, err := resolveSecrets(f.Secrets, env)
+	if err == nil {
+		return nil
+	}
+	l := &fileLint{f: f}
+	for _, name := range slices.Sorted(maps.Keys(s.err)) {
+		remedy := "write the secret to that file, mode 0600"
+		if strings.HasPrefix(f.Secrets[name], "env:") {
+			remedy = "set the variable where rigor is started"
+		}
+		l.errorf([]string{"secrets", name}, remedy, "%v", s.err[name])
+	}
+	return l.sorted()
+}
+
 func (s *Secrets) resolve(ref string, env Env) (string, error) {
 	scheme, rest, ok := strings.Cut(ref, ":")
 	switch given := env.Given[scheme]; {

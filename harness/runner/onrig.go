@@ -59,7 +59,13 @@ func (j *Job) Held(ctx context.Context, do func(context.Context) error) (err err
 	if local != nil {
 		defer func() { err = errors.Join(err, local.Close()) }()
 		j.Drivers, j.Env.Given, j.Disk, j.Lost = local.Drivers, local.Given, local.Disk, local.Lost
+		if err := rig.CheckSecrets(j.File, j.Env); err != nil {
+			return err
+		}
 		return do(ctx)
+	}
+	if err := rig.CheckSecrets(j.File, j.Env); err != nil {
+		return err
 	}
 	if j.Lease, err = Acquire(ctx, j.File); err != nil {
 		return err

@@ -45,6 +45,10 @@ func AsFault(err error) (*Fault, bool) {
 // a network console, a state from a switch that does not tell it.
 var ErrUnsupported = errors.New("not supported by this instrument")
 
+// ErrLimit says that the rig file allows no more of something that wears: it is no
+// trouble of an instrument.
+var ErrLimit = errors.New("the rig file allows no more of it in a run")
+
 // Line is one wire with a polarity, driven and read in terms of asserted and
 // released, not of high and low. A released line is an input of ours: its
 // level is what the wiring makes of it.
