@@ -38,6 +38,8 @@ type bracketState struct {
 }
 
 type folder struct {
+	running string // the case that runs
+
 	res       *Result
 	cases     []*Case
 	index     map[string]*Case
@@ -80,6 +82,10 @@ func (f *folder) event(e *Event) {
 	case e.State != nil:
 		r.States = append(r.States, Timed[State]{us(e.Off), e.Case, *e.State})
 		f.moment(e, stateText(e.State))
+		// The way to where a case starts is walked after it began.
+		if c := f.index[f.running]; c != nil && e.State.OK && len(c.Claims) == 0 {
+			c.State = e.State.To
+		}
 	case e.Intent != nil:
 		f.intent(*e.Intent)
 	case e.Fault != nil:
@@ -129,7 +135,7 @@ func (f *folder) caseEvent(e *Event) {
 	case e.Begin != nil:
 		f.begin(c, e)
 	case e.CaseEnd != nil:
-		c.Finished, c.End = true, e.CaseEnd
+		c.Finished, c.End, f.running = true, e.CaseEnd, ""
 		c.Took = us(e.Off) - c.At
 	case e.Control != nil:
 		cl := f.claim(c, e.Control.Claim)
@@ -163,7 +169,7 @@ func (f *folder) begin(c *Case, e *Event) {
 	try.faults = 0
 	c.Ran, c.Finished, c.End = true, false, nil
 	c.Tries++
-	c.State = e.Begin.State
+	c.State, f.running = e.Begin.State, e.Case
 	if c.Tries > 1 {
 		f.moment(e, fmt.Sprintf("try %d", c.Tries))
 	}

@@ -353,3 +353,19 @@ func TestIntents(t *testing.T) {
 	require.Len(t, res.Open, 1)
 	assert.Equal(t, "b", res.Open[0].ID)
 }
+
+// A case is in the state that it was brought to, not in the one before.
+func TestStateOfACase(t *testing.T) {
+	b := journaltest.New().Plan("s", "a", "").Plan("s", "b", "").Begin("a").
+		Add(journal.Event{Kind: journal.KindState, State: &journal.State{From: "onboarded", To: "factory", OK: true}}).
+		Claim("a", journal.Claim{Claim: 1, Text: "x", Holds: journal.Yes}).
+		Add(journal.Event{Kind: journal.KindState, State: &journal.State{From: "factory", To: "elsewhere", OK: true}}).
+		Done("a").
+		Add(journal.Event{Kind: journal.KindState, State: &journal.State{From: "factory", To: "onboarded", OK: true}}).
+		Begin("b").
+		Add(journal.Event{Kind: journal.KindState, State: &journal.State{From: "onboarded", To: "factory"}}).
+		Done("b")
+	res := b.Fold()
+	assert.Equal(t, "factory", res.Case("a").State)
+	assert.Equal(t, "onboarded", res.Case("b").State, "a way that was not walked to its end leads nowhere")
+}
