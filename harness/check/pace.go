@@ -51,6 +51,7 @@ func PaceOf(l *profile.Login) Pace {
 type Ledger struct {
 	mu     sync.Mutex
 	count  map[string]*wrongs
+	past   map[string]*wrongs // of the run before, by digest, until it is asked for
 	proofs map[string]shown
 	done   map[string]bool // what one case does for all
 }
@@ -66,7 +67,7 @@ type shown struct {
 
 // NewLedger makes an empty one.
 func NewLedger() *Ledger {
-	return &Ledger{count: map[string]*wrongs{}, proofs: map[string]shown{}, done: map[string]bool{}}
+	return &Ledger{count: map[string]*wrongs{}, past: map[string]*wrongs{}, proofs: map[string]shown{}, done: map[string]bool{}}
 }
 
 func proofKey(channel string, p Pace) string { return fmt.Sprintf("%s %+v", channel, p) }
@@ -153,6 +154,7 @@ type pacer struct {
 type wrongs struct {
 	n        int
 	last     time.Time
+	until    time.Time // when the last of them counts no more, whatever it did
 	total    int       // in the whole run
 	unsure   bool      // one of them may not count
 	counters []counter // what the device has counted, in each way that it may count
@@ -229,6 +231,9 @@ func (p *pacer) with(key string, f func(w *wrongs)) {
 	w := p.ledger.count[key]
 	if w == nil {
 		w = &wrongs{}
+		if was := p.ledger.past[keyDigest(key)]; was != nil {
+			w = was
+		}
 		p.ledger.count[key] = w
 	}
 	f(w)
@@ -404,7 +409,10 @@ func (p *pacer) count(w *wrongs, k verdict.Kind) {
 	}
 	w.n++
 	w.total++
-	w.last = now
+	w.last, w.until = now, now.Add(max(p.hold, p.p.Window+paceMargin))
+	if !p.p.Known {
+		w.until = now.Add(unknownHold)
+	}
 	for i := range w.counters {
 		if c := &w.counters[i]; k == verdict.LockedOut {
 			c.lock(now.Add(p.hold))

@@ -268,6 +268,30 @@ func parseIntent(b []byte) (Intent, error) {
 	return in, nil
 }
 
+// triesFile holds what runs tried at the logins.
+const triesFile = "tries.json"
+
+// KeepTries keeps what the runs up to now tried at the logins, for the next one.
+func (s *Store) KeepTries(data []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := writeDurably(filepath.Join(s.dir, triesFile), data); err != nil {
+		return fmt.Errorf("keep what was tried: %w", err)
+	}
+	return nil
+}
+
+// Tries gives what KeepTries kept; nothing where it never did.
+func (s *Store) Tries() ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	data, err := os.ReadFile(filepath.Join(s.dir, triesFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return data, err
+}
+
 func strictJSON(b []byte, to any) error {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()

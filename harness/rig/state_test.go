@@ -277,3 +277,23 @@ func TestWriteDurablyLeavesNothingBehind(t *testing.T) {
 	assert.Len(t, entries, 1)
 	assert.NotErrorIs(t, err, os.ErrExist)
 }
+
+// What was tried is there for the next run, and nothing is where nothing was.
+func TestTries(t *testing.T) {
+	dir := t.TempDir()
+	s, err := OpenStore(dir)
+	require.NoError(t, err)
+	data, err := s.Tries()
+	require.NoError(t, err)
+	assert.Empty(t, data)
+	require.NoError(t, s.KeepTries([]byte("[1]")))
+	require.NoError(t, s.KeepTries([]byte("[2]")))
+	s, err = OpenStore(dir)
+	require.NoError(t, err)
+	data, err = s.Tries()
+	require.NoError(t, err)
+	assert.Equal(t, "[2]", string(data))
+	pending, err := s.Pending()
+	require.NoError(t, err)
+	assert.Empty(t, pending, "it is no intent")
+}

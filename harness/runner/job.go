@@ -241,6 +241,12 @@ func (j *Job) bound(ctx context.Context, plan []Planned, rec *record, red *escap
 		Doctor: j.doctorOf(bench, device),
 		Undo:   func(ctx context.Context, d *dut.Device) error { return j.undo(ctx, d, in, rec) },
 	}
+	if j.Store != nil { // it outlives the run
+		if cfg.Tried, err = j.Store.Tries(); err != nil {
+			return abort("what the run before tried: %v", err)
+		}
+		cfg.KeepTries = j.Store.KeepTries
+	}
 	cfg.Lost = j.Lost
 	if j.Lease != nil {
 		cfg.Lost = j.Lease.Lost()

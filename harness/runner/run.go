@@ -49,6 +49,10 @@ type Config struct {
 	Undo func(ctx context.Context, d *dut.Device) error
 	// Lost, when closed, says that the lease on the rig is gone.
 	Lost <-chan struct{}
+	// Tried is what the run before left of its tries at the logins, and KeepTries
+	// keeps what this one leaves; both may be nil.
+	Tried     []byte
+	KeepTries func([]byte) error
 	// Waiting is told what is being waited for; may be nil.
 	Waiting func(what string)
 }
@@ -62,6 +66,7 @@ type run struct {
 	device    *dut.Device
 	machine   *state.Machine
 	ledger    *check.Ledger
+	kept      string      // what was kept of it
 	signalled func() bool // the run was told to end
 
 	mu        sync.Mutex
@@ -108,6 +113,7 @@ func Run(ctx context.Context, cfg Config) error {
 	if err := r.Sync(); err != nil {
 		return err
 	}
+	r.recall()
 	r.doctor(ctx, "before")
 	order := Order(cfg.Plan, cfg.Profile, state.Unknown)
 	if r.anyCanRun(order) {
@@ -281,10 +287,39 @@ func (r *run) one(ctx context.Context, p *Planned) (stop bool) {
 		}
 		if !again {
 			r.ended[p.ID] = j == nil
+			r.keepTries()
 			break
 		}
 	}
 	return (r.cfg.FailFast || r.cfg.Hold) && r.failed(p.ID)
+}
+
+// recall takes in what the run before tried at the logins.
+func (r *run) recall() {
+	n, err := r.ledger.Recall(r.cfg.Tried, time.Now())
+	switch {
+	case err != nil:
+		r.note("", "%v: it is not known, and not counted", err)
+	case n > 0:
+		r.note("", "the run before tried %d accounts a short time ago: its tries count with those of this one", n)
+	}
+}
+
+// keepTries writes down after each case what was tried so far: the next run has to
+// know, however this one ends.
+func (r *run) keepTries() {
+	if r.cfg.KeepTries == nil {
+		return
+	}
+	data, err := r.ledger.Leave(time.Now())
+	if err == nil && string(data) != r.kept {
+		if err = r.cfg.KeepTries(data); err == nil {
+			r.kept = string(data)
+		}
+	}
+	if err != nil {
+		slog.Error("What was tried at the logins is not kept for the next run", "error", err)
+	}
 }
 
 // alters says whether a check does more than read.

@@ -112,6 +112,9 @@ func (d *Diff) Summary() string {
 	return strings.Join(out, ", ")
 }
 
+// NotSelected is the word for the cases that somebody chose not to run.
+const NotSelected = "not selected now"
+
 // List is one of a diff's lists with its word.
 type List struct {
 	Word    string
@@ -121,5 +124,5 @@ type List struct {
 // Lists gives all lists in the order in which to show them.
 func (d *Diff) Lists() []List {
 	return []List{{"new", d.New}, {"fixed", d.Fixed}, {"still failing", d.Still}, {"waived or not applicable now", d.Waived},
-		{"missing", d.Missing}, {"not selected now", d.Left}}
+		{"missing", d.Missing}, {NotSelected, d.Left}}
 }

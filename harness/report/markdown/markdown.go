@@ -88,6 +88,9 @@ func (b *builder) head(res, before *journal.Result) {
 			b.block("Mind that " + clip(d.Caution, 300) + ".\n")
 		}
 		for _, l := range d.Lists() {
+			if l.Word == diff.NotSelected {
+				continue // whoever chose the cases knows which they are not
+			}
 			for i, ch := range l.Changes {
 				if i == 20 {
 					b.block(fmt.Sprintf("- %s: and %d more\n", l.Word, len(l.Changes)-i))

@@ -1,0 +1,77 @@
+package check
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+)
+
+// Tried is what a run leaves of the wrong tries of one account, for the next run
+// on the same rig: a device does not care which of them it counts.
+type Tried struct {
+	Key   string    `json:"key"` // a digest of the ledger's name for the account
+	N     int       `json:"n"`   // that may count
+	Total int       `json:"total"`
+	Last  time.Time `json:"last"`
+	Until time.Time `json:"until"` // when none of them counts any more
+}
+
+// unknownHold is how long tries are remembered where no lock-out is declared: no
+// usual policy counts for longer.
+const unknownHold = 15 * time.Minute
+
+// Leave gives what the next run has to know, as JSON.
+func (l *Ledger) Leave(now time.Time) ([]byte, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	out := []Tried{}
+	all := maps.Clone(l.past)
+	for key, w := range l.count {
+		all[keyDigest(key)] = w
+	}
+	for _, key := range slices.Sorted(maps.Keys(all)) {
+		if w := all[key]; w.total > 0 && w.until.After(now) {
+			out = append(out, Tried{Key: key, N: w.n, Total: w.total, Last: w.last, Until: w.until})
+		}
+	}
+	data, err := json.MarshalIndent(out, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("what was tried: %w", err)
+	}
+	return data, nil
+}
+
+// keyDigest stands for an account in what is kept: names of accounts may be secrets.
+func keyDigest(key string) string {
+	sum := sha256.Sum256([]byte(key))
+	return hex.EncodeToString(sum[:16])
+}
+
+// Recall takes in what the run before left. What it tried may count or not, since
+// nobody knows what became of the device since: it counts here, and makes waits the
+// longer ones. It gives how many accounts that is about.
+func (l *Ledger) Recall(data []byte, now time.Time) (int, error) {
+	if len(data) == 0 {
+		return 0, nil
+	}
+	var in []Tried
+	if err := json.Unmarshal(data, &in); err != nil {
+		return 0, fmt.Errorf("what the run before tried: %w", err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := 0
+	for _, t := range in {
+		// A clock that was set back must not lock the rig for ever.
+		if t.Key == "" || t.N < 0 || t.Total < 0 || !t.Until.After(now) || t.Last.After(now) {
+			continue
+		}
+		l.past[t.Key] = &wrongs{n: t.N, total: t.Total, last: t.Last, until: t.Until, unsure: t.N > 0}
+		n++
+	}
+	return n, nil
+}
