@@ -486,3 +486,41 @@ func TestLoginThatTakesEnterForAUser(t *testing.T) {
 		assert.Less(t, time.Since(start), defaultPatience)
 	})
 }
+
+// TestLoginUnknownPrompt: a DUT that answers each Enter alike, by a prompt that
+// nobody declared, is not waited for to the end; one that is late, or that says
+// something else each time, is.
+func TestLoginUnknownPrompt(t *testing.T) {
+	for name, c := range map[string]struct {
+		answer func(n int) string
+		want   Reply
+		took   time.Duration
+	}{
+		"alike":         {func(int) string { return "\r\n/ # " }, Unclear, 5*time.Second + 2*answersWithin},
+		"never alike":   {func(n int) string { return fmt.Sprintf("\r\n[%d] noise", n) }, Unclear, 30 * time.Second},
+		"nothing":       {func(int) string { return "" }, Nothing, 30 * time.Second},
+		"an empty line": {func(int) string { return "\r\n" }, Unclear, 30 * time.Second},
+		"at the third": {func(n int) string {
+			if n < 3 {
+				return "\r\nplease wait"
+			}
+			return "\r\nvg login: "
+		}, Again, 5*time.Second + answersWithin + PromptQuiet},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				con, port := open(t, Options{})
+				n := 0
+				port.onLine(func(string) {
+					n++
+					port.say(c.answer(n))
+				})
+				began := time.Now()
+				o, err := vg.Try(within(t, 30*time.Second), con, Identity{NoUser: true})
+				require.NoError(t, err)
+				assert.Equal(t, c.want, o.Reply)
+				assert.Equal(t, c.took, time.Since(began))
+			})
+		})
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"rigor/harness/console/expect"
@@ -226,7 +227,12 @@ func (l Login) greet(ctx context.Context, t Talker, id Identity, o *Outcome) (bo
 
 // Ready brings the console to a prompt: the user's, or the shell's if it stands
 // open. Words that tell of a lock end it too. The error is as Expect's.
+//
+// A DUT that answers each Enter alike, and by no prompt that is known, is not
+// waited for to the end: ErrTimeout, after maxAlike of them.
 func (l Login) Ready(ctx context.Context, t Talker) (Match, error) {
+	var last string
+	alike, patience := 0, l.patience()
 	for n := 0; ; n++ {
 		send := func() (Cursor, error) { return t.SendLine(ctx, "") }
 		if atPrompt(t, l.Password) {
@@ -237,7 +243,7 @@ func (l Login) Ready(ctx context.Context, t Talker) (Match, error) {
 		if err != nil {
 			return Match{}, err
 		}
-		turn, cancel := context.WithTimeout(ctx, l.patience())
+		turn, cancel := context.WithTimeout(ctx, patience)
 		// Some logins take the Enter for a user without a name, and ask for a
 		// password at once.
 		m, err := t.Expect(turn, at, l.patterns(n < maxAborts)...)
@@ -248,8 +254,27 @@ func (l Login) Ready(ctx context.Context, t Talker) (Match, error) {
 		if err == nil || ctx.Err() != nil || !errors.Is(err, ErrTimeout) {
 			return m, err
 		}
+		text, terr := t.Since(at)
+		if terr != nil {
+			return m, terr
+		}
+		if said := strings.TrimSpace(string(expect.Plain(text))); said != last {
+			last, alike = said, 0
+			if said != "" { // whoever answers, answers soon
+				patience = min(patience, answersWithin)
+			}
+		} else if alike++; alike >= maxAlike && said != "" {
+			return m, err
+		}
 	}
 }
+
+// maxAlike is how often the same answer to Enter, which no pattern knows, comes
+// again before it is taken for all that will come.
+const maxAlike = 2
+
+// answersWithin is how long a DUT is waited for that has answered an Enter already.
+const answersWithin = 1500 * time.Millisecond
 
 // maxAborts is how often a password prompt that comes up unasked is left at
 // once; one that comes back whatever is sent gets the patience of any other.

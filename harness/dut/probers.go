@@ -70,9 +70,9 @@ func (d *Device) prober(ctx context.Context, name string, l *profile.Login, dial
 	case "ssh":
 		return d.ssh(ctx, l, dial, ssh.Auto)
 	case "telnet":
-		return telnet.New(telnet.Config{Dialer: dial, Address: addr, Command: l.Proof.Command, Proof: proof, Quiet: l.Quiet, Texts: texts(l), Waiting: func() func() { return d.waiting("login " + name) }})
+		return telnet.New(telnet.Config{Dialer: dial, Address: addr, Command: l.Proof.Command, Proof: proof, Quiet: l.Quiet, Timeout: l.Within, Texts: texts(l), Waiting: func() func() { return d.waiting("login " + name) }})
 	case "http-basic", "http-digest", "http-form", "http-json":
-		cfg := web.Config{Dialer: dial, Address: addr, TLS: l.TLS, Scheme: web.Scheme(strings.TrimPrefix(l.Protocol, "http-")),
+		cfg := web.Config{Dialer: dial, Address: addr, TLS: l.TLS, Timeout: l.Within, Scheme: web.Scheme(strings.TrimPrefix(l.Protocol, "http-")),
 			Protected: web.Page{Path: l.Proof.Get, Status: l.Proof.Status, Pattern: proof}, Texts: texts(l), Restricted: compiled(l.Restricted)}
 		cfg.Form = web.FormLogin{Page: l.Page, User: l.Fields.User, Password: l.Fields.Password, Extra: l.Extra}
 		cfg.JSON = web.JSONLogin{Path: l.Page, User: l.Fields.User, Password: l.Fields.Password, Token: l.Token, Extra: anyMap(l.Extra)}
@@ -87,7 +87,7 @@ func (d *Device) ssh(ctx context.Context, l *profile.Login, dial wire.Dialer, me
 	if err != nil {
 		return nil, err
 	}
-	return ssh.New(ssh.Config{Dialer: dial, Address: addr, Method: method, Command: l.Proof.Command, Proof: compiled(l.Proof.Match), Quiet: l.Quiet, Texts: texts(l), Waiting: func() func() { return d.waiting("the SSH login") }})
+	return ssh.New(ssh.Config{Dialer: dial, Address: addr, Method: method, Command: l.Proof.Command, Proof: compiled(l.Proof.Match), Quiet: l.Quiet, Timeout: l.Within, Texts: texts(l), Waiting: func() func() { return d.waiting("the SSH login") }})
 }
 
 func anyMap(m map[string]string) map[string]any {
@@ -132,7 +132,7 @@ func (d *Device) program(ctx context.Context, name string, l *profile.Login) (pr
 	if d.bench.Program == nil {
 		return nil, fmt.Errorf("a program that tries a login: %w", ErrNotWired)
 	}
-	cfg := program.Config{Part: PartProgram(name), Argv: l.Exec, Name: name, Command: l.Proof.Command, Proof: compiled(l.Proof.Match), Texts: texts(l)}
+	cfg := program.Config{Part: PartProgram(name), Argv: l.Exec, Name: name, Within: l.Within, Command: l.Proof.Command, Proof: compiled(l.Proof.Match), Texts: texts(l)}
 	if l.Port != 0 {
 		cfg.Port = cmp.Or(d.bench.Ports[l.Port], l.Port)
 	}
@@ -167,13 +167,20 @@ func (d *Device) uart(l *profile.Login) (prober, error) {
 		return nil, err
 	}
 	shell := console.Shell{Prompt: dialect.Shell, Plain: l.Proof.Command != ""}
-	return uart.New(uart.Config{Console: con, Dialect: dialect, Shell: shell, Command: l.Proof.Command, Proof: compiled(l.Proof.Match), Texts: texts(l), Trace: d.traces[l.Console]})
+	return uart.New(uart.Config{Console: con, Dialect: dialect, Shell: shell, Timeout: l.Within, Command: l.Proof.Command, Proof: compiled(l.Proof.Match), Texts: texts(l), Trace: d.traces[l.Console]})
 }
+
+// patienceShare is the part of a try's time that each of its answers is waited for
+// before Enter asks again.
+const patienceShare = 3
 
 // Dialect gives how the console asks for a login, as declared for it.
 func (c *Console) Dialect(l *profile.Login) (console.Login, error) {
 	decl := c.Decl()
 	out := console.Login{Logout: decl.Logout}
+	if l != nil {
+		out.Patience = l.Within / patienceShare
+	}
 	var ok [3]bool
 	out.User, ok[0] = Pattern("the login prompt", decl.Login)
 	out.Password, ok[1] = Pattern("the password prompt", decl.Password)

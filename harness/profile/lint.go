@@ -93,7 +93,7 @@ var loginKeys = map[string][]string{
 	"http-json":   {"port", "tls", "page", "fields", "extra", "token", "logout"},
 	"console":     {"console"},
 	"exec":        {"exec", "port"},
-	"":            {"protocol", "owner", "proof", "locked", "restricted", "refused", "lockout", "transport", "quiet", "vendor"},
+	"":            {"protocol", "owner", "proof", "locked", "restricted", "refused", "lockout", "transport", "quiet", "within", "vendor"},
 }
 
 func (l *linter) logins() {
@@ -192,6 +192,12 @@ func (l *linter) oneOf(at []string, v string, allowed ...string) {
 	}
 }
 
+// Bounds of the time that a try at a login may take.
+const (
+	minTry = time.Second
+	maxTry = 10 * time.Minute
+)
+
 // Bounds of a lock-out: what is beyond them is a slip of the pen.
 const (
 	maxLockAfter = 1000
@@ -199,6 +205,9 @@ const (
 )
 
 func (l *linter) lockout(at []string, lg *Login) {
+	if w := lg.Within; l.p.Source.Has(append(slices.Clone(at), "within")...) && (w < minTry || w > maxTry) {
+		l.errorf(append(slices.Clone(at), "within"), fmt.Sprintf("write a time from %v to %v", minTry, maxTry), "within is %v", w)
+	}
 	o := lg.Lockout
 	at = append(slices.Clone(at), "lockout")
 	if o.Declared() || !l.p.Source.Has(at...) {

@@ -200,9 +200,12 @@ type Login struct {
 
 	Lockout   Lockout   `yaml:"lockout"`
 	Transport Transport `yaml:"transport"`
-	Exec      []string  `yaml:"exec"`   // protocol exec: argv
-	Quiet     duration  `yaml:"quiet"`  // for how long nothing may follow a prompt of the service
-	Vendor    string    `yaml:"vendor"` // whose defaults to try first; the maker otherwise
+	Exec      []string  `yaml:"exec"`  // protocol exec: argv
+	Quiet     duration  `yaml:"quiet"` // for how long nothing may follow a prompt of the service
+	// Within is how long one try may take, its answer included; 15 s where it is
+	// not said.
+	Within time.Duration `yaml:"within"`
+	Vendor string        `yaml:"vendor"` // whose defaults to try first; the maker otherwise
 }
 
 // Fields names the fields of a form or of a JSON object.
