@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -92,6 +93,16 @@ func TestByHand(t *testing.T) {
 	assert.Positive(t, asked["line assert"])
 	assert.Equal(t, asked["line assert"], asked["line release"])
 	assert.Empty(t, b.unsafe(t))
+
+	// What was done to the lines is in the evidence.
+	dump, err := os.ReadFile(filepath.Join(dir, "evidence", "lines.vcd"))
+	require.NoError(t, err)
+	ids := map[string]string{}
+	for _, m := range regexp.MustCompile(`(?m)^\$var wire 1 (\S+) (\S+) \$end$`).FindAllStringSubmatch(string(dump), -1) {
+		ids[m[2]] = m[1]
+	}
+	assert.Equal(t, asked["power on"], strings.Count(string(dump), "\n1"+ids["power"]+"\n"), "%s", dump)
+	assert.Equal(t, asked["line assert"], strings.Count(string(dump), "\n1"+ids["line.flash"]+"\n"), "%s", dump)
 }
 
 // TestNobodyAtTheTerminal: where nobody can be asked, what needs them is

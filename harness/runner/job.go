@@ -25,6 +25,7 @@ import (
 	"rigor/harness/login/program"
 	"rigor/harness/profile"
 	"rigor/harness/rig"
+	"rigor/harness/vcd"
 )
 
 // Job is a run from its files to its closed journal.
@@ -198,6 +199,12 @@ func (j *Job) bound(ctx context.Context, plan []Planned, rec *record, red *escap
 	}
 	env := j.Env
 	env.Redact, env.Ask = red, j.Ask
+	lines := rec.watchLines(j.File)
+	if also := env.Observe; lines != nil && also != nil {
+		env.Observe = func(op rig.Op) { lines(op); also(op) }
+	} else if lines != nil {
+		env.Observe = lines
+	}
 	bench, err := rig.Bind(ctx, j.File, j.Profile, j.Drivers, env)
 	if err != nil {
 		for i := range plan {
@@ -267,6 +274,7 @@ func (j *Job) safe(ctx context.Context, bench *rig.Bench, rec *record) bool {
 	if err != nil { // an instrument that was slow or busy is asked once more
 		acts, err = rig.Safe(context.WithoutCancel(ctx), bench)
 	}
+	rec.leftLines(acts)
 	for _, a := range acts {
 		slog.DebugContext(ctx, "Made safe", "part", a.Part, "do", a.Do, "took", a.Took, "error", a.Error)
 	}
@@ -448,6 +456,7 @@ type record struct {
 	w     *journal.Writer
 	cab   *journal.Cabinet
 	casts []*journal.File
+	lines *vcd.Dump // nil where the rig has no lines
 	raws  []*os.File
 }
 
