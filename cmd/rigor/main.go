@@ -162,7 +162,7 @@ func version() string {
 		}
 	}
 	if rev == "" {
-		return v + " (" + info.GoVersion + ")"
+		return v + " (unstamped build, " + info.GoVersion + ")"
 	}
 	return fmt.Sprintf("%s %s%s (%s)", v, rev, dirty, info.GoVersion)
 }
