@@ -229,6 +229,7 @@ func TestClearPort(t *testing.T) {
 	}{
 		{"open, and leads to the safe one", planted{}, pass},
 		{"open, and takes the login", planted{weaknesses: []string{"plain-http-login"}}, "fail.leak"},
+		{"open, and takes nothing but the login", planted{weaknesses: []string{"plain-post-login"}}, "fail.leak"},
 		{"shut, and declared", planted{shut: "80"}, "inconclusive.ineffective"},
 		{"shut, and no service is declared", planted{shut: "80", profile: func(p *profile.Profile) {
 			p.States.Items["onboarded"].Services = []string{"tcp/22", "tcp/443"}
