@@ -252,6 +252,31 @@ func TestClearPort(t *testing.T) {
 	}
 }
 
+// TestSkipsAreAsked: a skip of the set-up is refused only by a device that was asked.
+func TestSkipsAreAsked(t *testing.T) {
+	t.Parallel()
+	elsewhere := func(s *profile.Step) { s.Login, s.Port, s.TLS = "", 8443, true } // where nobody listens
+	for _, c := range []struct {
+		name string
+		edit func(s *profile.Setup)
+		want string
+	}{
+		{"as declared", func(*profile.Setup) {}, pass},
+		{"a request to a closed port", func(s *profile.Setup) { elsewhere(&s.Skips[0].Steps[0]) }, "inconclusive.ineffective"},
+		{"one that is cut short there", func(s *profile.Setup) { elsewhere(&s.Skips[2].Steps[0]) }, "inconclusive.ineffective"},
+		{"weak passwords to a closed port", func(s *profile.Setup) { elsewhere(&s.Choose[0]) }, "inconclusive.control-failed"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if testing.Short() && c.want == pass {
+				t.Skip("what is wrong is quicker seen")
+			}
+			t.Parallel()
+			res := run(t, planted{profile: func(p *profile.Profile) { c.edit(&p.Setup) }}, "cred-forced-set")
+			assert.Equal(t, c.want, judged(t, res, "cred-forced-set"))
+		})
+	}
+}
+
 // TestPersistNeedsTheLock: where a lock never ends, what was refused after a cold
 // boot says nothing, on a slow machine as on a quick one.
 func TestPersistNeedsTheLock(t *testing.T) {
