@@ -216,6 +216,24 @@ func TestShutSession(t *testing.T) {
 	}
 }
 
+// TestOneSession: where a login alone ends the session before, a session that is
+// over says nothing about the change, if its steps log in on the same channel.
+func TestOneSession(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("changes passwords and boots")
+	}
+	ids := []string{"cred-change[api]", "cred-change[web]"}
+	for weakness, web := range map[string]string{"harmless-single-session": pass, "single-keeps-session": "fail.access"} {
+		t.Run(weakness, func(t *testing.T) {
+			t.Parallel()
+			res := run(t, planted{weaknesses: []string{weakness}}, ids...)
+			assert.Equal(t, "inconclusive.ineffective", judged(t, res, ids[0]))
+			assert.Equal(t, web, judged(t, res, ids[1]))
+		})
+	}
+}
+
 // TestClearPort: a further port that nobody answers at keeps the password off the
 // wire where no service is declared there. One that is declared, and shut, was
 // shut by somebody else, and shows nothing.
