@@ -295,6 +295,26 @@ func TestSkipsAreAsked(t *testing.T) {
 	}
 }
 
+// TestLockLasts: a lock neither ends before its time nor much after; a device that
+// counts in whole seconds does nothing wrong.
+func TestLockLasts(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("waits locks out")
+	}
+	for weakness, want := range map[string]string{"harmless-lockout-whole-seconds": pass, "lockout-short": "fail.expectation", "lockout-forever": "fail.expectation"} {
+		t.Run(weakness, func(t *testing.T) {
+			t.Parallel()
+			res := run(t, planted{weaknesses: []string{weakness}}, "cred-lock-recover[api]", "cred-bruteforce[api]", "cred-enum[api]")
+			assert.Equal(t, want, judged(t, res, "cred-lock-recover[api]"))
+			if weakness != "lockout-forever" {
+				assert.Equal(t, pass, judged(t, res, "cred-bruteforce[api]"))
+				assert.Equal(t, pass, judged(t, res, "cred-enum[api]"))
+			}
+		})
+	}
+}
+
 // TestPersistNeedsTheLock: where a lock never ends, what was refused after a cold
 // boot says nothing, on a slow machine as on a quick one.
 func TestPersistNeedsTheLock(t *testing.T) {

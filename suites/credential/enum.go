@@ -82,8 +82,9 @@ var Enum = check.Check{
 			locked := []dut.Answer{overTried(ctx, t, door, own.User)}
 			names := []string{own.User, nobodys(rng, own.User)}
 			nobody := []dut.Answer{overTried(ctx, t, door, names[1])}
-			t.OK(t.Device().Wait(ctx, lock.Lasts+lockMargin))
-			if a := opens(ctx, t, door, own); a.Kind != verdict.Accepted {
+			a, err := overLock(ctx, t, door, own)
+			t.OK(err)
+			if a.Kind != verdict.Accepted {
 				t.Inconclusive(verdict.ReasonControlFailed, "the owner does not get in after the lock: %s", a.Detail)
 			}
 			ks, us := faces(names, locked, nobody)
