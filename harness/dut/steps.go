@@ -61,6 +61,11 @@ func (e *NoEntryError) Error() string {
 	return fmt.Sprintf("log in to %s as the owner: %s: %s", e.Login, e.Answer.Kind, e.Answer.Detail)
 }
 
+// Answered says whether the DUT said no. One that did not answer has not.
+func (e *NoEntryError) Answered() bool {
+	return e.Answer.Kind != verdict.Unreachable && e.Answer.Kind != verdict.Silent
+}
+
 // Ours says that an error says nothing about the DUT: the rig has no such wire,
 // the profile does not say, the session was taken back.
 func (t target) Ours(err error) bool {

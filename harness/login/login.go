@@ -70,6 +70,7 @@ const (
 	FactTLS       = "tls-sha256"  // SHA-256 of the certificate that the service showed, in hex
 	FactProof     = "proof"       // what proved the access
 	FactOpen      = "open-to-all" // "yes": the protected resource opens without any login
+	FactReply     = "reply"       // HTTP: the answer to the very request with the credential: its status, where it leads, and what it gives
 	FactElsewhere = "redirect-to" // another host that the DUT pointed to; never followed
 )
 

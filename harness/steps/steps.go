@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"rigor/harness/console"
@@ -46,6 +47,9 @@ type StepError struct {
 	Verb string
 	What string // what was expected
 	Got  string // what came, escaped and cut
+	// Unanswered says that no answer came at all, so that it is not shown that the
+	// DUT was asked.
+	Unanswered bool
 }
 
 // Error says where, what was expected and what came.
@@ -136,7 +140,8 @@ func (r *runner) notAnswered(ctx context.Context, s *profile.Step, what string, 
 		errors.Is(err, login.ErrConfig) || errors.Is(err, login.ErrRequest) || errors.Is(err, login.ErrIdentity) || errors.Is(err, ErrName) {
 		return err
 	}
-	return r.failed(s, what, err.Error())
+	var no interface{ Answered() bool } // a login that was answered with a no
+	return &StepError{At: s.At, Verb: s.Verb, What: what, Got: r.cut(err.Error()), Unanswered: !errors.As(err, &no) || !no.Answered()}
 }
 
 func (r *runner) close() {
@@ -171,7 +176,7 @@ func (r *runner) step(ctx context.Context, s *profile.Step) error {
 	case err == nil || errors.As(err, &se):
 		return err
 	case ctx.Err() == nil && stepCtx.Err() != nil && !isFault(err):
-		return r.failed(s, "it to be done within "+within.String(), err.Error())
+		return &StepError{At: s.At, Verb: s.Verb, What: "it to be done within " + within.String(), Got: r.cut(err.Error()), Unanswered: true}
 	}
 	return fmt.Errorf("%s: %s: %w", s.At, s.Verb, err)
 }
@@ -262,6 +267,9 @@ func (r *runner) http(ctx context.Context, s *profile.Step) error {
 		_, err := do(cutCtx)
 		if err != nil && (isFault(err) && cutCtx.Err() == nil || r.t.Ours(err) || ctx.Err() != nil) {
 			return err
+		}
+		if errors.Is(err, syscall.ECONNREFUSED) { // nothing was begun that could be interrupted
+			return r.notAnswered(ctx, s, "a connection for "+s.HTTP, err)
 		}
 		return r.t.Wait(ctx, time.Until(deadline(cutCtx)))
 	}
@@ -393,7 +401,8 @@ func (r *runner) console(ctx context.Context, s *profile.Step) error {
 	var timeout *console.TimeoutError
 	var forbidden *console.ForbiddenError
 	if errors.As(err, &timeout) || errors.As(err, &forbidden) {
-		return r.failed(s, fmt.Sprintf("to see %s on console %s", describe(want), s.Console), err.Error())
+		what := fmt.Sprintf("to see %s on console %s", describe(want), s.Console)
+		return &StepError{At: s.At, Verb: s.Verb, What: what, Got: r.cut(err.Error()), Unanswered: con.Mark() == from}
 	}
 	if err != nil {
 		return err

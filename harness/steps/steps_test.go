@@ -82,6 +82,7 @@ func TestExpectationsThatFailAreTheDUTs(t *testing.T) {
 			require.ErrorAs(t, err, &se)
 			assert.Equal(t, c.what, se.What)
 			assert.Equal(t, c.got, se.Got)
+			assert.Equal(t, c.err != nil, se.Unanswered, "a no is an answer")
 			assert.Equal(t, "p.yaml:4:7", se.At)
 			assert.NotContains(t, b.did, "off", "nothing comes after a step that failed")
 		})
@@ -128,13 +129,22 @@ func TestWhatIsNotTheDUTsIsNoStepError(t *testing.T) {
 
 func TestOwnerWhoIsNotLetIn(t *testing.T) {
 	for _, step := range []string{`{http: GET /a, login: x, as: owner}`, `{run: id, login: x}`} {
-		b := &bench{access: errors.New("refused: wrong password")}
-		_, err := Run(t.Context(), b, stepsOf(t, "    - "+step+"\n"), nil)
-		var se *StepError
-		require.ErrorAs(t, err, &se, step)
-		assert.Contains(t, se.Got, "wrong password")
+		for _, answered := range []bool{true, false} {
+			b := &bench{access: noEntry(answered)}
+			_, err := Run(t.Context(), b, stepsOf(t, "    - "+step+"\n"), nil)
+			var se *StepError
+			require.ErrorAs(t, err, &se, step)
+			assert.Contains(t, se.Got, "not let in")
+			assert.Equal(t, !answered, se.Unanswered)
+		}
 	}
 }
+
+// noEntry is a login that did not open: answered with a no, or not at all.
+type noEntry bool
+
+func (noEntry) Error() string    { return "not let in" }
+func (n noEntry) Answered() bool { return bool(n) }
 
 func TestSessionsAreKeptForTheListAndClosed(t *testing.T) {
 	b := &bench{do: answer(0, "")}

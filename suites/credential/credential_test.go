@@ -216,6 +216,24 @@ func TestShutSession(t *testing.T) {
 	}
 }
 
+// TestOneSession: where a login alone ends the session before, a session that is
+// over says nothing about the change, if its steps log in on the same channel.
+func TestOneSession(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("changes passwords and boots")
+	}
+	ids := []string{"cred-change[api]", "cred-change[web]"}
+	for weakness, web := range map[string]string{"harmless-single-session": pass, "single-keeps-session": "fail.access"} {
+		t.Run(weakness, func(t *testing.T) {
+			t.Parallel()
+			res := run(t, planted{weaknesses: []string{weakness}}, ids...)
+			assert.Equal(t, "inconclusive.ineffective", judged(t, res, ids[0]))
+			assert.Equal(t, web, judged(t, res, ids[1]))
+		})
+	}
+}
+
 // TestClearPort: a further port that nobody answers at keeps the password off the
 // wire where no service is declared there. One that is declared, and shut, was
 // shut by somebody else, and shows nothing.
@@ -229,6 +247,7 @@ func TestClearPort(t *testing.T) {
 	}{
 		{"open, and leads to the safe one", planted{}, pass},
 		{"open, and takes the login", planted{weaknesses: []string{"plain-http-login"}}, "fail.leak"},
+		{"open, and takes nothing but the login", planted{weaknesses: []string{"plain-post-login"}}, "fail.leak"},
 		{"shut, and declared", planted{shut: "80"}, "inconclusive.ineffective"},
 		{"shut, and no service is declared", planted{shut: "80", profile: func(p *profile.Profile) {
 			p.States.Items["onboarded"].Services = []string{"tcp/22", "tcp/443"}
@@ -247,6 +266,51 @@ func TestClearPort(t *testing.T) {
 				return
 			}
 			assert.Equal(t, c.want, got)
+		})
+	}
+}
+
+// TestSkipsAreAsked: a skip of the set-up is refused only by a device that was asked.
+func TestSkipsAreAsked(t *testing.T) {
+	t.Parallel()
+	elsewhere := func(s *profile.Step) { s.Login, s.Port, s.TLS = "", 8443, true } // where nobody listens
+	for _, c := range []struct {
+		name string
+		edit func(s *profile.Setup)
+		want string
+	}{
+		{"as declared", func(*profile.Setup) {}, pass},
+		{"a request to a closed port", func(s *profile.Setup) { elsewhere(&s.Skips[0].Steps[0]) }, "inconclusive.ineffective"},
+		{"one that is cut short there", func(s *profile.Setup) { elsewhere(&s.Skips[2].Steps[0]) }, "inconclusive.ineffective"},
+		{"weak passwords to a closed port", func(s *profile.Setup) { elsewhere(&s.Choose[0]) }, "inconclusive.control-failed"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if testing.Short() && c.want == pass {
+				t.Skip("what is wrong is quicker seen")
+			}
+			t.Parallel()
+			res := run(t, planted{profile: func(p *profile.Profile) { c.edit(&p.Setup) }}, "cred-forced-set")
+			assert.Equal(t, c.want, judged(t, res, "cred-forced-set"))
+		})
+	}
+}
+
+// TestLockLasts: a lock neither ends before its time nor much after; a device that
+// counts in whole seconds does nothing wrong.
+func TestLockLasts(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("waits locks out")
+	}
+	for weakness, want := range map[string]string{"harmless-lockout-whole-seconds": pass, "lockout-short": "fail.expectation", "lockout-forever": "fail.expectation"} {
+		t.Run(weakness, func(t *testing.T) {
+			t.Parallel()
+			res := run(t, planted{weaknesses: []string{weakness}}, "cred-lock-recover[api]", "cred-bruteforce[api]", "cred-enum[api]")
+			assert.Equal(t, want, judged(t, res, "cred-lock-recover[api]"))
+			if weakness != "lockout-forever" {
+				assert.Equal(t, pass, judged(t, res, "cred-bruteforce[api]"))
+				assert.Equal(t, pass, judged(t, res, "cred-enum[api]"))
+			}
 		})
 	}
 }

@@ -4,8 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"slices"
-	"strings"
 	"time"
 
 	"rigor/fixtures/states"
@@ -49,12 +49,14 @@ var Enum = check.Check{
 		}
 		was, err := t.Device().Fingerprint(ctx)
 		t.OK(err)
-		known, unknown := sample(ctx, t, door, own, n)
+		rng := t.Rand()
+		known, unknown, names := sample(ctx, t, door, own, n, rng)
 		now, err := t.Device().Fingerprint(ctx)
 		t.OK(err)
 		f := t.File("answers.jsonl", "answers to wrong passwords, of the owner's and of unknown accounts", "application/jsonl")
+		ks, us := faces(names, known, unknown)
 		for i := range known {
-			line, err := json.Marshal(map[string]any{"known": shape(known[i], own.User), "known_us": known[i].Took.Microseconds(), "unknown": shape(unknown[i], ""), "unknown_us": unknown[i].Took.Microseconds()})
+			line, err := json.Marshal(map[string]any{"known": ks[i], "known_us": known[i].Took.Microseconds(), "unknown": us[i], "unknown_us": unknown[i].Took.Microseconds()})
 			t.OK(err)
 			_, err = f.Write(append(line, '\n'))
 			t.OK(err)
@@ -66,7 +68,7 @@ var Enum = check.Check{
 		}
 		t.Claim(claim, func(c *check.Claim) {
 			c.Show(f.Ref())
-			judgeEnum(c, own.User, known, unknown)
+			judgeEnum(c, names, known, unknown)
 			if now != was && !c.Failed() {
 				c.Unknown(verdict.ReasonDUTChanged, "before the samples the DUT was %s, afterwards %s", was, now)
 			}
@@ -78,17 +80,20 @@ var Enum = check.Check{
 		}
 		if lock := door.Decl().Lockout; lock.After > 0 && lock.Scope != "source" {
 			locked := []dut.Answer{overTried(ctx, t, door, own.User)}
-			nobody := []dut.Answer{overTried(ctx, t, door, fmt.Sprintf("q%0*d", max(3, len(own.User)-1), 987))}
-			t.OK(t.Device().Wait(ctx, lock.Lasts+lockMargin))
-			if a := opens(ctx, t, door, own); a.Kind != verdict.Accepted {
+			names := []string{own.User, nobodys(rng, own.User)}
+			nobody := []dut.Answer{overTried(ctx, t, door, names[1])}
+			a, err := overLock(ctx, t, door, own)
+			t.OK(err)
+			if a.Kind != verdict.Accepted {
 				t.Inconclusive(verdict.ReasonControlFailed, "the owner does not get in after the lock: %s", a.Detail)
 			}
-			ref := t.Keep("locked.txt", "the answers once the wrong tries lock", fmt.Appendf(nil, "known: %s\nunknown: %s\n", shape(locked[0], own.User), shape(nobody[0], "")))
+			ks, us := faces(names, locked, nobody)
+			ref := t.Keep("locked.txt", "the answers once the wrong tries lock", fmt.Appendf(nil, "known: %s\nunknown: %s\n", ks[0], us[0]))
 			now, err := t.Device().Fingerprint(ctx)
 			t.OK(err)
 			t.Claim("known and unknown accounts are refused alike when they are locked", func(c *check.Claim) {
 				c.Show(ref)
-				judgeEnum(c, own.User, locked, nobody)
+				judgeEnum(c, names, locked, nobody)
 				if now != was && !c.Failed() { // a restart forgets the wrong tries
 					c.Unknown(verdict.ReasonDUTChanged, "before the samples the DUT was %s, after the lock %s", was, now)
 				}
@@ -110,7 +115,7 @@ func overTried(ctx context.Context, t *check.T, door *dut.Door, user string) dut
 
 // judgeEnum compares kinds and texts first: time needs many samples and means
 // less.
-func judgeEnum(c *check.Claim, user string, known, unknown []dut.Answer) {
+func judgeEnum(c *check.Claim, names []string, known, unknown []dut.Answer) {
 	for i := range known {
 		if known[i].Kind.Opens() || unknown[i].Kind.Opens() {
 			c.Fail(verdict.ReasonAccess, "a wrong password opened it: %s", opened(known[i], unknown[i]))
@@ -123,15 +128,22 @@ func judgeEnum(c *check.Claim, user string, known, unknown []dut.Answer) {
 			}
 		}
 	}
-	ks, us := shapes(known, user), shapes(unknown, "")
+	ks, us := faces(names, known, unknown)
+	ks, us = different(ks), different(us)
 	c.Expect("the same answer for both", fmt.Sprintf("%d answers of each; %d texts to known accounts, %d to unknown ones", len(known), len(ks), len(us)))
 	switch k, u := ks[0], us[0]; {
 	case len(ks) == 1 && len(us) == 1 && k != u:
-		c.Fail(verdict.ReasonExpectation, "a known account is answered with %q, an unknown one with %q", k, u)
+		k, u = apart(k, u)
+		c.Fail(verdict.ReasonExpectation, "a known account is answered with %s, an unknown one with %s", k, u)
 		return
 	case len(ks) > 1 && slices.Equal(ks, us), len(ks) == 1 && len(us) == 1:
 	default: // a wire that garbles makes differences of its own
-		c.Unknown(verdict.ReasonAmbiguous, "equal tries are not answered alike, so that a difference says nothing: %q and %q to known accounts, %q to an unknown one", k, ks[len(ks)-1], u)
+		more := ks
+		if len(ks) == 1 {
+			more = us
+		}
+		a, b := apart(more[0], more[len(more)-1])
+		c.Unknown(verdict.ReasonAmbiguous, "equal tries are not answered alike, so that a difference says nothing: %s and %s", a, b)
 		return
 	}
 	if len(known) < enumSamples {
@@ -154,10 +166,13 @@ func opened(as ...dut.Answer) string {
 }
 
 // sample asks in turns, so that a busy rig slows both alike. The owner's right
-// password clears the count of wrong ones before it locks.
-func sample(ctx context.Context, t *check.T, door *dut.Door, own login.Credential, n int) (known, unknown []dut.Answer) {
+// password clears the count of wrong ones before it locks. In between, one unknown
+// name is tried as often as the owner's: a device may answer each further wrong
+// try of a name later, whether there is such an account or not. It gives the names
+// too.
+func sample(ctx context.Context, t *check.T, door *dut.Door, own login.Credential, n int, rng *rand.Rand) (known, unknown []dut.Answer, names []string) {
 	p := check.PaceOf(door.Decl())
-	rng := t.Rand()
+	names = []string{own.User, nobodys(rng, own.User)}
 	for i := range n {
 		if p.After > 0 && i > 0 && i%max(1, p.After-1) == 0 {
 			if p.Source || !p.SuccessClears {
@@ -166,56 +181,35 @@ func sample(ctx context.Context, t *check.T, door *dut.Door, own login.Credentia
 			if a := opens(ctx, t, door, own); a.Kind != verdict.Accepted {
 				t.Inconclusive(verdict.ReasonControlFailed, "the owner does not get in between the samples: %s", a.Detail)
 			}
+			names = append(names, nobodys(rng, own.User))
 		}
 		wrong := fmt.Sprintf("wrong-%08x", rng.Uint32())
 		known = append(known, opens(ctx, t, door, login.Credential{User: own.User, Password: wrong}))
-		// As long as the owner's name, so that length is no difference of ours.
-		nobody := fmt.Sprintf("q%0*d", max(3, len(own.User)-1), i)
-		unknown = append(unknown, opens(ctx, t, door, login.Credential{User: nobody, Password: wrong}))
+		unknown = append(unknown, opens(ctx, t, door, login.Credential{User: names[len(names)-1], Password: wrong}))
 	}
 	if a := opens(ctx, t, door, own); a.Kind != verdict.Accepted {
 		t.Inconclusive(verdict.ReasonControlFailed, "the owner does not get in after the samples: %s", a.Detail)
 	}
-	return known, unknown
+	return known, unknown, names
 }
 
-// shape is the answer without what differs by nature: the name, tokens,
-// numbers.
-func shape(a dut.Answer, user string) string {
-	s := string(a.Raw)
-	if user != "" {
-		s = strings.ReplaceAll(s, user, "USER")
+// nobodys gives a name that nobody has, as long as the owner's: length is to be no
+// difference of ours. It is drawn, since wrong tries on it in another case may
+// still count.
+func nobodys(rng *rand.Rand, owner string) string {
+	const letters = "bcdfghjkmnpqrstvwxz0123456789"
+	name := []byte{'q'}
+	for range max(3, len(owner)-1) {
+		name = append(name, letters[rng.IntN(len(letters))])
 	}
-	return string(a.Kind) + " " + digits(s)
+	return string(name)
 }
 
-// shapes gives the different answers, sorted.
-func shapes(as []dut.Answer, user string) []string {
-	var out []string
-	for _, a := range as {
-		if s := shape(a, user); !slices.Contains(out, s) {
-			out = append(out, s)
-		}
-	}
+// different gives the different answers, sorted.
+func different(faces []string) []string {
+	out := slices.Clone(faces)
 	slices.Sort(out)
-	return out
-}
-
-// digits makes long runs of letters and digits, which are tokens, and the
-// unknown users' names one word each.
-func digits(s string) string {
-	words := strings.FieldsFunc(s, func(r rune) bool { return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9') })
-	var out []string
-	for _, w := range words {
-		switch {
-		case strings.HasPrefix(w, "q") && strings.Trim(w, "q0123456789") == "":
-			w = "USER"
-		case strings.ContainsAny(w, "0123456789"):
-			w = "#"
-		}
-		out = append(out, w)
-	}
-	return strings.Join(out, " ")
+	return slices.Compact(out)
 }
 
 func median(as []dut.Answer) time.Duration {

@@ -35,14 +35,36 @@ func TestJudgeEnum(t *testing.T) {
 		{"garbled on one side", answers("Login incorregt\nvg lgkn: ", wrong), answers(wrong, wrong), false},
 		{"garbled on both", answers("Login incorregt\n", wrong), answers(wrong, "Logn incorrect\n"), false},
 		{"a token in it", answers("Login incorrect #a81f", "Login incorrect #77b2"), answers("Login incorrect #c0d1", "Login incorrect #9e9e"), false},
+		{"another code", answers(`{"code":1002}`, `{"code":1002}`), answers(`{"code":1001}`, `{"code":1001}`), true},
+		{"another code, in a lock", answers(`{"code":1002}`), answers(`{"code":1001}`), true},
+		{"another script", answers("密码错误", "密码错误"), answers("用户不存在", "用户不存在"), true},
+		{"another script, in a lock", answers("密码错误"), answers("用户不存在"), true},
+		{"a full stop", answers("Wrong name or password.", "Wrong name or password."), answers("Wrong name or password", "Wrong name or password"), true},
+		{"a code beside a token", answers("E12 a1c9", "E12 b77f"), answers("E13 c0d1", "E13 9e9e"), true},
+		{"tokens with signs", answers("<a9+/x==> no", "<bb8/_-0q> no"), answers("<c7xx-y=> no", "<d+d+d0/> no"), false},
+		{"tries that are left", answers("no, 4 left", "no, 3 left"), answers("no, 4 left", "no, 3 left"), false},
+		{"tries that are left of one of them alone", answers("no, 4 left", "no, 3 left"), answers("no, 9 left", "no, 9 left"), false}, // cannot be said
+		{"the name is a word of the page", answers("no. Ask the operator", "no. Ask the operator"), answers("no. Ask the operator", "no. Ask the operator"), false},
+		{"the name is a part of a word", answers("cooperators: no operator", "cooperators: no operator"), answers("cooperators: no q0000000", "cooperators: no q0000001"), false},
+		{"a lock, shorter by a second", answers("locked, 1 minute 3 seconds. id a81f77b2c0d19e9e"), answers("locked, 1 minute 2 seconds. id b81f77b2c0d19e9f"), false},
+		{"a lock, a header", answers("Retry-After: 30\n{\"retry_after\": 30}"), answers("Retry-After: 29\n{\"retry_after\": 29}"), false},
+		{"a lock in another script", answers("请在30秒后重试"), answers("请在29秒后重试"), false},
 		{"nothing came", []dut.Answer{{Kind: verdict.Silent}}, answers(wrong), false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var claim check.Claim
-			judgeEnum(&claim, "operator", c.known, c.unknown)
+			judgeEnum(&claim, []string{"operator", "q0000000", "q0000001"}, c.known, c.unknown)
 			assert.Equal(t, c.fails, claim.Failed())
 		})
 	}
+}
+
+// TestFacesFindNames: the name is taken out as the answer spells it.
+func TestFacesFindNames(t *testing.T) {
+	names := []string{"a&b@c.d", "q000000"}
+	k, u := faces(names, answers("to /in?u=a%26b%40c.d, a&amp;b@c.d", "A&B@C.D"), answers("to /in?u=q000000, q000000", "Q000000"))
+	assert.Equal(t, k, u)
+	assert.Equal(t, []string{"refused to /in?u=USER, USER", "refused USER"}, k)
 }
 
 // Time tells accounts apart only where there are enough samples, far apart and
@@ -68,7 +90,7 @@ func TestJudgeEnumByTime(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var claim check.Claim
-			judgeEnum(&claim, "operator", c.known, c.unknown)
+			judgeEnum(&claim, []string{"operator", "q0000000", "q0000001"}, c.known, c.unknown)
 			assert.Equal(t, c.fails, claim.Failed())
 		})
 	}

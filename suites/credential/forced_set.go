@@ -47,16 +47,19 @@ var ForcedSet = check.Check{
 			t.OK(t.Device().Wait(ctx, l.Lockout.Lasts+lockMargin))
 		}
 		for _, skip := range t.Profile().Setup.Skips {
-			before := len(skip.Steps)
 			_, err := t.Device().Steps(ctx, skip.Steps, map[string]string{"new": t.Secret("skip", 16)})
 			var refused *steps.StepError
+			lost := false // it is not shown that the device was asked
 			switch {
+			case errors.As(err, &refused) && refused.Unanswered:
+				lost = !afterPower(skip.Steps, refused.At)
+				t.Note("skip %s: not answered: %s", skip.ID, refused)
 			case errors.As(err, &refused):
 				t.Note("skip %s: refused: %s", skip.ID, refused)
 			case err != nil:
 				t.OK(err)
 			default:
-				t.Note("skip %s: all %d steps went through", skip.ID, before)
+				t.Note("skip %s: all %d steps went through", skip.ID, len(skip.Steps))
 			}
 			t.OK(t.Device().Reachable(ctx))
 			still, err := alive(ctx)
@@ -66,9 +69,12 @@ var ForcedSet = check.Check{
 			t.Claim("after "+skip.ID+" the device still wants to be set up", func(c *check.Claim) {
 				c.Show(ref)
 				c.Expect("the factory state", still.Detail)
-				if still.Kind != verdict.Accepted {
+				switch {
+				case still.Kind != verdict.Accepted:
 					left = true
 					judgeLeft(ctx, t, c, door)
+				case lost:
+					c.Unknown(verdict.ReasonIneffective, "nothing shows that the device was asked: %s", refused)
 				}
 			})
 			if left {
@@ -106,7 +112,9 @@ func chooseWeak(ctx context.Context, t *check.T, door *dut.Door, alive check.Att
 				return alive(ctx)
 			}
 			var refused *steps.StepError
-			if err := set(ctx, own.Password); errors.As(err, &refused) {
+			if err := set(ctx, own.Password); errors.As(err, &refused) && refused.Unanswered {
+				return unasked(refused), nil
+			} else if errors.As(err, &refused) {
 				return dut.Answer{Kind: verdict.Refused, Detail: "the set-up does not take a good password either: " + refused.Error()}, nil
 			} else if err != nil {
 				return dut.Answer{}, err
@@ -126,6 +134,9 @@ func chooseWeak(ctx context.Context, t *check.T, door *dut.Door, alive check.Att
 			if !errors.As(err, &refused) {
 				return dut.Answer{}, err
 			}
+			if refused.Unanswered {
+				return unasked(refused), nil
+			}
 			still, err := alive(ctx)
 			if err != nil || still.Kind != verdict.Accepted {
 				return dut.Answer{Kind: verdict.Garbled, Detail: "the set-up said no, and the factory state is gone: " + still.Detail}, err
@@ -134,6 +145,28 @@ func chooseWeak(ctx context.Context, t *check.T, door *dut.Door, alive check.Att
 		},
 		Refusal: factoryRefusals(t, door),
 	})
+}
+
+// unasked is the answer of a set-up whose request was not answered.
+func unasked(e *steps.StepError) dut.Answer {
+	return dut.Answer{Kind: verdict.Silent, Detail: "the set-up was not answered: " + e.Error()}
+}
+
+// afterPower says whether a step that failed comes behind one that switches the
+// power: then that explains why the device did not answer.
+func afterPower(ss []profile.Step, failed string) bool {
+	power := false
+	var upTo func(ss []profile.Step) (found bool)
+	upTo = func(ss []profile.Step) bool {
+		for i := range ss {
+			if ss[i].At == failed || upTo(ss[i].Steps) {
+				return true
+			}
+			power = power || ss[i].Power != ""
+		}
+		return false
+	}
+	return upTo(ss) && power
 }
 
 // IntentSetup is the kind of intent of set-ups that are tried; its data names the

@@ -2,6 +2,7 @@ package credential
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"rigor/fixtures/states"
@@ -14,7 +15,7 @@ import (
 	"rigor/harness/verdict"
 )
 
-// LockRecover: the lock ends when it is declared to end.
+// LockRecover: the lock ends when it is declared to end, and not before.
 var LockRecover = check.Check{
 	ID:    "cred-lock-recover",
 	Title: "A lock ends as declared",
@@ -25,8 +26,8 @@ var LockRecover = check.Check{
 	From:   states.Onboarded.State,
 	Effect: check.Disturbs,
 	Allow:  []check.Leave{check.LoginTries},
-	// Three locks of some minutes are waited out where one does not end in time.
-	Budget: check.Budget{Case: 20 * time.Minute, Cleanup: time.Minute},
+	// Five locks of some minutes are waited out where one does not end in time.
+	Budget: check.Budget{Case: 30 * time.Minute, Cleanup: time.Minute},
 	Cases:  check.Planner(check.PerLogin).With(check.NeedsOwner, lockoutDeclared),
 	Run: func(ctx context.Context, t *check.T) {
 		door := t.Device().Login(t.Case().Channel)
@@ -44,16 +45,39 @@ var LockRecover = check.Check{
 		was, err := t.Device().Fingerprint(ctx)
 		t.OK(err)
 		timely := notEarly(ctx, t, door, own)
-		locked, _, err := lockAndTry(ctx, t, door, own)
-		t.OK(err)
-		needLock(t, door, locked)
-		after, hold := recovered(ctx, t, door, own, timely)
+		l := lockUp(ctx, t, door, own, before.Took)
+		if l.short {
+			ref := t.Keep("lock.txt", "answers before, in and near the end of the lock", []byte("before: "+before.Detail+"\nlocked: "+l.locked.Detail+"\nnear its end: "+l.end.Detail+"\n"))
+			now, err := t.Device().Fingerprint(ctx)
+			t.OK(err)
+			t.Claim(staysShut, func(c *check.Claim) {
+				c.Show(ref)
+				c.Expect("shut until "+lock.Lasts.String()+" after the last wrong try", fmt.Sprintf("%s after %v: %s", l.end.Kind, l.at.Round(time.Millisecond), l.end.Detail))
+				if now != was { // a restart ends a lock too
+					c.Unknown(verdict.ReasonDUTChanged, "before the lock the DUT was %s, afterwards %s", was, now)
+					return
+				}
+				c.Fail(verdict.ReasonExpectation, "the owner is let in %v after the last wrong try, when the lock was to last %v", l.at.Round(time.Millisecond), lock.Lasts)
+			})
+			return
+		}
+		after, hold := recovered(ctx, t, door, own, l.since, timely)
 		now, err := t.Device().Fingerprint(ctx)
 		t.OK(err)
 		if hold > 0 && now == was { // a restart ends a lock, and forgets
 			t.ShowLock(check.PaceOf(door.Decl()), hold)
 		}
-		ref := t.Keep("lock.txt", "answers before, in and after the lock", []byte("before: "+before.Detail+"\nlocked: "+locked.Detail+"\nafter: "+after.Detail+"\n"))
+		ref := t.Keep("lock.txt", "answers before, in and after the lock", []byte("before: "+before.Detail+"\nlocked: "+l.locked.Detail+"\nnear its end: "+l.end.Detail+"\nafter: "+after.Detail+"\n"))
+		t.Claim(staysShut, func(c *check.Claim) {
+			c.Show(ref)
+			c.Expect("shut until "+lock.Lasts.String()+" after the last wrong try", fmt.Sprintf("%s after %v: %s", l.end.Kind, l.at.Round(time.Millisecond), l.end.Detail))
+			switch {
+			case l.end.Kind.Opens():
+				c.Unknown(verdict.ReasonIneffective, "the owner's try near the end of the lock was answered %v after the last wrong one, when the lock of %v may have been over", l.at.Round(time.Millisecond), lock.Lasts)
+			case !shut(door, l.end.Kind):
+				c.Unknown(verdict.ReasonIneffective, "that the account is still locked near the end is not shown: %s (%s)", l.end.Kind, l.end.Detail)
+			}
+		})
 		t.Claim("the owner gets in again when the lock is over", func(c *check.Claim) {
 			c.Show(ref)
 			c.Expect("accepted after "+lock.Lasts.String(), string(after.Kind)+": "+after.Detail)
@@ -62,12 +86,53 @@ var LockRecover = check.Check{
 				c.Unknown(verdict.ReasonDUTChanged, "before the lock the DUT was %s, afterwards %s", was, now)
 			case after.Kind == verdict.Accepted:
 			case after.Kind == verdict.Refused, after.Kind == verdict.LockedOut, after.Kind == verdict.Throttled:
-				c.Fail(verdict.ReasonExpectation, "still shut %v after the lock was to be over: %s", lockMargin, after.Detail)
+				c.Fail(verdict.ReasonExpectation, "still shut %v after the lock was to be over: %s", lockMargin+grain(lock.Lasts), after.Detail)
 			default:
 				c.Unknown(verdict.ReasonDUTLost, "%s: %s", after.Kind, after.Detail)
 			}
 		})
 	},
+}
+
+// staysShut is the claim about a lock's length.
+const staysShut = "the lock does not end before its time"
+
+// lockedUp is a lock of ours.
+type lockedUp struct {
+	locked dut.Answer    // to the owner, right behind the wrong tries
+	since  time.Time     // of that answer
+	end    dut.Answer    // to the owner, near the end of the declared lock
+	at     time.Duration // of that answer, after the last wrong try
+	short  bool          // the owner was let in when the lock had to last
+}
+
+// lockUp locks the account and offers the owner's password once near the end of
+// the declared lock. That it opens shows nothing when the answer came so late that
+// the lock may have been over: then it is locked and tried anew, earlier.
+func lockUp(ctx context.Context, t *check.T, door *dut.Door, own login.Credential, took time.Duration) lockedUp {
+	lasts := door.Decl().Lockout.Lasts
+	must := lasts
+	if lasts >= 2*time.Second { // who counts in whole seconds may begin in the middle of one
+		must -= grain(lasts)
+	}
+	early := max(min(must/5, 2*time.Second), 3*took)
+	for round := 1; ; round++ {
+		l := lockedUp{}
+		var last time.Time
+		var err error
+		l.locked, last, err = lockAndTry(ctx, t, door, own)
+		t.OK(err)
+		needLock(t, door, l.locked)
+		l.since = time.Now()
+		t.OK(t.Device().Wait(ctx, max(0, time.Until(last.Add(must-min(early, must/2))))))
+		l.end = opens(ctx, t, door, own)
+		l.at = time.Since(last)
+		l.short = l.end.Kind.Opens() && l.at <= must
+		if l.short || !l.end.Kind.Opens() || round == lockRounds {
+			return l
+		}
+		early *= 2
+	}
 }
 
 // notEarly says whether it is shown that one wrong try less than locks does not
@@ -92,30 +157,47 @@ func notEarly(ctx context.Context, t *check.T, door *dut.Door, own login.Credent
 // all before was as declared, one more wrong try comes first: it locks again
 // where the count was not forgotten. If the owner is let in behind it, the whole
 // lock-out is shown to be the declared one, and the cases behind need not show
-// it again: hold is then how long it was waited out. If not, it is the lock alone
-// that is asked about.
-func recovered(ctx context.Context, t *check.T, door *dut.Door, own login.Credential, timely bool) (a dut.Answer, hold time.Duration) {
+// it again: hold is then how long it was waited out.
+//
+// If not, the look near the end may have made the lock longer, or the device
+// counts in whole seconds: it is locked anew, without that look, and waited for a
+// grain longer. At last it is the lock alone that is asked about.
+func recovered(ctx context.Context, t *check.T, door *dut.Door, own login.Credential, since time.Time, timely bool) (a dut.Answer, hold time.Duration) {
 	lasts := door.Decl().Lockout.Lasts
-	since := time.Now()
-	t.OK(t.Device().Wait(ctx, lasts+lockMargin))
-	if !timely {
-		return opens(ctx, t, door, own), 0
+	whole := lasts + lockMargin + grain(lasts)
+	for _, r := range []struct {
+		hold  time.Duration
+		wrong bool
+	}{{lasts + lockMargin, timely}, {whole, timely}, {whole, false}} {
+		t.OK(t.Device().Wait(ctx, max(0, time.Until(since.Add(r.hold)))))
+		over := false
+		if r.wrong {
+			var err error
+			_, _, over, err = wrongTries(ctx, t, door, own, 1)
+			t.OK(err)
+		}
+		a = opens(ctx, t, door, own)
+		switch {
+		case a.Kind == verdict.Accepted && r.wrong && !over:
+			return a, time.Since(since)
+		case a.Kind == verdict.Accepted && !r.wrong:
+			return a, 0
+		case r.hold == whole && !r.wrong:
+			return a, 0
+		}
+		t.Note("%v after the lock began the owner is answered with %s (%s); once more", time.Since(since).Round(time.Millisecond), a.Kind, a.Detail)
+		if a.Kind != verdict.Accepted { // the lock may be a new one, or a longer one; it has to be over before the next
+			t.OK(t.Device().Wait(ctx, whole))
+			if a = opens(ctx, t, door, own); a.Kind != verdict.Accepted {
+				return a, 0
+			}
+		}
+		locked, _, err := lockAndTry(ctx, t, door, own)
+		t.OK(err)
+		needLock(t, door, locked)
+		since = time.Now()
 	}
-	_, _, over, err := wrongTries(ctx, t, door, own, 1)
-	t.OK(err)
-	a = opens(ctx, t, door, own)
-	if !over && a.Kind == verdict.Accepted {
-		return a, time.Since(since)
-	}
-	t.Note("behind one wrong try after the lock the owner is answered with %s (%s); once more without it", a.Kind, a.Detail)
-	if a.Kind != verdict.Accepted { // the lock may be a new one
-		t.OK(t.Device().Wait(ctx, lasts+lockMargin))
-	}
-	locked, _, err := lockAndTry(ctx, t, door, own)
-	t.OK(err)
-	needLock(t, door, locked)
-	t.OK(t.Device().Wait(ctx, lasts+lockMargin))
-	return opens(ctx, t, door, own), 0
+	return a, 0
 }
 
 // needLock ends the case where the answer to the owner, after the wrong tries,

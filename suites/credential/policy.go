@@ -105,6 +105,9 @@ func choose(ctx context.Context, t *check.T, door *dut.Door, old login.Credentia
 	if a.Kind.Opens() {
 		return a, nil
 	}
+	if refused != nil && refused.Unanswered {
+		return dut.Answer{Kind: verdict.Silent, Detail: "the change was not answered: " + strings.TrimSpace(refused.Got), Took: time.Since(start)}, nil
+	}
 	if refused != nil {
 		return dut.Answer{Kind: verdict.Refused, Detail: "the change was refused: " + strings.TrimSpace(refused.Got), Took: time.Since(start)}, nil
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"rigor/fixtures/states"
@@ -15,6 +16,7 @@ import (
 	"rigor/harness/check"
 	"rigor/harness/dut"
 	"rigor/harness/escape"
+	"rigor/harness/login"
 	"rigor/harness/login/tap"
 	"rigor/harness/profile"
 	"rigor/harness/verdict"
@@ -154,24 +156,55 @@ func heard(ear *tap.Dialer, login dut.Answer, text string) dut.Answer {
 	return dut.Answer{Kind: verdict.Refused, Detail: fmt.Sprintf("not among %d bytes on the wire", total), Took: login.Took}
 }
 
-// clear tries the same login in clear on another port. A port that answers without
-// taking the login keeps the password off the wire, and so does a closed one,
-// where the state's services do not name it: one that has to be open and is not
-// was closed by somebody else.
+// clear tries the same login in clear on another port. A port that takes no
+// password keeps it off the wire, and so does a closed one, where the state's
+// services do not name it: one that has to be open and is not was closed by
+// somebody else.
 func clear(ctx context.Context, t *check.T, door *dut.Door, port int) (dut.Answer, error) {
-	a, err := t.Device().Variant(door.Name(), port, false).Try(ctx, owner(t, door))
-	if err != nil {
+	own, door := owner(t, door), t.Device().Variant(door.Name(), port, false)
+	o, err := door.Outcome(ctx, own)
+	a := dut.Answer{Kind: o.Kind, Detail: o.Detail, Raw: o.Evidence, Took: o.Took}
+	switch {
+	case err != nil:
 		return a, err
+	case a.Kind.Opens():
+		a.Detail = "the login is taken in clear: " + a.Detail
+		return a, nil
+	case o.Sent:
+		return looked(ctx, door, own, stranger(t), o, a)
 	}
 	switch a.Kind {
-	case verdict.Accepted, verdict.Restricted:
-		a.Detail = "the login is taken in clear: " + a.Detail
 	case verdict.Incompatible:
 		a.Kind = verdict.Refused
 	case verdict.Unreachable:
 		if s := t.Profile().States.Items[states.Onboarded.Name]; s != nil && len(s.Services) > 0 && !slices.Contains(s.Services, fmt.Sprintf("tcp/%d", port)) {
 			a.Kind, a.Detail = verdict.Refused, "no service is declared there, and none answers: "+a.Detail
 		}
+	}
+	return a, nil
+}
+
+// looked judges an owner's password that went over the wire in clear and opened
+// nothing there. A port that leads everybody to the safe one answers everybody
+// alike. One that answers the owner otherwise than a stranger has looked at the
+// password: it takes the login, whatever that opens and where.
+func looked(ctx context.Context, door *dut.Door, own, nobody login.Credential, o login.Outcome, a dut.Answer) (dut.Answer, error) {
+	if o.Facts[login.FactReply] == "" { // no answer came, or the protocol has none of its own
+		return a, nil
+	}
+	other, err := door.Outcome(ctx, nobody)
+	if err != nil {
+		return a, err
+	}
+	mine := strings.ReplaceAll(o.Facts[login.FactReply], own.User, "USER")
+	theirs := strings.ReplaceAll(other.Facts[login.FactReply], nobody.User, "USER")
+	switch {
+	case theirs == "":
+		a.Kind, a.Detail = verdict.Incompatible, fmt.Sprintf("the owner's login in clear was answered with %s; a stranger's, to compare it with, was not: %s", mine, other.Detail)
+	case mine != theirs:
+		a.Kind, a.Detail = verdict.Accepted, fmt.Sprintf("the login is taken in clear: the owner's was answered with %s, a stranger's with %s", mine, theirs)
+	case a.Kind == verdict.Incompatible && !strings.HasPrefix(mine, "2"): // 2xx to everybody: nobody knows what it took
+		a.Kind, a.Detail = verdict.Refused, fmt.Sprintf("owner and stranger were answered with %s: %s", mine, a.Detail)
 	}
 	return a, nil
 }

@@ -14,6 +14,8 @@ import (
 	"net/http/cookiejar"
 	"net/http/httptrace"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -149,6 +151,7 @@ type visit struct {
 	server     string
 	said       []byte
 	sent       atomic.Bool // a request with the credential went out whole
+	reply      string      // what it was answered with, see told
 	own        bool        // the transport is ours to close
 }
 
@@ -193,10 +196,30 @@ type answer struct {
 	elsewhere string   // a redirect to another host, that was not followed
 }
 
+// told sums up an answer by what does not differ between two equal ones: the
+// status, the page that it leads to, and which cookies it sets.
+func (a *answer) told() string {
+	out := strconv.Itoa(a.status)
+	if to, err := a.url.Parse(a.header.Get("Location")); err == nil && a.header.Get("Location") != "" {
+		out += " to " + (&url.URL{Scheme: to.Scheme, Host: to.Host, Path: to.Path}).String()
+	}
+	var names []string
+	for _, c := range (&http.Response{Header: a.header}).Cookies() {
+		names = append(names, c.Name)
+	}
+	if slices.Sort(names); len(names) > 0 {
+		out += ", sets " + strings.Join(slices.Compact(names), ", ")
+	}
+	return out
+}
+
 // send makes a request, and follows redirects on this device where asked to.
 func (v *visit) send(ctx context.Context, r request) (*answer, error) {
 	for hop := 0; ; hop++ {
 		a, err := v.once(ctx, r)
+		if r.credential && a != nil {
+			v.reply = a.told()
+		}
 		if err != nil || !r.follow || a.status < 300 || a.status > 399 {
 			return a, err
 		}

@@ -209,6 +209,10 @@ func (p *Prober) visit(ctx context.Context, c login.Credential) (*visit, login.O
 	o.Sent = o.Sent || v.sent.Load()
 	o.Fact(login.FactTLS, v.track.fingerprint())
 	o.Fact(login.FactServer, v.server)
+	if v.token != "" {
+		v.reply += ", gives a token"
+	}
+	o.Fact(login.FactReply, v.reply)
 	o.Evidence = login.Cut(v.said)
 	return v, o, nil
 }
