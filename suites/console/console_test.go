@@ -119,6 +119,7 @@ func TestWeaknesses(t *testing.T) {
 		{"secret-owner-password-log", "con-secret-leak[main]", "fail.leak", false},
 		{"cmd-inject-ping", "con-cmd-inject[main]", "fail.access", true},
 		{"cmd-inject-subst", "con-cmd-inject[main]", "fail.access", false},
+		{"cmd-inject-word", "con-cmd-inject[main]", "fail.access", true},
 	} {
 		t.Run(c.weakness+" "+c.id, func(t *testing.T) {
 			if testing.Short() && !c.quick {
