@@ -41,7 +41,7 @@ var BootFailPrompt = check.Check{
 	From:   states.Onboarded.State,
 	Effect: check.Disturbs,
 	Allow:  []check.Leave{check.LoginTries, check.Configure, check.Supply},
-	Budget: check.Budget{Case: 10 * time.Minute, Cleanup: 5 * time.Minute},
+	Budget: check.Budget{Case: 15 * time.Minute, Cleanup: 5 * time.Minute},
 	Cases:  check.Planner(check.PerConsole).With(needsSpeech, needsBoot, needsFailedBoot, needsWay, check.NeedsPower),
 	Run: func(ctx context.Context, t *check.T) {
 		s := sit(t)

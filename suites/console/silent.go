@@ -46,7 +46,7 @@ var Silent = check.Check{
 	From:   states.Onboarded.State,
 	Effect: check.Disturbs,
 	Allow:  []check.Leave{check.Supply},
-	Budget: check.Budget{Case: 5 * time.Minute, Cleanup: 2 * time.Minute},
+	Budget: check.Budget{Case: 15 * time.Minute, Cleanup: 3 * time.Minute},
 	Cases:  check.Planner(check.PerConsole).With(needsSilence, needsWay, check.NeedsPower),
 	Run: func(ctx context.Context, t *check.T) {
 		s := sit(t)
@@ -153,11 +153,13 @@ type quiz struct {
 	s    *seat
 	tail string
 	sent int
+	left int // keys that were not sent, since they would have asked
 }
 
 func (q *quiz) send(ctx context.Context, key string) error {
 	if asks := q.s.con.Decl().Answer.Send; asks != "" {
 		if strings.Contains(q.tail+key, asks) {
+			q.left++
 			return nil
 		}
 		q.tail += key
@@ -268,6 +270,9 @@ func (s *seat) coldBoot(ctx context.Context, w sweep) (dut.Answer, error) {
 	if len(w.keys) > 0 {
 		s.t.Note("%s: %d keys from %v before to %v after the power, each at least %d times behind it%s", w.name, q.sent, w.early,
 			time.Since(on.to).Round(time.Millisecond), (q.sent-before)/len(w.keys), brk)
+		if q.left > 0 {
+			s.t.Note("%d keys were left out, which would have asked for what the console is declared to answer", q.left)
+		}
 	}
 	if shown == nil { // nothing shows a boot but that the device answers
 		err = d.Reachable(ctx)
