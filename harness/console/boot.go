@@ -1,8 +1,10 @@
 package console
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"rigor/harness/console/expect"
@@ -21,6 +23,14 @@ type Spray struct {
 	// reach; wanted ones the end of the stretch, which has to come before a
 	// login prompt, where the keys would be tries.
 	Until []expect.Pattern
+	// Looks are what only looks like a prompt, and is declared nowhere. They stop
+	// the keys as the text of a forbidden prompt does, and are one where ComesAgain
+	// says so.
+	Looks []expect.Pattern
+	// For ends the spray with a TimeoutError; where it is not positive, the context
+	// does. A key that is on its way then still goes out whole: a port whose write
+	// is broken off is a broken port.
+	For time.Duration
 }
 
 // Sprayed is what a spray did.
@@ -47,52 +57,124 @@ func (s Spray) Run(ctx context.Context, t Talker, from Cursor) (Sprayed, error) 
 	if len(s.Keys) == 0 || len(s.Until) == 0 {
 		return done, errors.New("console spray: no keys, or nothing that ends it")
 	}
-	patterns, prompts := s.looks()
+	wait := ctx
+	if s.For > 0 {
+		var cancel context.CancelFunc
+		wait, cancel = context.WithTimeout(ctx, s.For)
+		defer cancel()
+	}
+	patterns, looks := s.looks()
+	asked := from // what looked like a prompt before it, and was none, is not asked about again
 	for {
-		m, err := s.stretch(ctx, t, from, patterns, &done)
+		m, err := s.stretch(ctx, wait, t, from, patterns, &done)
 		done.Match = m
+		if err != nil && ctx.Err() == nil && wait.Err() != nil && errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, ErrTimeout) {
+			// The time was over before the wait began, and whoever stands in front of
+			// the console let it not begin.
+			err = &TimeoutError{Part: t.Part(), After: s.For, Cause: err}
+		}
 		if err != nil || m.Index < len(s.Until) {
 			return done, err
 		}
 		// Something looks like a prompt.
-		p := prompts[m.Index-len(s.Until)]
+		l := looks[m.Index-len(s.Until)]
+		from = m.To
+		if l.guess && m.To <= asked {
+			continue
+		}
 		held := time.Now()
-		turn, cancel := context.WithTimeout(ctx, p.Quiet()+sprayAnswer)
-		again, err := Confirm(turn, t, p)
-		cancel()
+		again, at, err := l.ask(ctx, t, m)
+		asked = max(asked, at)
 		done.Held += time.Since(held)
 		if err == nil {
-			again.Pattern = p.Forbidden()
+			again.Pattern = l.prompt.Forbidden()
 			done.Match = again
 			return done, &ForbiddenError{Part: t.Part(), Match: again}
 		}
 		if ctx.Err() != nil || !errors.Is(err, ErrTimeout) {
 			return done, err
 		}
-		from = m.To
 	}
+}
+
+// look is a prompt whose bare text stops the keys.
+type look struct {
+	prompt expect.Pattern
+	guess  bool // it is declared nowhere
 }
 
 // looks gives the patterns to wait for: those that end the spray, and behind
-// them the bare text of each forbidden prompt.
-func (s Spray) looks() (patterns, prompts []expect.Pattern) {
+// them the bare text of each forbidden prompt and of what looks like one.
+func (s Spray) looks() (patterns []expect.Pattern, looks []look) {
 	patterns = append(patterns, s.Until...)
 	for _, p := range s.Until {
 		if p.IsForbidden() && p.Quiet() > 0 {
-			patterns = append(patterns, p.Prompt(0).Wanted())
-			prompts = append(prompts, p.Wanted())
+			looks = append(looks, look{p.Wanted(), false})
 		}
 	}
-	return patterns, prompts
+	for _, p := range s.Looks {
+		looks = append(looks, look{prompt(p.Wanted(), p.Name()), true})
+	}
+	for _, l := range looks {
+		patterns = append(patterns, l.prompt.Prompt(0))
+	}
+	return patterns, looks
 }
 
-// stretch sprays until one of the patterns comes.
-func (s Spray) stretch(ctx context.Context, t Talker, from Cursor, patterns []expect.Pattern, done *Sprayed) (Match, error) {
+// ask says whether what stopped the keys is a prompt; the cursor is the one up
+// to which a guess is settled.
+func (l look) ask(ctx context.Context, t Talker, m Match) (Match, Cursor, error) {
+	if l.guess {
+		return ComesAgain(ctx, t, l.prompt, m.Text)
+	}
+	turn, cancel := context.WithTimeout(ctx, l.prompt.Quiet()+sprayAnswer)
+	defer cancel()
+	again, err := Confirm(turn, t, l.prompt)
+	return again, 0, err
+}
+
+// guessTurns is how often what looks like a prompt is asked. It takes two where a
+// key left a quote open, and a shell asks for more in other words than before.
+const guessTurns = 3
+
+// ComesAgain shows that what only looks like a prompt is one: at Enter it comes again,
+// on a new line and in the same words as the last time, of which text are the
+// first, nil where they are not known. A progress display that goes on does not:
+// its words change, and no new line begins. The cursor is that of the last Enter.
+// The error is as Expect's, with ErrTimeout where it is no prompt.
+func ComesAgain(ctx context.Context, t Talker, p expect.Pattern, text []byte) (m Match, at Cursor, err error) {
+	for range guessTurns {
+		if at, err = t.SendLine(ctx, ""); err != nil {
+			return m, at, err
+		}
+		turn, cancel := context.WithTimeout(ctx, p.Quiet()+sprayAnswer)
+		m, err = t.Expect(turn, at, p)
+		cancel()
+		if err != nil {
+			return m, at, err
+		}
+		between, err := t.Excerpt(at, m.From)
+		if err != nil {
+			return m, at, err
+		}
+		if !bytes.ContainsRune(between, '\n') {
+			break
+		}
+		if bytes.Equal(m.Text, text) {
+			return m, at, nil
+		}
+		text = m.Text
+	}
+	return m, at, fmt.Errorf("what looked like a prompt goes on as %q: %w", cut(m.Text), ErrTimeout)
+}
+
+// stretch sprays until one of the patterns comes, or the wait ends.
+func (s Spray) stretch(ctx, waiting context.Context, t Talker, from Cursor, patterns []expect.Pattern, done *Sprayed) (Match, error) {
 	type answer struct {
 		m   Match
 		err error
 	}
-	wait, cancel := context.WithCancelCause(ctx)
+	wait, cancel := context.WithCancelCause(waiting)
 	defer cancel(nil)
 	came := make(chan answer, 1)
 	go func() {

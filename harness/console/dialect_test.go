@@ -420,6 +420,45 @@ func TestSpray(t *testing.T) {
 			assert.Positive(t, s.Sent)
 		})
 	})
+	looks := []expect.Pattern{expect.MustRegexp(`(?m)^[\w/]{0,9} ?[#%>] `).Named("a shell").Prompt(50 * time.Millisecond)}
+	t.Run("a progress display", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			c, port := open(t, Options{})
+			go func() {
+				port.say("verifying\r\n")
+				for _, p := range []string{"10", "10", "40", "70", "100"} {
+					port.say("\r" + p + "% ")
+					time.Sleep(90 * time.Millisecond)
+				}
+				port.say("done\r\nsystem ready\r\n")
+			}()
+			s, err := Spray{Keys: keys, Every: 10 * time.Millisecond, Until: until, Looks: looks}.Run(within(t, time.Minute), c, 0)
+			require.NoError(t, err)
+			assert.Equal(t, 1, s.Match.Index)
+			assert.Positive(t, s.Held)
+		})
+	})
+	t.Run("a shell in a quote", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			c, port := open(t, Options{})
+			quoted := false
+			port.onWrite = func(p []byte) {
+				switch {
+				case string(p) == "\r" && quoted:
+					port.say("\r\n> ")
+				case string(p) == "\r", len(port.at) == 8:
+					port.say("\r\n/ # ")
+				default:
+					port.say(string(p))
+					quoted = quoted || len(port.at) == 9
+				}
+			}
+			s, err := Spray{Keys: [][]byte{[]byte("'")}, Until: until, Looks: looks}.Run(within(t, time.Minute), c, 0)
+			var fe *ForbiddenError
+			require.ErrorAs(t, err, &fe)
+			assert.Equal(t, "a shell", s.Match.Pattern.Name())
+		})
+	})
 	t.Run("a boot that stops", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c, port := open(t, Options{})
@@ -440,6 +479,14 @@ func TestSpray(t *testing.T) {
 			s, err := Spray{Keys: keys, Until: until}.Run(within(t, time.Second), c, 0)
 			require.ErrorIs(t, err, ErrTimeout)
 			assert.InDelta(t, 50, s.Sent, 2)
+		})
+	})
+	t.Run("only for a time", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			c, _ := open(t, Options{})
+			s, err := Spray{Keys: keys, Until: until, For: 500 * time.Millisecond}.Run(within(t, time.Minute), c, 0)
+			require.ErrorIs(t, err, ErrTimeout)
+			assert.InDelta(t, 25, s.Sent, 2)
 		})
 	})
 	t.Run("a port that breaks", func(t *testing.T) {

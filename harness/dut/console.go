@@ -2,6 +2,7 @@ package dut
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -114,9 +115,13 @@ func (c *Console) SendLine(ctx context.Context, line string, how ...console.How)
 	return at, err
 }
 
-// Break holds the line low.
+// Break holds the line low. It gives ErrNotWired where the port cannot.
 func (c *Console) Break(ctx context.Context, d time.Duration) error {
-	return c.s.Do(ctx, c.Part(), func(ctx context.Context) error { return c.con.Break(ctx, d) })
+	err := c.s.Do(ctx, c.Part(), func(ctx context.Context) error { return c.con.Break(ctx, d) })
+	if errors.Is(err, wire.ErrUnsupported) {
+		return fmt.Errorf("%w: %w", ErrNotWired, err)
+	}
+	return err
 }
 
 // SetRate changes the baud rate.

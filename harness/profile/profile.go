@@ -149,9 +149,12 @@ type Boot struct {
 type BootFail struct {
 	None    `yaml:",inline"`
 	Provoke []Step  `yaml:"provoke"`
-	Sign    Pattern `yaml:"sign"`     // shows that the boot failed
-	ComesUp ComesUp `yaml:"comes-up"` // in the boot that failed
-	Restore []Step  `yaml:"restore"`  // afterwards
+	Sign    Pattern `yaml:"sign"` // shows that the boot failed
+	// Watch is how long the console is watched behind the sign, since a loader may
+	// try again and give up later; 0 for as long as a boot may take.
+	Watch   time.Duration `yaml:"watch"`
+	ComesUp ComesUp       `yaml:"comes-up"` // in the boot that failed
+	Restore []Step        `yaml:"restore"`  // afterwards
 }
 
 // Given says whether it is said how a boot is made to fail, and what is then seen.

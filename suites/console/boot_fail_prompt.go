@@ -1,7 +1,11 @@
 package console
 
 import (
+	"cmp"
 	"context"
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"rigor/fixtures/states"
@@ -11,7 +15,6 @@ import (
 	"rigor/harness/baseline/nist8259a"
 	"rigor/harness/check"
 	hc "rigor/harness/console"
-	"rigor/harness/console/expect"
 	"rigor/harness/dut"
 	"rigor/harness/profile"
 	"rigor/harness/verdict"
@@ -38,7 +41,7 @@ var BootFailPrompt = check.Check{
 	From:   states.Onboarded.State,
 	Effect: check.Disturbs,
 	Allow:  []check.Leave{check.LoginTries, check.Configure, check.Supply},
-	Budget: check.Budget{Case: 10 * time.Minute, Cleanup: 5 * time.Minute},
+	Budget: check.Budget{Case: 15 * time.Minute, Cleanup: 5 * time.Minute},
 	Cases:  check.Planner(check.PerConsole).With(needsSpeech, needsBoot, needsFailedBoot, needsWay, check.NeedsPower),
 	Run: func(ctx context.Context, t *check.T) {
 		s := sit(t)
@@ -53,71 +56,102 @@ var BootFailPrompt = check.Check{
 			done()
 			leave(ctx, t)
 		})
-		check.Refute(ctx, t, "a boot that fails reaches no prompt, with keys sent all along", check.Negative[[]string]{
+		check.Refute(ctx, t, "a boot that fails reaches no prompt, with keys sent all along", check.Negative[sweep]{
 			Control: s.owner,
 			Anti:    s.plainBoot,
-			Probes:  [][]string{{"\r", " ", ctrlC, "\x1b"}},
-			Try: func(ctx context.Context, keys []string) (a dut.Answer, err error) {
+			Probes:  []sweep{failKeys(s.con.Decl().Magic)},
+			Try: func(ctx context.Context, w sweep) (a dut.Answer, err error) {
 				restored = false
-				a, err = s.failedBoot(ctx, keys)
+				a, err = s.failedBoot(ctx, w)
 				restored = err == nil && a.Kind == verdict.Refused
 				return a, err
 			},
-			Name:    func([]string) string { return "a failed boot with CR, space, Ctrl-C and ESC" },
+			Name:    func(w sweep) string { return w.name },
 			Refusal: []verdict.Kind{verdict.Refused},
 			Same:    identity(t),
 		})
 	},
 }
 
-// lingerFor is how long keys go on after the sign of a failed boot, where
-// nothing else ends it.
-const lingerFor = time.Second
+// failKeys are the keys of a failed boot, all in one, since each costs the device
+// a failure: those that loaders stop at, and the declared words.
+func failKeys(magic []string) sweep {
+	var keys []string
+	for _, k := range hotKeys {
+		keys = append(keys, k.bytes)
+	}
+	name := "a failed boot with CR, space, Ctrl-C, ESC and the keys " + strings.Join(loaderKeys, " ")
+	if len(magic) > 0 {
+		name += " and the declared words"
+	}
+	return together(name, slices.Concat(keys, loaderKeys, wordKeys(magic)), 0)
+}
 
-// failKeyEvery lets each of four keys come often enough for a window of 60 ms.
-const failKeyEvery = 12 * time.Millisecond
-
-// failedBoot makes a boot fail under keys, looks for a prompt, and brings the
-// device back. That the keys arrive in a boot that never comes to a login can
-// only be shown before and after.
-func (s *seat) failedBoot(ctx context.Context, keys []string) (dut.Answer, error) {
+// failedBoot makes a boot fail under keys, watches it for as long as is declared,
+// and brings the device back. That the keys arrive in a boot that never comes to a
+// login can only be shown before and after.
+func (s *seat) failedBoot(ctx context.Context, w sweep) (dut.Answer, error) {
 	start := time.Now()
 	from, err := s.t.Device().FailBoot(ctx, s.con)
 	if err != nil {
 		return dut.Answer{}, err
 	}
-	spray := hc.Spray{Every: failKeyEvery}
-	for _, k := range keys {
+	spray := hc.Spray{Every: w.every, Looks: looks(), Until: s.until()}
+	for _, k := range w.keys {
 		spray.Keys = append(spray.Keys, []byte(k))
 	}
-	sign, _ := dut.Pattern("the sign of a failed boot", s.con.Boot().Fail.Sign)
-	a, at, err := s.under(ctx, spray, from, s.con.Boot().Within, sign)
+	a, at, err := s.failing(ctx, spray, from)
 	if err != nil || a.Kind != verdict.Refused {
 		return a, err
 	}
-	a, _, err = s.under(ctx, spray, at, lingerFor, sign)
-	if err != nil || a.Kind.Opens() {
+	if a, err = s.watched(ctx, spray, from, at); err != nil || a.Kind != verdict.Refused {
 		return a, err
 	}
 	if err := s.t.Device().MendBoot(ctx, s.con); err != nil {
 		return dut.Answer{}, err
 	}
-	a, err = s.said(from, verdict.Refused, "the boot failed as declared, no prompt came, and it boots again")
+	a, err = s.said(from, verdict.Refused, "the boot failed as declared, %s, and it boots again", a.Detail)
 	a.Took = time.Since(start)
 	return a, err
 }
 
-// under sprays until a sign comes: Refused then, Accepted for a prompt, Garbled
-// where neither came in time.
-func (s *seat) under(ctx context.Context, spray hc.Spray, from hc.Cursor, within time.Duration, sign expect.Pattern) (dut.Answer, hc.Cursor, error) {
-	spray.Until = append(bootPrompts(s.con.Decl()), sign)
-	boot, cancel := context.WithTimeout(ctx, within)
-	defer cancel()
-	got, err := spray.Run(boot, s.con, from)
+// failing sprays until the sign of the failure comes: Refused then, Accepted for a
+// prompt, Garbled where neither came, or the boot did not fail.
+func (s *seat) failing(ctx context.Context, spray hc.Spray, from hc.Cursor) (dut.Answer, hc.Cursor, error) {
+	sign, _ := dut.Pattern("the sign of a failed boot", s.con.Boot().Fail.Sign)
+	spray.Until, spray.For = append(slices.Clone(spray.Until), sign), s.con.Boot().Within
+	got, err := spray.Run(ctx, s.con, from)
 	if a, decided, err := s.reached(ctx, from, err); decided || err != nil {
 		return a, from, err
 	}
+	if got.Match.Index < len(spray.Until)-1 {
+		a, err := s.said(from, verdict.Garbled, "the boot did not fail as declared: %s came", got.Match.Pattern.Name())
+		return a, from, err
+	}
 	return dut.Answer{Kind: verdict.Refused}, got.Match.To, nil
+}
+
+// watched goes on with the keys behind the sign of the failure. A loader may try
+// again and give up later, so that no further sign ends it: only a prompt does, the
+// declared time, and a device that comes up.
+func (s *seat) watched(ctx context.Context, spray hc.Spray, from, at hc.Cursor) (dut.Answer, error) {
+	boot := s.con.Boot()
+	watch := cmp.Or(boot.Fail.Watch, boot.Within)
+	spray.For = watch
+	got, err := spray.Run(ctx, s.con, at)
+	s.t.Note("behind the sign of the failure %d keys were sent in %v, held back for %v", got.Sent, watch, got.Held.Round(time.Millisecond))
+	switch {
+	case late(ctx, err):
+		a, stands, err := s.stopped(ctx, from)
+		if stands || err != nil {
+			return a, err
+		}
+		return dut.Answer{Kind: verdict.Refused, Detail: fmt.Sprintf("no prompt came in %v behind its sign", watch)}, nil
+	case err != nil:
+		a, _, err := s.reached(ctx, from, err)
+		return a, err
+	}
+	return dut.Answer{Kind: verdict.Refused, Detail: "no prompt came until it came up by itself"}, nil
 }
 
 // Undo brings back a device whose boots a killed run left failing; data is that

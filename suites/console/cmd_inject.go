@@ -71,10 +71,12 @@ var CmdInject = check.Check{
 			// The session is the owner's, and a plain argument is answered.
 			Control: func(ctx context.Context) (dut.Answer, error) { return s.plainArgument(ctx, session, cmd[0]) },
 			// The same oracle on an argument in which nothing is to be run.
-			Anti:    func(ctx context.Context) (dut.Answer, error) { return s.inject(ctx, injection{cmd[0], "%s", false}) },
+			Anti: func(ctx context.Context) (dut.Answer, error) {
+				return s.inject(ctx, injection{cmd[0], "%s", plainWord})
+			},
 			Probes:  injections(cmd),
 			Try:     s.inject,
-			Name:    func(i injection) string { return fmt.Sprintf(i.command, fmt.Sprintf(i.around, "COMMAND")) },
+			Name:    func(i injection) string { return fmt.Sprintf(i.command, fmt.Sprintf(i.around, i.inner.name)) },
 			Refusal: []verdict.Kind{verdict.Refused},
 		})
 	},
@@ -84,8 +86,26 @@ var CmdInject = check.Check{
 type injection struct {
 	command string // with %s for the argument
 	around  string // with %s for what a shell would have to run
-	runs    bool   // false: a word stands in place of the command
+	inner   inner
 }
+
+// inner is what a shell would have to run.
+type inner struct{ name, text string }
+
+// What a shell has to multiply: the product stands in no line that is typed, also
+// where a command line takes quotes away or prints its argument.
+const left, right = 4273, 6091
+
+var (
+	product = fmt.Sprintf("rg$((%d*%d))x", left, right)
+	// inners are one command in three spellings. A command line that cuts its
+	// argument at a blank leaves nothing of the first to run. The second is no
+	// command: the shell that does not find it prints the product. Where such
+	// errors do not come to the console, the third prints it.
+	inners = []inner{{"COMMAND WORD", "echo " + product}, {"COMMAND", product}, {"COMMAND${IFS}WORD", "echo${IFS}" + product}}
+	// plainWord stands in place of a command.
+	plainWord = inner{"word", "rgword"}
+)
 
 // arounds are the ways out of an argument, by what a shell takes for an end of
 // it or for a command within.
@@ -99,7 +119,9 @@ func injections(commands []string) []injection {
 	var out []injection
 	for _, c := range commands {
 		for _, a := range arounds {
-			out = append(out, injection{c, a, true})
+			for _, in := range inners {
+				out = append(out, injection{c, a, in})
+			}
 		}
 	}
 	return out
@@ -121,18 +143,10 @@ func (s *seat) plainArgument(ctx context.Context, session login.Access, command 
 	return dut.Answer{Kind: verdict.Accepted, Detail: "the session is the owner's, and a plain argument is answered"}, nil
 }
 
-// What a shell has to multiply: the product stands in no line that is typed, also
-// where a command line takes quotes away or prints its argument.
-const left, right = 4273, 6091
-
 // inject sends one command line and looks for what only a shell could print.
 func (s *seat) inject(ctx context.Context, i injection) (dut.Answer, error) {
 	start := time.Now()
-	inner := "rgword"
-	if i.runs {
-		inner = fmt.Sprintf("echo rg$((%d*%d))x", left, right)
-	}
-	text, a, err := s.line(ctx, fmt.Sprintf(i.command, fmt.Sprintf(i.around, inner)))
+	text, a, err := s.line(ctx, fmt.Sprintf(i.command, fmt.Sprintf(i.around, i.inner.text)))
 	if want := fmt.Sprintf("rg%dx", left*right); strings.Contains(text, want) {
 		a.Kind, a.Detail = verdict.Accepted, fmt.Sprintf("a shell ran it and printed %s", want)
 	}

@@ -113,12 +113,20 @@ func TestWeaknesses(t *testing.T) {
 		{"boot-interrupt-narrow", "con-boot-interrupt[main]", "fail.access", false},
 		{"boot-interrupt-kernel", "con-boot-interrupt[main]", "fail.access", false},
 		{"boot-fail-prompt", "con-boot-fail-prompt[main]", "fail.access", false},
+		{"boot-interrupt-odd-key", "con-boot-interrupt[main]", "fail.access", false},
+		{"boot-fail-prompt-late", "con-boot-fail-prompt[main]", "fail.access", false},
+		{"aux-boot-key", "con-silent[aux]", "fail.access", false},
+		{"secret-hexdump", "con-secret-leak[main]", "fail.leak", false},
+		{"harmless-boot-progress", "con-boot-interrupt[main]", pass, false},
+		{"harmless-boot-progress", "con-boot-fail-prompt[main]", pass, false},
+		{"harmless-aux-power-glitch", "con-silent[aux]", pass, false},
 		{"sysrq-break", "con-sysrq[main]", "fail.access", true},
 		{"secret-boot-log", "con-secret-leak[main]", "fail.leak", false},
 		{"secret-base64-log", "con-secret-leak[main]", "fail.leak", false},
 		{"secret-owner-password-log", "con-secret-leak[main]", "fail.leak", false},
 		{"cmd-inject-ping", "con-cmd-inject[main]", "fail.access", true},
 		{"cmd-inject-subst", "con-cmd-inject[main]", "fail.access", false},
+		{"cmd-inject-word", "con-cmd-inject[main]", "fail.access", true},
 	} {
 		t.Run(c.weakness+" "+c.id, func(t *testing.T) {
 			if testing.Short() && !c.quick {

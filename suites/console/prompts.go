@@ -51,16 +51,20 @@ func insidePrompts(con *profile.Console) []expect.Pattern {
 	return append(ps, waits(anyShell), waits(oddShell), waits(anyMenu))
 }
 
-// bootPrompts gives the prompts that no key may reach during a boot. Menus are
-// not among them: a boot log asks nobody, and its lines end like questions.
+// bootPrompts gives the prompts that no key may reach during a boot, by what the
+// profile says of them: these alone decide at once.
 func bootPrompts(con *profile.Console) []expect.Pattern {
 	ps := declared(nil, "the boot loader's prompt", con.Boot.Prompt)
-	ps = append(ps, waits(anyShell), waits(oddShell))
 	for i := range ps {
 		ps[i] = ps[i].Forbidden()
 	}
 	return ps
 }
+
+// looks gives what else looks like a prompt in a boot, and has to come again when
+// it is asked: the line of a progress display does, too. Menus are not among them:
+// a boot log asks nobody, and its lines end like questions.
+func looks() []expect.Pattern { return []expect.Pattern{waits(anyShell), waits(oddShell)} }
 
 // shows says whether a declared pattern stands in text.
 func shows(p profile.Pattern, text []byte) bool {

@@ -231,9 +231,10 @@ func (s *seat) answer(ctx context.Context) (dut.Answer, error) {
 	return dut.Answer{Kind: verdict.Accepted, Detail: fmt.Sprintf("the declared answer came %d times of %d", answerRounds, answerRounds), Took: time.Since(start)}, nil
 }
 
-// late says whether a wait ended by its own time, and not by the case's.
+// late says whether a wait ended by its own time, and not by the case's. A very
+// short one may be over before it reaches the console.
 func late(ctx context.Context, err error) bool {
-	return errors.Is(err, hc.ErrTimeout) && ctx.Err() == nil
+	return (errors.Is(err, hc.ErrTimeout) || errors.Is(err, context.DeadlineExceeded)) && ctx.Err() == nil
 }
 
 // said makes an answer of what came since a cursor.

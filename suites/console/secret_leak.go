@@ -40,7 +40,7 @@ var SecretLeak = check.Check{
 		held := check.Refute(ctx, t, "no secret of the unit comes out of the console, in any encoding", check.Negative[scene]{
 			Control: h.sees,
 			Anti: func(context.Context) (dut.Answer, error) {
-				return h.search(0, []secret{{"what was never sent", t.Secret("never sent", 20)}})
+				return h.search(0, []secret{{"what was never sent", t.Secret("never sent", 20), drawnPiece}})
 			},
 			Probes:  h.scenes(),
 			Try:     h.play,
@@ -138,7 +138,7 @@ func (h *hunt) sees(ctx context.Context) (dut.Answer, error) {
 	if _, err := session.Do(ctx, login.Request{Command: "echo " + base64.StdEncoding.EncodeToString([]byte(m))}); err != nil && dut.IsFault(err) {
 		return a, err
 	}
-	found, err := h.search(from, []secret{{"the marker that was typed", m}})
+	found, err := h.search(from, []secret{{"the marker that was typed", m, 0}})
 	if err == nil && found.Kind != verdict.Accepted {
 		found.Kind, found.Detail = verdict.Silent, "a marker that was typed on this console is not found in its transcript"
 	}
@@ -159,12 +159,12 @@ func (h *hunt) scenes() []scene {
 		if s.Declared() {
 			continue
 		}
-		m, ok := marker(h.t.Rand(), s)
+		m, piece, ok := marker(h.t.Rand(), s)
 		if !ok || len(s.Plant) == 0 {
 			h.gaps = append(h.gaps, fmt.Sprintf("store %s takes no marker that could be told from chance", name))
 			continue
 		}
-		h.secrets = append(h.secrets, secret{"what was put into store " + name, m})
+		h.secrets = append(h.secrets, secret{"what was put into store " + name, m, piece})
 		out = append(out, scene{"store " + name + " is written", func(ctx context.Context) error {
 			h.t.Note("store %s holds a marker from now on", name)
 			_, err := h.t.Device().Steps(ctx, s.Plant, map[string]string{"marker": m})
@@ -208,7 +208,7 @@ func (h *hunt) change(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	h.secrets = append(h.secrets, secret{"a password that was set", temp})
+	h.secrets = append(h.secrets, secret{"a password that was set", temp, drawnPiece})
 	done := h.t.Intent(intentPassword, "the owner's password is changed for "+h.t.ID(), map[string]string{"login": name, "label": h.t.ID() + "/changed"})
 	h.t.Cleanup(func(ctx context.Context, t *check.T) {
 		door := t.Device().Login(name)

@@ -15,7 +15,10 @@ import (
 )
 
 // secret is what must not be seen on a console.
-type secret struct{ name, value string }
+type secret struct {
+	name, value string
+	piece       int // how long a part of it is no accident any more; 0: none is known to be
+}
 
 // minSecret is the length from which a secret can be looked for: a shorter one
 // stands in half of all texts.
@@ -34,7 +37,7 @@ func unitSecrets(t *check.T) (out []secret, short []string) {
 		case len(value) < minSecret:
 			short = append(short, name+" is too short to be looked for")
 		default:
-			out = append(out, secret{name, value})
+			out = append(out, secret{name, value, chosenPiece(value)})
 		}
 	}
 	for _, name := range check.LoginChannels(t.Profile()) {
@@ -67,7 +70,7 @@ func find(text []byte, secrets []secret) (what string, found bool) {
 			return fmt.Sprintf("a private key begins there: %q", m), true
 		}
 	}
-	return "", false
+	return findPiece(text, plain, secrets)
 }
 
 // before gives the end of what stands before a place, on its own line.
@@ -89,9 +92,10 @@ var alphabets = map[string]string{
 	"digits": "0123456789",
 }
 
-// marker makes a value for a store, of the alphabet and length that it takes.
-// It gives false where that leaves less chance than markerBits.
-func marker(rng *rand.Rand, s *profile.Store) (string, bool) {
+// marker makes a value for a store, of the alphabet and length that it takes, and
+// says how long a piece of it has markerBits. It gives false where the whole has
+// less.
+func marker(rng *rand.Rand, s *profile.Store) (value string, piece int, ok bool) {
 	const usual = 24
 	letters, known := alphabets[s.Alphabet]
 	n := s.Length
@@ -99,11 +103,11 @@ func marker(rng *rand.Rand, s *profile.Store) (string, bool) {
 		n = usual
 	}
 	if !known || float64(n)*math.Log2(float64(len(letters))) < markerBits {
-		return "", false
+		return "", 0, false
 	}
 	out := make([]byte, n)
 	for i := range out {
 		out[i] = letters[rng.IntN(len(letters))]
 	}
-	return string(out), true
+	return string(out), max(drawnPiece, int(math.Ceil(markerBits/math.Log2(float64(len(letters)))))), true
 }

@@ -1,8 +1,12 @@
 package console
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"rigor/fixtures/states"
@@ -12,6 +16,7 @@ import (
 	"rigor/harness/baseline/nist8259a"
 	"rigor/harness/check"
 	hc "rigor/harness/console"
+	"rigor/harness/console/expect"
 	"rigor/harness/dut"
 	"rigor/harness/profile"
 	"rigor/harness/verdict"
@@ -41,22 +46,27 @@ var Silent = check.Check{
 	From:   states.Onboarded.State,
 	Effect: check.Disturbs,
 	Allow:  []check.Leave{check.Supply},
-	Budget: check.Budget{Case: 5 * time.Minute, Cleanup: 2 * time.Minute},
+	Budget: check.Budget{Case: 15 * time.Minute, Cleanup: 3 * time.Minute},
 	Cases:  check.Planner(check.PerConsole).With(needsSilence, needsWay, check.NeedsPower),
 	Run: func(ctx context.Context, t *check.T) {
 		s := sit(t)
-		t.Cleanup(func(ctx context.Context, t *check.T) { t.OK(powered(ctx, t)) })
+		spoke := false
+		t.Cleanup(func(ctx context.Context, t *check.T) {
+			if spoke { // who answers there would take the next case's keys
+				t.OK(t.Device().PowerCycle(ctx))
+				return
+			}
+			t.OK(powered(ctx, t))
+		})
 		check.Refute(ctx, t, "not a byte comes, in no phase and to no key", check.Negative[phase]{
 			Control: s.answer, // the one thing that it is declared to answer: the wire carries both ways
 			Anti:    s.off,
-			Probes: []phase{
-				{"a cold boot", s.coldBoot, ""}, {"a cold boot with keys sent", s.coldBoot, "\r \x03\x1b"},
-				{"running, left alone", s.listen, ""}, {"Enter", s.listen, "\r\n"}, {"Ctrl-C, Ctrl-D, Ctrl-Z", s.listen, "\x03\x04\x1a"},
-				{"BREAK and h", s.listenBreak, "h"},
-			},
+			Probes: append(s.boots(), s.keyed("running, left alone", ""), s.keyed("Enter", "\r\n"), s.keyed("Ctrl-C, Ctrl-D, Ctrl-Z", "\x03\x04\x1a"),
+				phase{"BREAK and h", s.listenBreak}),
 			Try: func(ctx context.Context, p phase) (dut.Answer, error) {
-				a, err := p.run(ctx, p.keys)
+				a, err := p.run(ctx)
 				if err == nil && a.Kind.Opens() {
+					spoke = true
 					t.Observe("console "+s.con.Name(), "it is declared silent and speaks: "+a.Detail, contradicted(s.con.Name())...)
 				}
 				return a, err
@@ -71,8 +81,7 @@ var Silent = check.Check{
 // phase is one thing that the device goes through while it is listened to.
 type phase struct {
 	name string
-	run  func(ctx context.Context, keys string) (dut.Answer, error)
-	keys string
+	run  func(ctx context.Context) (dut.Answer, error)
 }
 
 // contradicted lists the cases that are not applicable because the console is
@@ -92,14 +101,45 @@ const (
 	answerFor = 150 * time.Millisecond
 )
 
-// heard says what came from a cursor on: Accepted, if anything.
-func (s *seat) heard(from hc.Cursor) (dut.Answer, error) {
-	if s.con.Mark() == from {
-		return dut.Answer{Kind: verdict.Silent, Detail: "not a byte came"}, nil
+// edge is a switch of the supply: when it was asked for, and when it was done.
+type edge struct{ from, to time.Time }
+
+// A line that rises or falls with the supply is a byte without a bit set to a
+// receiver, or one with all. How long behind the switch that is still so, and how
+// many it may be: one as the line moves, one as the pin is set up.
+const (
+	edgeFor  = 50 * time.Millisecond
+	edgeMost = 2
+)
+
+// noise gives how many of the first bytes are what a receiver makes of an edge of
+// the supply; when gives the time of each. Whatever follows them is speech.
+func noise(raw []byte, when func(i int) time.Time, edges ...edge) int {
+	n := 0
+	for ; n < len(raw) && n < edgeMost*len(edges); n++ {
+		at := when(n)
+		near := slices.ContainsFunc(edges, func(e edge) bool { return !at.Before(e.from) && !at.After(e.to.Add(edgeFor)) })
+		if !near || raw[n] != 0x00 && raw[n] != 0xff {
+			break
+		}
 	}
+	return n
+}
+
+// heard says what came from a cursor on: Accepted, if anything. What a receiver
+// makes of an edge of the supply is noted.
+func (s *seat) heard(from hc.Cursor, edges ...edge) (dut.Answer, error) {
 	raw, err := s.con.Since(from)
 	if err != nil {
 		return dut.Answer{}, err
+	}
+	if n := noise(raw, func(i int) time.Time { return s.con.When(from + hc.Cursor(i)) }, edges...); n > 0 {
+		s.t.Note("% x came within %v of a switch of the supply: the edge of the line, and no speech", raw[:n], edgeFor)
+		raw = raw[n:]
+		from += hc.Cursor(n)
+	}
+	if len(raw) == 0 {
+		return dut.Answer{Kind: verdict.Silent, Detail: "not a byte came"}, nil
 	}
 	if e, err := s.con.Excerpted(from, from+hc.Cursor(min(len(raw), 1024)), visible); err == nil {
 		s.t.Excerpt(e)
@@ -107,10 +147,34 @@ func (s *seat) heard(from hc.Cursor) (dut.Answer, error) {
 	return s.said(from, verdict.Accepted, "%d bytes came, the first %.40q", len(raw), raw)
 }
 
-func (s *seat) listen(ctx context.Context, keys string) (dut.Answer, error) {
+// quiz sends keys one by one, without the one that would complete what the console
+// is declared to answer.
+type quiz struct {
+	s    *seat
+	tail string
+	sent int
+	left int // keys that were not sent, since they would have asked
+}
+
+func (q *quiz) send(ctx context.Context, key string) error {
+	if asks := q.s.con.Decl().Answer.Send; asks != "" {
+		if strings.Contains(q.tail+key, asks) {
+			q.left++
+			return nil
+		}
+		q.tail += key
+		q.tail = q.tail[max(0, len(q.tail)+1-len(asks)):]
+	}
+	_, err := q.s.con.Send(ctx, []byte(key))
+	q.sent++
+	return err
+}
+
+func (s *seat) listen(ctx context.Context, keys string, edges ...edge) (dut.Answer, error) {
 	from := s.con.Mark()
+	q := quiz{s: s}
 	for _, b := range []byte(keys) {
-		if _, err := s.con.Send(ctx, []byte{b}); err != nil {
+		if err := q.send(ctx, string([]byte{b})); err != nil {
 			return dut.Answer{}, err
 		}
 	}
@@ -121,15 +185,20 @@ func (s *seat) listen(ctx context.Context, keys string) (dut.Answer, error) {
 	if err := s.t.Device().Wait(ctx, d); err != nil {
 		return dut.Answer{}, err
 	}
-	return s.heard(from)
+	return s.heard(from, edges...)
 }
 
-func (s *seat) listenBreak(ctx context.Context, keys string) (dut.Answer, error) {
+// keyed is a phase in which keys are typed on a device that runs.
+func (s *seat) keyed(name, keys string) phase {
+	return phase{name, func(ctx context.Context) (dut.Answer, error) { return s.listen(ctx, keys) }}
+}
+
+func (s *seat) listenBreak(ctx context.Context) (dut.Answer, error) {
 	from := s.con.Mark()
 	if err := s.con.Break(ctx, breakFor); err != nil {
 		return dut.Answer{}, err
 	}
-	a, err := s.listen(ctx, keys)
+	a, err := s.listen(ctx, "h")
 	if err != nil || a.Kind.Opens() {
 		return a, err
 	}
@@ -139,56 +208,146 @@ func (s *seat) listenBreak(ctx context.Context, keys string) (dut.Answer, error)
 // off is the anti-control: from a device without power nothing can come. What is
 // heard then is our own wire.
 func (s *seat) off(ctx context.Context) (dut.Answer, error) {
+	e := edge{from: time.Now()}
 	if err := s.t.Device().PowerOff(ctx); err != nil {
 		return dut.Answer{}, err
 	}
-	a, err := s.listen(ctx, "")
+	e.to = time.Now()
+	a, err := s.listen(ctx, "", e)
 	if a.Kind.Opens() {
 		a.Kind, a.Detail = verdict.Garbled, "without power: "+a.Detail
 	}
 	return a, err
 }
 
-// bootKeyEvery is the time between keys that are sent through a boot.
-const bootKeyEvery = 20 * time.Millisecond
+// boots gives the cold boots that are listened to: one that is left alone, and
+// those with the keys of con-boot-interrupt, from before the power on.
+func (s *seat) boots() []phase {
+	out := []phase{{"a cold boot", func(ctx context.Context) (dut.Answer, error) { return s.coldBoot(ctx, sweep{}) }}}
+	for _, w := range mixed(s.con.Decl().Magic) {
+		out = append(out, phase{"a cold boot with " + w.name, func(ctx context.Context) (dut.Answer, error) { return s.coldBoot(ctx, w) }})
+	}
+	return out
+}
 
 // coldBoot listens from the moment of power to the declared end of the boot,
-// which another console shows.
-func (s *seat) coldBoot(ctx context.Context, keys string) (dut.Answer, error) {
+// which another console shows, with the keys of a sweep if it has any.
+func (s *seat) coldBoot(ctx context.Context, w sweep) (dut.Answer, error) {
 	d := s.t.Device()
+	off := edge{from: time.Now()}
 	if err := d.PowerOff(ctx); err != nil {
 		return dut.Answer{}, err
 	}
+	off.to = time.Now()
 	from := s.con.Mark()
-	shown, showErr := d.BootConsole()
+	shown, err := d.BootConsole()
+	if err != nil && !errors.Is(err, dut.ErrNotDeclared) {
+		return dut.Answer{}, err
+	}
 	var begin hc.Cursor
-	if showErr == nil {
+	if shown != nil {
 		begin = shown.Mark()
 	}
+	q := quiz{s: s}
+	for i := 0; len(w.keys) > 0 && time.Since(off.to) < w.early; i++ {
+		if err := q.send(ctx, w.keys[i%len(w.keys)]); err != nil {
+			return dut.Answer{}, err
+		}
+		if err := d.Wait(ctx, w.every); err != nil {
+			return dut.Answer{}, err
+		}
+	}
+	before := q.sent
+	on := edge{from: time.Now()}
 	if err := d.PowerOn(ctx); err != nil {
 		return dut.Answer{}, err
 	}
-	if showErr != nil { // nothing shows a boot but that the device answers
-		if err := d.Reachable(ctx); err != nil {
-			return dut.Answer{}, err
-		}
-		return s.heard(from)
+	on.to = time.Now()
+	brk, err := s.throughBoot(ctx, &q, w, shown, begin, on.to)
+	if err != nil {
+		return dut.Answer{}, err
 	}
-	for end, i := time.Now().Add(shown.Boot().Within), 0; keys != "" && time.Now().Before(end); i++ {
-		if _, err := s.con.Send(ctx, []byte{keys[i%len(keys)]}); err != nil {
-			return dut.Answer{}, err
-		}
-		if err := d.Wait(ctx, bootKeyEvery); err != nil {
-			return dut.Answer{}, err
-		}
-		if raw, err := shown.Since(begin); err != nil || shows(shown.Boot().Done, raw) {
-			break
+	if len(w.keys) > 0 {
+		s.t.Note("%s: %d keys from %v before to %v after the power, each at least %d times behind it%s", w.name, q.sent, w.early,
+			time.Since(on.to).Round(time.Millisecond), (q.sent-before)/len(w.keys), brk)
+		if q.left > 0 {
+			s.t.Note("%d keys were left out, which would have asked for what the console is declared to answer", q.left)
 		}
 	}
-	if _, err := d.Booted(ctx, shown, begin); err != nil {
-		return dut.Answer{}, fmt.Errorf("while console %s was listened to: %w", s.con.Name(), err)
+	if shown == nil { // nothing shows a boot but that the device answers
+		err = d.Reachable(ctx)
+	} else if _, err = d.Booted(ctx, shown, begin); err != nil {
+		err = fmt.Errorf("while console %s was listened to: %w", s.con.Name(), err)
 	}
-	return s.heard(from)
+	if err != nil {
+		return dut.Answer{}, err
+	}
+	return s.heard(from, off, on)
+}
+
+// blindBoot is how long keys go on behind the power where no console shows the end
+// of a boot, and none is declared.
+const blindBoot = 10 * time.Second
+
+// throughBoot sends the keys of a sweep from the power to the end of the boot, and
+// says what became of its BREAK.
+func (s *seat) throughBoot(ctx context.Context, q *quiz, w sweep, shown *dut.Console, begin hc.Cursor, on time.Time) (brk string, _ error) {
+	if len(w.keys) == 0 {
+		return "", nil
+	}
+	within := cmp.Or(s.con.Boot().Within, blindBoot)
+	var marks []expect.Pattern
+	if shown != nil {
+		within = shown.Boot().Within
+		if done, ok := dut.Pattern("the end of the boot", shown.Boot().Done); ok {
+			marks = append(marks, done)
+		}
+	}
+	at := begin
+	for i := 0; time.Since(on) < within; i++ {
+		if err := q.send(ctx, w.keys[i%len(w.keys)]); err != nil {
+			return brk, err
+		}
+		if w.brk && brk == "" && (shown == nil || s.started(shown, begin)) {
+			said, err := s.breakOnce(ctx, on)
+			if err != nil {
+				return brk, err
+			}
+			brk = ", " + said
+		}
+		if shown == nil {
+			if err := s.t.Device().Wait(ctx, w.every); err != nil {
+				return brk, err
+			}
+			continue
+		}
+		next := max(begin, shown.Mark()-overlap)
+		_, err := shown.Await(ctx, at, w.every, marks...)
+		if err == nil {
+			return brk, nil
+		}
+		if !late(ctx, err) {
+			return brk, err
+		}
+		at = next
+	}
+	return brk, nil
+}
+
+// overlap is how far each look at a boot begins behind the last one's end: longer
+// than what it looks for.
+const overlap = 1024
+
+// started says whether the boot loader has shown itself.
+func (s *seat) started(shown *dut.Console, begin hc.Cursor) bool {
+	m := loaderSign(shown.Decl())
+	raw, err := shown.Since(begin)
+	if err != nil {
+		return false
+	}
+	set := expect.NewSet(0, 0, m)
+	_, ok := set.Feed(raw)
+	return ok
 }
 
 // powered switches the device on where the case left it off.

@@ -3,9 +3,12 @@ package console
 import (
 	"encoding/base64"
 	"encoding/hex"
+	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -41,15 +44,16 @@ func TestDeclaredPromptsComeFirst(t *testing.T) {
 	ps := insidePrompts(con)
 	assert.Equal(t, "the shell's prompt", ps[0].Name())
 	assert.True(t, holds("\nLoader: ", ps...))
-	for _, p := range bootPrompts(con) {
-		assert.True(t, p.IsForbidden(), p.Name())
+	assert.Len(t, bootPrompts(con), 1, "only what is declared decides at once")
+	for _, p := range append(bootPrompts(con), looks()...) {
+		assert.Equal(t, p.Name() == "the boot loader's prompt", p.IsForbidden(), p.Name())
 		assert.Positive(t, p.Quiet(), "a boot log that goes on is no prompt: %s", p.Name())
 	}
 }
 
 func TestFindsSecretsInEveryEncoding(t *testing.T) {
 	const value = "Kw7-sesame-31"
-	secrets := []secret{{"another", "qqqqqqqqqq"}, {"the label", value}}
+	secrets := []secret{{"another", "qqqqqqqqqq", 0}, {"the label", value, 0}}
 	for name, text := range map[string]string{
 		"plain": "boot: psk=" + value + "\r\n", "hex": hex.EncodeToString([]byte(value)),
 		"base64":         base64.StdEncoding.EncodeToString([]byte("ssid:" + value)),
@@ -68,6 +72,54 @@ func TestFindsSecretsInEveryEncoding(t *testing.T) {
 	assert.False(t, found)
 }
 
+func TestFindsPiecesInDumps(t *testing.T) {
+	const value = "hJ7mQz2vXn4TqRw9bYc3KpLd"
+	own := []secret{{"the store", value, drawnPiece}}
+	record := []byte("\x01\x00\x00\x00ssid\x00\x00\x00\x00\x18" + value)
+	rows := func(row func(b []byte) string) string {
+		var out strings.Builder
+		for i := 0; i < len(record); i += 16 {
+			fmt.Fprintf(&out, "%08x: %s\r\n", i, row(record[i:min(i+16, len(record))]))
+		}
+		return out.String()
+	}
+	for name, text := range map[string]string{
+		"hexdump -C":   hex.Dump(record),
+		"without text": rows(func(b []byte) string { return fmt.Sprintf("% x", b) }),
+		"capitals":     rows(func(b []byte) string { return fmt.Sprintf("% X", b) }),
+		"C":            rows(func(b []byte) string { return strings.ReplaceAll(fmt.Sprintf("0x% x", b), " ", ", 0x") }),
+		"words of 2": rows(func(b []byte) string {
+			var out []string
+			for i := 0; i+1 < len(b); i += 2 {
+				out = append(out, fmt.Sprintf("%02x%02x", b[i+1], b[i]))
+			}
+			return strings.Join(out, " ")
+		}),
+		"words of 4": rows(func(b []byte) string {
+			var out []string
+			for i := 0; i+3 < len(b); i += 4 {
+				out = append(out, fmt.Sprintf("%02x%02x%02x%02x", b[i+3], b[i+2], b[i+1], b[i]))
+			}
+			return strings.Join(out, " ")
+		}),
+		"cut off": "psk=" + value[:10] + "...",
+	} {
+		what, found := find([]byte("log\r\n"+text), own)
+		assert.True(t, found, name)
+		assert.Contains(t, what, "the store", name)
+		assert.NotContains(t, what, value[:5], name)
+	}
+	for _, text := range []string{value[:7], value[8:15] + " " + value[16:23], "684a376d517a32", strings.Repeat("68 4a 37 6d\r\n", 9)} {
+		_, found := find([]byte(text), own)
+		assert.False(t, found, "no accident is %q", text)
+	}
+	// What somebody chose may be made of words.
+	for value, want := range map[string]bool{"operator-password-of-the-day-1": false, "operatorpasswordoftheday": false, "x7-Kqm2": false, "day-2-of-may-and-more": true} {
+		_, found := find([]byte("the operator-password-is set; operatorpassword, day-2-of-may"), []secret{{"s", value, chosenPiece(value)}})
+		assert.Equal(t, want, found, value)
+	}
+}
+
 func TestMarkersAreNoAccident(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for _, c := range []struct {
@@ -79,7 +131,8 @@ func TestMarkersAreNoAccident(t *testing.T) {
 		{profile.Store{Alphabet: "digits", Length: 13}, true}, {profile.Store{Alphabet: "digits", Length: 12}, false},
 		{profile.Store{Alphabet: "runes", Length: 40}, false},
 	} {
-		m, ok := marker(rng, &c.store)
+		m, piece, ok := marker(rng, &c.store)
+		assert.Equal(t, ok, piece >= drawnPiece)
 		require.Equal(t, c.ok, ok, "%+v", c.store)
 		if ok && c.store.Length > 0 {
 			assert.Len(t, m, c.store.Length)
@@ -101,8 +154,8 @@ func FuzzFind(f *testing.F) {
 	f.Add([]byte("psk=sesame\r\n"))
 	f.Add([]byte("\x1b[\xff-----BEGIN  PRIVATE KEY-----"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		find(text, []secret{{"s", "sesame"}})
-		if _, found := find(append(text, "\nsesame\n"...), []secret{{"s", "sesame"}}); !found {
+		find(text, []secret{{"s", "sesame", 0}})
+		if _, found := find(append(text, "\nsesame\n"...), []secret{{"s", "sesame", 0}}); !found {
 			t.Errorf("not found behind %q", text)
 		}
 	})
@@ -110,19 +163,41 @@ func FuzzFind(f *testing.F) {
 
 func TestInjectionsNeverShowTheirProduct(t *testing.T) {
 	for _, i := range injections([]string{"ping %s", "echo %s"}) {
-		assert.NotContains(t, i.command+i.around, "26026843")
+		assert.NotContains(t, i.command+i.around+i.inner.text, "26026843")
 	}
 	assert.Equal(t, 26026843, left*right)
+	assert.True(t, slices.ContainsFunc(inners, func(i inner) bool { return !strings.ContainsAny(i.text, " \t") }), "one goes through a command line that cuts at blanks")
 }
 
 func TestEveryKeySetGoesThroughAWholeBoot(t *testing.T) {
 	all := sweeps([]string{"debug"})
-	assert.GreaterOrEqual(t, len(all), 6)
+	assert.Len(t, all, 7)
 	seen := map[string]bool{}
 	for _, w := range all {
 		assert.False(t, seen[w.name], w.name)
 		seen[w.name] = true
-		assert.LessOrEqual(t, int64(len(w.keys))*w.every.Milliseconds(), int64(60), "each key of %q comes often enough for a window of 60 ms", w.name)
+		assert.LessOrEqual(t, time.Duration(len(w.keys))*w.every, keyWithin, "each key of %q comes often enough", w.name)
 	}
-	assert.Len(t, sweeps(nil), len(all)-1)
+	assert.Len(t, sweeps(strings.Fields("a b c d e f g h i j")), len(all)+1, "many words take a boot of their own")
+	// In both ways every key is sent, and BREAK once.
+	for _, ws := range [][]sweep{all, mixed([]string{"debug"})} {
+		var keys []string
+		breaks := 0
+		for _, w := range ws {
+			keys = append(keys, w.keys...)
+			if w.brk {
+				breaks++
+				for _, k := range w.keys {
+					assert.NotContains(t, printableKeys(), k, "a key that SysRq may know behind a BREAK")
+				}
+			}
+		}
+		assert.Equal(t, 1, breaks)
+		for b := range byte(0x80) {
+			if b != 0x11 && b != 0x13 {
+				assert.Contains(t, keys, string(rune(b)))
+			}
+		}
+		assert.Contains(t, keys, "debug\r")
+	}
 }
