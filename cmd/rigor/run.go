@@ -9,12 +9,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
 	"rigor/fixtures/credentials"
-	"rigor/fixtures/virtual"
 	"rigor/harness/journal"
 	"rigor/harness/login"
 	"rigor/harness/profile"
@@ -23,7 +21,6 @@ import (
 	"rigor/harness/report/terminal"
 	"rigor/harness/rig"
 	"rigor/harness/runner"
-	"rigor/harness/strictyaml"
 	"rigor/harness/verdict"
 	"rigor/rigs"
 	"rigor/suites"
@@ -147,44 +144,18 @@ func (c *runCmd) plant(f *rig.File) error {
 		f.Virtual = &rig.Virtual{}
 	}
 	for _, w := range c.Weakness {
-		if err := known("weakness", w, weaknesses()); err != nil {
+		if err := rigs.Weakness(w); err != nil {
 			return err
 		}
 	}
 	for _, w := range c.Fault {
-		if err := known("bench fault", w, faults()); err != nil {
+		if err := rigs.Fault(w); err != nil {
 			return err
 		}
 	}
 	f.Virtual.Weaknesses = append(f.Virtual.Weaknesses, c.Weakness...)
 	f.Virtual.Faults = append(f.Virtual.Faults, c.Fault...)
 	return nil
-}
-
-func weaknesses() (names []string) {
-	for _, w := range virtual.Weaknesses() {
-		names = append(names, w.Name)
-	}
-	return names
-}
-
-func faults() (names []string) {
-	for _, f := range virtual.Faults() {
-		names = append(names, f.Name)
-	}
-	return names
-}
-
-// known says what could have been meant by a name that is none.
-func known(what, name string, names []string) error {
-	if slices.Contains(names, name) {
-		return nil
-	}
-	remedy := "there are " + strings.Join(names, ", ")
-	if best := strictyaml.Nearest(name, names); best != "" {
-		remedy = fmt.Sprintf("did you mean %q?", best)
-	}
-	return fmt.Errorf("no %s is called %q; %s", what, name, remedy)
 }
 
 // places looks at where the run is to write before anything is touched.
