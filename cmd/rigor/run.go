@@ -69,13 +69,13 @@ func (c *runCmd) Run(ctx context.Context, a *app) error {
 	if err := c.loadCredentials(); err != nil {
 		return usage(err)
 	}
-	waivers, err := runner.LoadWaivers(c.Waivers, file)
+	// Before the rig is taken: a plan that cannot be is not the rig's trouble.
+	_, waivers, err := planned(c.Rig, file, prof, c.Waivers)
 	if err != nil {
 		return usage(err)
 	}
-	// Before the rig is taken: a plan that cannot be is not the rig's trouble.
-	if err := c.planned(file, prof); err != nil {
-		return err
+	if _, err := c.job(file, prof).Plan(); err != nil {
+		return planError(err)
 	}
 	worst := verdict.ExitPass
 	for range c.Repeat {
@@ -106,12 +106,6 @@ func worse(a, b int) int {
 		return b
 	}
 	return a
-}
-
-// planned says whether there is a plan with what is selected.
-func (c *runCmd) planned(file *rig.File, prof *profile.Profile) error {
-	_, err := c.job(file, prof).Plan()
-	return planError(err)
 }
 
 // loadCredentials reads what is to be tried besides the published logins.

@@ -108,12 +108,7 @@ func (s *Secrets) readFile(path, dir string) (string, error) {
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(dir, path)
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	info, err := f.Stat()
+	info, err := os.Stat(path) // before it is opened: a pipe that nobody writes to would not return
 	if err != nil {
 		return "", err
 	}
@@ -123,6 +118,11 @@ func (s *Secrets) readFile(path, dir string) (string, error) {
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
 		s.hints = append(s.hints, fmt.Sprintf("%s can be read by others (mode %04o): chmod 600 it", path, mode))
 	}
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
 	if err != nil {
 		return "", err

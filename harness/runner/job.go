@@ -147,6 +147,9 @@ func (j *Job) Plan() ([]Planned, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrPlan, err)
 	}
+	if err := CheckLacks(j.File, plan); err != nil {
+		return nil, err // with its places
+	}
 	if err := Select(plan, j.Selectors); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrPlan, err)
 	}

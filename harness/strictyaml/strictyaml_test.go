@@ -226,7 +226,7 @@ func TestDecodeErrors(t *testing.T) {
 
 func TestBounds(t *testing.T) {
 	_, _, err := decode(t, "name: x\n#"+strings.Repeat("x", maxSize))
-	assert.ErrorContains(t, err, "at most 1048576 are read")
+	assert.ErrorContains(t, err, "the file has over 1048576 bytes")
 	_, _, err = decode(t, "name: x\nbody: "+strings.Repeat("[", 60)+strings.Repeat("]", 60))
 	assert.ErrorContains(t, err, "rig.yaml:2:47: the file is nested deeper than 40")
 	_, _, err = decode(t, strings.Repeat("[", 20000))
