@@ -154,10 +154,8 @@ func (c *runCmd) plant(f *rig.File) error {
 
 // places looks at where the run is to write before anything is touched.
 func (c *runCmd) places() error {
-	if c.JUnit != "" {
-		if info, err := os.Stat(filepath.Dir(c.JUnit)); err != nil || !info.IsDir() {
-			return fmt.Errorf("--junit %s: its folder %s is not there; make it first", c.JUnit, filepath.Dir(c.JUnit))
-		}
+	if err := writable("--junit", c.JUnit); err != nil {
+		return err
 	}
 	if c.Out == "" {
 		return nil
@@ -169,6 +167,27 @@ func (c *runCmd) places() error {
 		return fmt.Errorf("--out %s: %w; name a folder that can be made", c.Out, err)
 	}
 	return nil
+}
+
+// writable looks whether a file can be written at a path that a flag names, where
+// it names one.
+func writable(flag, path string) error {
+	if path == "" {
+		return nil
+	}
+	dir := filepath.Dir(path)
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return fmt.Errorf("%s %s: its folder %s is not there; make it first", flag, path, dir)
+	}
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return fmt.Errorf("%s %s: it is a folder; name a file in it", flag, path)
+	}
+	// Files are written beside their place and moved there.
+	f, err := os.CreateTemp(dir, ".rigor*")
+	if err != nil {
+		return fmt.Errorf("%s %s: nothing can be written to its folder %s: %w; name another place", flag, path, dir, errors.Unwrap(err))
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
 // rerun is the command that runs this again, without selectors.

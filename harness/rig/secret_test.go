@@ -58,7 +58,7 @@ func TestSecretErrorsNameTheReferenceOnly(t *testing.T) {
 		{"env:", "secrets.s: want env:VARIABLE or file:PATH, never the secret itself"},
 		{"env:UNSET", "secrets.s: the environment variable UNSET is not set"},
 		{"env:EMPTY", "secrets.s: env:EMPTY is empty"},
-		{"file:gone", "secrets.s: open " + dir + "/gone: no such file or directory"},
+		{"file:gone", "secrets.s: stat " + dir + "/gone: no such file or directory"},
 		{"file:big", "secrets.s: " + dir + "/big is over 65536 bytes: not a secret's file"},
 		{"file:empty", "secrets.s: file:empty is empty"},
 		{"file:.", "secrets.s: " + dir + " is not a regular file"},
