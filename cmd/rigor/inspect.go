@@ -317,8 +317,6 @@ func timeout(ctx context.Context, d time.Duration) (context.Context, context.Can
 	return context.WithTimeoutCause(ctx, d, fmt.Errorf("it took longer than %v", d))
 }
 
-var errNoSuch = errors.New("the rig has none")
-
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -21,7 +22,8 @@ import (
 
 // cli is the command line.
 type cli struct {
-	Verbose bool `short:"v" help:"Log what the harness does, to standard error."`
+	Verbose bool             `short:"v" help:"Log what the harness does, to standard error."`
+	About   kong.VersionFlag `name:"version" help:"Print the version."`
 
 	Run      runCmd      `cmd:"" help:"Check the device on a rig."`
 	List     listCmd     `cmd:"" help:"List the checks, or with --rig the cases that a run would have."`
@@ -91,13 +93,17 @@ func run(args []string, stdout, stderr io.Writer) int {
 	signal.Ignore(syscall.SIGPIPE)
 	stdout, stderr = stream{stdout}, stream{stderr}
 	var c cli
-	parser, err := kong.New(&c, kong.Name("rigor"), kong.Writers(stdout, stderr),
+	parser, err := kong.New(&c, kong.Name("rigor"), kong.Writers(stdout, stderr), kong.Vars{"version": version()},
 		kong.Description("Checks a device under test on its rig against an IoT security baseline. Exit codes: 0 pass, 1 fail, 2 usage, 3 inconclusive, 4 nothing selected, 75 rig trouble, 130 interrupted."),
 		kong.UsageOnError(), kong.Exit(func(code int) { panic(&exitError{code}) }))
 	if err != nil {
 		return say(stderr, verdict.ExitBug, err)
 	}
+	if len(args) > 0 && args[0] == "help" { // as so many programs have it
+		args = append(slices.Clone(args[1:]), "--help")
+	}
 	code := 0
+	var ended error // by which signal
 	err = func() (err error) {
 		defer func() {
 			if e, ok := recover().(*exitError); ok { // kong's own way out: help was asked for
@@ -119,6 +125,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 		kctx.BindTo(ctx, (*context.Context)(nil))
 		err = kctx.Run(a)
 		code = a.exit
+		if cause := context.Cause(ctx); errors.Is(cause, errSignal) {
+			ended = cause
+		}
 		return err
 	}()
 	var exit *exitError
@@ -133,6 +142,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return say(stderr, coded.code, err)
 	case errors.As(err, &use):
 		return say(stderr, verdict.ExitUsage, err)
+	case ended != nil && (errors.Is(err, errSignal) || errors.Is(err, context.Canceled)):
+		return say(stderr, verdict.ExitInterrupted, err)
 	}
 	return say(stderr, verdict.ExitRig, err)
 }

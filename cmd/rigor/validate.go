@@ -61,7 +61,6 @@ func (c *validateCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	if ctx.Err() != nil {
-		a.exit = verdict.ExitInterrupted
 		return context.Cause(ctx)
 	}
 	res := cat.Judge(runs, planned, c.Seed)
@@ -177,6 +176,9 @@ func (c *validateCmd) all(ctx context.Context, a *app, cat *matrix.Catalogue, ru
 			defer func() { <-slots }()
 			r := &runs[i]
 			c.one(ctx, r, dir)
+			if ctx.Err() != nil && r.Broken != "" {
+				return // it was cut, and shows nothing
+			}
 			said.Lock()
 			defer said.Unlock()
 			done++
@@ -269,14 +271,16 @@ func (c *validateCmd) golden(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	if ctx.Err() != nil || result.Signal != "" {
+		a.exit = verdict.ExitInterrupted
+		_, err := fmt.Fprintf(a.err, "rigor: the run was interrupted, so that it is not compared: %s\n", dir)
+		return err
+	}
 	res := &matrix.Result{Matrix: file.Name, Seed: c.Seed, Cases: len(result.Cases), OK: true, Took: result.Took}
 	cases := outcomes(result)
 	res.Add(matrix.Run{Kind: matrix.Golden, Name: file.Unit.Serial, Cases: cases, Took: result.Took}, matrix.Against(file.Expect, cases))
 	if !res.OK {
 		a.exit = verdict.ExitFail
-	}
-	if result.Signal != "" {
-		a.exit = verdict.ExitInterrupted
 	}
 	return c.write(a, res)
 }

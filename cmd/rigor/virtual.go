@@ -91,8 +91,15 @@ func (c *virtualCmd) pass(ctx context.Context, a *app) error {
 	ctx, cancel := timeout(ctx, 10*time.Second)
 	defer cancel()
 	var s seam
-	if err := json.NewDecoder(os.Stdin).Decode(&s); err != nil {
-		return usage(fmt.Errorf("read the request: %w", err))
+	read := make(chan error, 1)
+	go func() { read <- json.NewDecoder(os.Stdin).Decode(&s) }()
+	select {
+	case err := <-read:
+		if err != nil {
+			return usage(fmt.Errorf("read the request: %w", err))
+		}
+	case <-ctx.Done(): // nobody writes one
+		return fmt.Errorf("read the request: %w", context.Cause(ctx))
 	}
 	req := virtual.Request{Op: s.Op, Value: s.Do, Line: s.Line}
 	resp, err := virtual.Control(ctx, c.Control, req)

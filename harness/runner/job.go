@@ -429,7 +429,15 @@ func (j *Job) start() *journal.Event {
 
 // Load reads a run's journal and folds it.
 func Load(dir string) (*journal.Result, error) {
-	f, err := os.Open(filepath.Join(dir, JournalName))
+	name := filepath.Join(dir, JournalName)
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, fmt.Errorf("read a run: %w; name the folder of one", err)
+	}
+	if !info.Mode().IsRegular() { // who opens a pipe may wait for ever
+		return nil, fmt.Errorf("read a run: %s is no regular file", name)
+	}
+	f, err := os.Open(name)
 	if err != nil {
 		return nil, fmt.Errorf("read a run: %w", err)
 	}
