@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -148,9 +149,16 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return say(stderr, verdict.ExitRig, err)
 }
 
-// say prints an error, made harmless, and gives the code back.
+// say prints an error, made harmless, each line of it once, and gives the code
+// back.
 func say(w io.Writer, code int, err error) int {
-	_, _ = fmt.Fprintf(w, "rigor: %s\n", escape.Terminal(err.Error())) // there is nowhere else to say it
+	var lines []string
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		if !slices.Contains(lines, line) {
+			lines = append(lines, line)
+		}
+	}
+	_, _ = fmt.Fprintf(w, "rigor: %s\n", escape.Terminal(strings.Join(lines, "\n"))) // there is nowhere else to say it
 	return code
 }
 
