@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -139,6 +140,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return code
 	case errors.As(err, &exit):
 		return exit.code
+	case errors.Is(err, syscall.ENOSPC): // whatever was to be written, and for whom
+		return say(stderr, verdict.ExitRig, full(err))
 	case errors.As(err, &coded):
 		return say(stderr, coded.code, err)
 	case errors.As(err, &use):
@@ -147,6 +150,15 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return say(stderr, verdict.ExitInterrupted, err)
 	}
 	return say(stderr, verdict.ExitRig, err)
+}
+
+// full says what can be done about a full disk, and of several files names one.
+func full(err error) error {
+	var place *fs.PathError
+	if errors.As(err, &place) && errors.Is(place, syscall.ENOSPC) {
+		err = place
+	}
+	return fmt.Errorf("the disk is full: %w; remove old runs, or work where there is room", err)
 }
 
 // say prints an error, made harmless, each line of it once, and gives the code

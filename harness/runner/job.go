@@ -499,7 +499,7 @@ func (r *record) private(name string) (*os.File, error) {
 // journal before its end.
 func (r *record) closeTranscripts() {
 	for _, c := range r.casts {
-		if err := c.Close(); err != nil {
+		if err := c.Close(); err != nil && r.w.Err() == nil { // else the run ends with what the journal says
 			slog.Error("Closing a transcript", "error", err)
 		}
 	}
