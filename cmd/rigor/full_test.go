@@ -4,7 +4,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -40,7 +39,7 @@ func TestFullDiskIsSaidOnce(t *testing.T) {
 			cmd.Dir, cmd.Env = disk, home
 			res := output(t, cmd)
 			assert.Equal(t, 75, res.code, res)
-			assert.Regexp(t, regexp.MustCompile(`(?m)^rigor: the disk is full: write \S+: no space left on device; remove old runs, or work where there is room$`), res.stderr)
+			assert.Regexp(t, `(?m)^rigor: the disk is full: write \S+: no space left on device; remove old runs, or work where there is room$`, res.stderr)
 			assert.Equal(t, 1, strings.Count(res.stderr, "no space left on device"), res)
 		})
 	}
