@@ -15,6 +15,14 @@ import (
 // Load reads a rig file and its profile, and holds them against each other. The
 // name is a path, or that of a built-in rig.
 func Load(name string) (*rig.File, *profile.Profile, error) {
+	f, p, err := load(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	return f, p, checkVirtual(f)
+}
+
+func load(name string) (*rig.File, *profile.Profile, error) {
 	if slices.Contains(Names(), name) {
 		return rig.LoadFS(Files, name+".yaml")
 	}

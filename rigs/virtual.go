@@ -153,7 +153,7 @@ func (v *Virtual) Drivers() rig.Drivers {
 		return &services{Link: v.Bench.Link(), ports: v.Bench.Device().Ports()}, nil
 	}
 	d.Line["virtual"] = func(_ context.Context, l *rig.Line, env rig.Env) (wire.Line, error) {
-		if l.Line == "flash" {
+		if l.Line == flashLine {
 			return &flashShort{d: v.Bench.Device()}, nil
 		}
 		cfg, err := gpioConfig(env.Part, l.Active, l.Drive, "")
@@ -206,6 +206,9 @@ func (s *services) Neighbour(ctx context.Context, addr netip.Addr) (net.Hardware
 	}
 	return f.Neighbour(ctx, addr)
 }
+
+// flashLine names the wire that flashShort is.
+const flashLine = "flash"
 
 // flashShort is a wire that shorts a data line of the device's flash: while it
 // is asserted no boot finds an image.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -28,21 +29,21 @@ import (
 // bound opens a rig for a command of a person, under its lease, and closes it
 // afterwards.
 func bound(ctx context.Context, a *app, name string, do func(context.Context, *rig.Bench, *rig.File, *profile.Profile) error) error {
-	return boundBy(ctx, a, name, (*runner.Job).Held, do)
-}
-
-// boundBy is bound, with the rig got as by says.
-func boundBy(ctx context.Context, a *app, name string, by func(*runner.Job, context.Context, func(context.Context) error) error,
-	do func(context.Context, *rig.Bench, *rig.File, *profile.Profile) error,
-) error {
 	file, prof, err := rigs.Load(name)
 	if err != nil {
 		return usage(err)
 	}
+	return boundBy(ctx, a, file, prof, (*runner.Job).Held, do)
+}
+
+// boundBy is bound, with the rig got as by says.
+func boundBy(ctx context.Context, a *app, file *rig.File, prof *profile.Profile, by func(*runner.Job, context.Context, func(context.Context) error) error,
+	do func(context.Context, *rig.Bench, *rig.File, *profile.Profile) error,
+) error {
 	job := runner.NewJob(file, prof)
 	job.Drivers, job.Ask = rigs.Drivers(), asker(a)
 	job.Env.Ask = job.Ask
-	err = by(job, ctx, func(ctx context.Context) (err error) {
+	err := by(job, ctx, func(ctx context.Context) (err error) {
 		job.Env.Redact = escape.NewRedactor()
 		b, err := rig.Bind(ctx, job.File, prof, job.Drivers, job.Env)
 		if err != nil {
@@ -121,7 +122,7 @@ func (c *powerCmd) Run(ctx context.Context, a *app) error {
 	defer cancel()
 	return bound(ctx, a, c.Rig, func(ctx context.Context, b *rig.Bench, f *rig.File, _ *profile.Profile) error {
 		if b.Power == nil {
-			return usage(fmt.Errorf("power: %w", errNoSuch))
+			return usage(fmt.Errorf("rig %s has no power that could be switched here", f.Name))
 		}
 		if c.Do == "off" || c.Do == "cycle" {
 			if err := b.Power.Off(ctx); err != nil {
@@ -159,10 +160,17 @@ type pressCmd struct {
 
 // Run asserts a line for a time. A guard lets it go when this process is killed.
 func (c *pressCmd) Run(ctx context.Context, a *app) error {
-	return boundBy(ctx, a, c.Rig, (*runner.Job).OnRig, func(ctx context.Context, b *rig.Bench, _ *rig.File, _ *profile.Profile) (err error) {
+	file, prof, err := rigs.Load(c.Rig)
+	if err != nil {
+		return usage(err)
+	}
+	if err := pressable(file, c.Line); err != nil {
+		return usage(err)
+	}
+	return boundBy(ctx, a, file, prof, (*runner.Job).OnRig, func(ctx context.Context, b *rig.Bench, _ *rig.File, _ *profile.Profile) (err error) {
 		l := b.Lines[c.Line]
 		if l == nil {
-			return usage(fmt.Errorf("line %s: %w", c.Line, errNoSuch))
+			return usage(fmt.Errorf("line %s: a person asserts it, and nobody can be asked here; start rigor at a terminal", c.Line))
 		}
 		// Whatever ends the press, the line is let go.
 		defer func() { err = errors.Join(err, l.Release(context.WithoutCancel(ctx))) }()
@@ -175,10 +183,30 @@ func (c *pressCmd) Run(ctx context.Context, a *app) error {
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
+			a.exit = verdict.ExitInterrupted
 		}
 		_, err = fmt.Fprintf(a.out, "%s was asserted for %v\n", c.Line, time.Since(start).Round(time.Millisecond))
 		return err
 	})
+}
+
+// pressable says whether a rig has a line that can be asserted, and which there
+// are where it has not.
+func pressable(f *rig.File, name string) error {
+	var names []string
+	for n, l := range f.Lines {
+		if l.Drive != "input" {
+			names = append(names, n)
+		}
+	}
+	slices.Sort(names)
+	switch l := f.Lines[name]; {
+	case len(names) == 0:
+		return fmt.Errorf("rig %s has no line that could be asserted", f.Name)
+	case l != nil && l.Drive == "input":
+		return fmt.Errorf("line %s of rig %s is an input, which is only read; there are %s", name, f.Name, strings.Join(names, ", "))
+	}
+	return rigs.Known("line of rig "+f.Name, name, names)
 }
 
 type consoleCmd struct {
@@ -192,7 +220,7 @@ func (c *consoleCmd) Run(ctx context.Context, a *app) error {
 	return bound(ctx, a, c.Rig, func(ctx context.Context, b *rig.Bench, f *rig.File, _ *profile.Profile) error {
 		port := b.Consoles[c.Name]
 		if port == nil {
-			return usage(fmt.Errorf("console %s: %w", c.Name, errNoSuch))
+			return usage(rigs.Known("console of rig "+f.Name, c.Name, slices.Sorted(maps.Keys(f.Consoles))))
 		}
 		nl, err := console.ParseNewline(f.Consoles[c.Name].Newline)
 		if err != nil {
@@ -211,37 +239,70 @@ func (c *consoleCmd) Run(ctx context.Context, a *app) error {
 				return err
 			}
 		}
-		go typed(ctx, con, stop)
-		return errors.Join(show(ctx, a.out, con), con.Close())
+		sent := make(chan error, 1)
+		go func() {
+			defer stop()
+			end, err := typed(ctx, con)
+			sent <- err
+			if end {
+				answers(ctx, con)
+			}
+		}()
+		err = show(ctx, a.out, con)
+		select {
+		case serr := <-sent:
+			if err == nil {
+				err = serr
+			}
+		default: // it waits for the next key
+		}
+		return errors.Join(err, con.Close())
 	})
 }
 
-// typed sends what a person types.
-func typed(ctx context.Context, con *console.Console, stop func()) {
-	defer stop()
+// answersWithin is how long what a device answers is still shown once nothing
+// more is typed.
+const answersWithin = time.Second
+
+// answers waits for what the device answers to the last that was typed.
+func answers(ctx context.Context, con *console.Console) {
+	timer := time.NewTimer(answersWithin)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-con.Done(): // which show says, with the reason
+		<-ctx.Done()
+	case <-ctx.Done():
+	}
+}
+
+// typed sends what a person types, or what a file or a pipe holds. It says whether
+// that came to its end; a person ends it by Ctrl-].
+func typed(ctx context.Context, con *console.Console) (end bool, err error) {
 	buf := make([]byte, 256)
 	for {
 		n, err := os.Stdin.Read(buf)
 		if i := slices.Index(buf[:n], 0x1d); i >= 0 {
-			return
+			return false, nil
 		}
 		if n > 0 {
-			if _, serr := con.Send(ctx, buf[:n]); serr != nil {
-				return
+			if _, err := con.Send(ctx, buf[:n]); err != nil && ctx.Err() == nil {
+				return true, err
 			}
 		}
 		if err != nil {
-			return
+			return true, nil
 		}
 	}
 }
 
-// show prints what the console sends, escaped.
+// show prints what the console sends, escaped, from its opening until ctx or the
+// console ends.
 func show(ctx context.Context, w io.Writer, con *console.Console) error {
-	from := con.Mark()
+	var from console.Cursor
 	tick := time.NewTicker(30 * time.Millisecond)
 	defer tick.Stop()
-	for {
+	for over := false; ; {
 		b, err := con.Since(from)
 		if err != nil {
 			return err
@@ -252,14 +313,17 @@ func show(ctx context.Context, w io.Writer, con *console.Console) error {
 		if _, err := io.WriteString(w, text); err != nil {
 			return err
 		}
+		if over { // and all of it is shown
+			if err := con.Err(); !errors.Is(err, console.ErrClosed) {
+				return err
+			}
+			return nil // ctx ended, which closes the console
+		}
 		select {
 		case <-ctx.Done():
-			return nil
+			over = true
 		case <-con.Done():
-			if ctx.Err() != nil { // which closes the console too
-				return nil
-			}
-			return con.Err()
+			over = true
 		case <-tick.C:
 		}
 	}

@@ -8,17 +8,22 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"rigor/harness/baseline"
 	"rigor/harness/escape"
+	"rigor/harness/journal"
+	"rigor/harness/matrix"
+	"rigor/harness/profile"
 	"rigor/harness/report"
 	"rigor/harness/report/junit"
 	"rigor/harness/report/terminal"
 	"rigor/harness/rig"
 	"rigor/harness/runner"
+	"rigor/harness/strictyaml"
 	"rigor/harness/verdict"
 	"rigor/rigs"
 	"rigor/suites"
@@ -97,7 +102,7 @@ func planOf(name string, selectors []string) ([]runner.Planned, error) {
 	if err != nil {
 		return nil, usage(err)
 	}
-	plan, err := runner.Plan(suites.All(), runner.PlanInput(f, p), f.Lacks)
+	plan, _, err := planned(name, f, p, "")
 	if err != nil {
 		return nil, usage(err)
 	}
@@ -105,6 +110,34 @@ func planOf(name string, selectors []string) ([]runner.Planned, error) {
 		return nil, planError(err)
 	}
 	return plan, nil
+}
+
+// planned plans every case of a rig, reads its waivers, and holds every name of a
+// case in them and in the rig file against the plan. A built-in rig has no
+// folder to look into for waivers.
+func planned(name string, f *rig.File, p *profile.Profile, file string) (plan []runner.Planned, waivers []journal.Waiver, err error) {
+	if plan, err = runner.Plan(suites.All(), runner.PlanInput(f, p), f.Lacks); err != nil {
+		return nil, nil, err
+	}
+	cases := make([]string, len(plan))
+	for i := range plan {
+		cases[i] = plan[i].ID
+	}
+	if file != "" || !slices.Contains(rigs.Names(), name) {
+		waivers, err = runner.LoadWaivers(file, f, plan)
+	}
+	var all strictyaml.Errors
+	for _, err := range []error{runner.CheckLacks(f, plan), matrix.CheckExpect(f.Source, f.Expect, cases), err} {
+		var errs strictyaml.Errors
+		if err != nil && !errors.As(err, &errs) {
+			return nil, nil, err
+		}
+		all = append(all, errs...)
+	}
+	if len(all) > 0 {
+		return nil, nil, all.Arrange()
+	}
+	return plan, waivers, nil
 }
 
 // planError gives an error of planning the code that it ends the program with.
@@ -283,8 +316,6 @@ func (c *reportCmd) Run(_ context.Context, a *app) error {
 func timeout(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, d, fmt.Errorf("it took longer than %v", d))
 }
-
-var errNoSuch = errors.New("the rig has none")
 
 func exists(path string) bool {
 	_, err := os.Stat(path)

@@ -7,10 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -21,7 +24,8 @@ import (
 
 // cli is the command line.
 type cli struct {
-	Verbose bool `short:"v" help:"Log what the harness does, to standard error."`
+	Verbose bool             `short:"v" help:"Log what the harness does, to standard error."`
+	About   kong.VersionFlag `name:"version" help:"Print the version."`
 
 	Run      runCmd      `cmd:"" help:"Check the device on a rig."`
 	List     listCmd     `cmd:"" help:"List the checks, or with --rig the cases that a run would have."`
@@ -91,13 +95,17 @@ func run(args []string, stdout, stderr io.Writer) int {
 	signal.Ignore(syscall.SIGPIPE)
 	stdout, stderr = stream{stdout}, stream{stderr}
 	var c cli
-	parser, err := kong.New(&c, kong.Name("rigor"), kong.Writers(stdout, stderr),
+	parser, err := kong.New(&c, kong.Name("rigor"), kong.Writers(stdout, stderr), kong.Vars{"version": version()},
 		kong.Description("Checks a device under test on its rig against an IoT security baseline. Exit codes: 0 pass, 1 fail, 2 usage, 3 inconclusive, 4 nothing selected, 75 rig trouble, 130 interrupted."),
 		kong.UsageOnError(), kong.Exit(func(code int) { panic(&exitError{code}) }))
 	if err != nil {
 		return say(stderr, verdict.ExitBug, err)
 	}
+	if len(args) > 0 && args[0] == "help" { // as so many programs have it
+		args = append(slices.Clone(args[1:]), "--help")
+	}
 	code := 0
+	var ended error // by which signal
 	err = func() (err error) {
 		defer func() {
 			if e, ok := recover().(*exitError); ok { // kong's own way out: help was asked for
@@ -119,6 +127,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 		kctx.BindTo(ctx, (*context.Context)(nil))
 		err = kctx.Run(a)
 		code = a.exit
+		if cause := context.Cause(ctx); errors.Is(cause, errSignal) {
+			ended = cause
+		}
 		return err
 	}()
 	var exit *exitError
@@ -129,17 +140,37 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return code
 	case errors.As(err, &exit):
 		return exit.code
+	case errors.Is(err, syscall.ENOSPC): // whatever was to be written, and for whom
+		return say(stderr, verdict.ExitRig, full(err))
 	case errors.As(err, &coded):
 		return say(stderr, coded.code, err)
 	case errors.As(err, &use):
 		return say(stderr, verdict.ExitUsage, err)
+	case ended != nil && (errors.Is(err, errSignal) || errors.Is(err, context.Canceled)):
+		return say(stderr, verdict.ExitInterrupted, err)
 	}
 	return say(stderr, verdict.ExitRig, err)
 }
 
-// say prints an error, made harmless, and gives the code back.
+// full says what can be done about a full disk, and of several files names one.
+func full(err error) error {
+	var place *fs.PathError
+	if errors.As(err, &place) && errors.Is(place, syscall.ENOSPC) {
+		err = place
+	}
+	return fmt.Errorf("the disk is full: %w; remove old runs, or work where there is room", err)
+}
+
+// say prints an error, made harmless, each line of it once, and gives the code
+// back.
 func say(w io.Writer, code int, err error) int {
-	_, _ = fmt.Fprintf(w, "rigor: %s\n", escape.Terminal(err.Error())) // there is nowhere else to say it
+	var lines []string
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		if !slices.Contains(lines, line) {
+			lines = append(lines, line)
+		}
+	}
+	_, _ = fmt.Fprintf(w, "rigor: %s\n", escape.Terminal(strings.Join(lines, "\n"))) // there is nowhere else to say it
 	return code
 }
 

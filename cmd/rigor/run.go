@@ -9,12 +9,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
 	"rigor/fixtures/credentials"
-	"rigor/fixtures/virtual"
 	"rigor/harness/journal"
 	"rigor/harness/login"
 	"rigor/harness/profile"
@@ -23,7 +21,6 @@ import (
 	"rigor/harness/report/terminal"
 	"rigor/harness/rig"
 	"rigor/harness/runner"
-	"rigor/harness/strictyaml"
 	"rigor/harness/verdict"
 	"rigor/rigs"
 	"rigor/suites"
@@ -72,13 +69,13 @@ func (c *runCmd) Run(ctx context.Context, a *app) error {
 	if err := c.loadCredentials(); err != nil {
 		return usage(err)
 	}
-	waivers, err := runner.LoadWaivers(c.Waivers, file)
+	// Before the rig is taken: a plan that cannot be is not the rig's trouble.
+	_, waivers, err := planned(c.Rig, file, prof, c.Waivers)
 	if err != nil {
 		return usage(err)
 	}
-	// Before the rig is taken: a plan that cannot be is not the rig's trouble.
-	if err := c.planned(file, prof); err != nil {
-		return err
+	if _, err := c.job(file, prof).Plan(); err != nil {
+		return planError(err)
 	}
 	worst := verdict.ExitPass
 	for range c.Repeat {
@@ -111,12 +108,6 @@ func worse(a, b int) int {
 	return a
 }
 
-// planned says whether there is a plan with what is selected.
-func (c *runCmd) planned(file *rig.File, prof *profile.Profile) error {
-	_, err := c.job(file, prof).Plan()
-	return planError(err)
-}
-
 // loadCredentials reads what is to be tried besides the published logins.
 func (c *runCmd) loadCredentials() error {
 	c.list = credentials.Builtin()
@@ -147,12 +138,12 @@ func (c *runCmd) plant(f *rig.File) error {
 		f.Virtual = &rig.Virtual{}
 	}
 	for _, w := range c.Weakness {
-		if err := known("weakness", w, weaknesses()); err != nil {
+		if err := rigs.Weakness(w); err != nil {
 			return err
 		}
 	}
 	for _, w := range c.Fault {
-		if err := known("bench fault", w, faults()); err != nil {
+		if err := rigs.Fault(w); err != nil {
 			return err
 		}
 	}
@@ -161,38 +152,10 @@ func (c *runCmd) plant(f *rig.File) error {
 	return nil
 }
 
-func weaknesses() (names []string) {
-	for _, w := range virtual.Weaknesses() {
-		names = append(names, w.Name)
-	}
-	return names
-}
-
-func faults() (names []string) {
-	for _, f := range virtual.Faults() {
-		names = append(names, f.Name)
-	}
-	return names
-}
-
-// known says what could have been meant by a name that is none.
-func known(what, name string, names []string) error {
-	if slices.Contains(names, name) {
-		return nil
-	}
-	remedy := "there are " + strings.Join(names, ", ")
-	if best := strictyaml.Nearest(name, names); best != "" {
-		remedy = fmt.Sprintf("did you mean %q?", best)
-	}
-	return fmt.Errorf("no %s is called %q; %s", what, name, remedy)
-}
-
 // places looks at where the run is to write before anything is touched.
 func (c *runCmd) places() error {
-	if c.JUnit != "" {
-		if info, err := os.Stat(filepath.Dir(c.JUnit)); err != nil || !info.IsDir() {
-			return fmt.Errorf("--junit %s: its folder %s is not there; make it first", c.JUnit, filepath.Dir(c.JUnit))
-		}
+	if err := writable("--junit", c.JUnit); err != nil {
+		return err
 	}
 	if c.Out == "" {
 		return nil
@@ -204,6 +167,27 @@ func (c *runCmd) places() error {
 		return fmt.Errorf("--out %s: %w; name a folder that can be made", c.Out, err)
 	}
 	return nil
+}
+
+// writable looks whether a file can be written at a path that a flag names, where
+// it names one.
+func writable(flag, path string) error {
+	if path == "" {
+		return nil
+	}
+	dir := filepath.Dir(path)
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return fmt.Errorf("%s %s: its folder %s is not there; make it first", flag, path, dir)
+	}
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return fmt.Errorf("%s %s: it is a folder; name a file in it", flag, path)
+	}
+	// Files are written beside their place and moved there.
+	f, err := os.CreateTemp(dir, ".rigor*")
+	if err != nil {
+		return fmt.Errorf("%s %s: nothing can be written to its folder %s: %w; name another place", flag, path, dir, errors.Unwrap(err))
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
 // rerun is the command that runs this again, without selectors.

@@ -26,12 +26,16 @@ func onHurry(f func()) {
 	hurry.f = f
 }
 
-// signals gives a context that the first SIGINT, SIGTERM or SIGHUP ends. The
-// second one makes the rig safe and ends the program.
+// signals gives a context that the first SIGINT, SIGTERM, SIGHUP or SIGQUIT ends.
+// The second one makes the rig safe and ends the program. SIGQUIT is left to who
+// asks for Go's dump of all routines by GOTRACEBACK.
 func signals(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	ch := make(chan os.Signal, 2)
 	signal.Notify(ch, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	if os.Getenv("GOTRACEBACK") == "" {
+		signal.Notify(ch, syscall.SIGQUIT)
+	}
 	done := make(chan struct{})
 	go func() {
 		n := 0

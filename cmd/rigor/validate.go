@@ -2,10 +2,12 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,6 +23,7 @@ import (
 	"rigor/harness/report"
 	"rigor/harness/rig"
 	"rigor/harness/runner"
+	"rigor/harness/strictyaml"
 	"rigor/harness/verdict"
 	"rigor/rigs"
 	"rigor/suites"
@@ -39,6 +42,9 @@ type validateCmd struct {
 // Run compares what runs show with what the catalogue, or the rig file of a
 // golden unit, says.
 func (c *validateCmd) Run(ctx context.Context, a *app) error {
+	if err := writable("--out", c.Out); err != nil {
+		return usage(err)
+	}
 	if c.Rig != "" {
 		return c.golden(ctx, a)
 	}
@@ -55,7 +61,6 @@ func (c *validateCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	if ctx.Err() != nil {
-		a.exit = verdict.ExitInterrupted
 		return context.Cause(ctx)
 	}
 	res := cat.Judge(runs, planned, c.Seed)
@@ -108,16 +113,31 @@ func (c *validateCmd) choose() ([]matrix.Run, error) {
 	for _, w := range virtual.Weaknesses() {
 		all = append(all, matrix.Run{Kind: matrix.Weakness, Name: w.Name})
 	}
-	if len(c.Only) == 0 {
+	switch {
+	case c.Only == nil:
 		return all, nil
+	case len(c.Only) == 0:
+		return nil, errors.New("--only names nothing; name a weakness or a bench fault, or leave it out")
+	}
+	names := make([]string, len(all))
+	for i, r := range all {
+		names[i] = cmp.Or(r.Name, string(r.Kind))
 	}
 	var out []matrix.Run
+	taken := map[int]bool{}
 	for _, name := range c.Only {
-		i := slices.IndexFunc(all, func(r matrix.Run) bool { return r.Name == name || r.Name == "" && name == string(matrix.Hardened) })
+		i := slices.Index(names, name)
 		if i < 0 {
-			return nil, fmt.Errorf("--only: no weakness and no bench fault is called %q", name)
+			remedy := "there are " + strings.Join(names, ", ")
+			if best := strictyaml.Nearest(name, names); best != "" {
+				remedy = fmt.Sprintf("did you mean %q?", best)
+			}
+			return nil, fmt.Errorf("--only: no weakness and no bench fault is called %q; %s", name, remedy)
 		}
-		out = append(out, all[i])
+		if !taken[i] {
+			out = append(out, all[i])
+		}
+		taken[i] = true
 	}
 	return out, nil
 }
@@ -156,6 +176,9 @@ func (c *validateCmd) all(ctx context.Context, a *app, cat *matrix.Catalogue, ru
 			defer func() { <-slots }()
 			r := &runs[i]
 			c.one(ctx, r, dir)
+			if ctx.Err() != nil && r.Broken != "" {
+				return // it was cut, and shows nothing
+			}
 			said.Lock()
 			defer said.Unlock()
 			done++
@@ -209,23 +232,22 @@ func (c *validateCmd) one(ctx context.Context, r *matrix.Run, dir string) {
 	r.Cases, r.Struck, r.Again = got.Cases, got.Struck, got.Again
 }
 
+// write shows the table, and writes it to a file too. Either is done whatever
+// comes of the other: the runs took long.
 func (c *validateCmd) write(a *app, res *matrix.Result) error {
-	if c.Out != "" {
-		write := res.Markdown
-		if strings.HasSuffix(c.Out, ".json") {
-			write = res.JSON
-		}
-		if err := report.File(c.Out, write); err != nil {
-			return usage(fmt.Errorf("write the table: %w", err))
-		}
+	show := map[string]func(io.Writer) error{"json": res.JSON, "markdown": res.Markdown, "text": res.Text}[c.Format]
+	err := show(a.out)
+	if c.Out == "" {
+		return err
 	}
-	switch c.Format {
-	case "json":
-		return res.JSON(a.out)
-	case "markdown":
-		return res.Markdown(a.out)
+	write := res.Markdown
+	if strings.HasSuffix(c.Out, ".json") {
+		write = res.JSON
 	}
-	return res.Text(a.out)
+	if werr := report.File(c.Out, write); werr != nil {
+		err = errors.Join(err, fmt.Errorf("write the table: %w", werr))
+	}
+	return err
 }
 
 // golden runs a physical unit once.
@@ -249,14 +271,16 @@ func (c *validateCmd) golden(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	if ctx.Err() != nil || result.Signal != "" {
+		a.exit = verdict.ExitInterrupted
+		_, err := fmt.Fprintf(a.err, "rigor: the run was interrupted, so that it is not compared: %s\n", dir)
+		return err
+	}
 	res := &matrix.Result{Matrix: file.Name, Seed: c.Seed, Cases: len(result.Cases), OK: true, Took: result.Took}
 	cases := outcomes(result)
 	res.Add(matrix.Run{Kind: matrix.Golden, Name: file.Unit.Serial, Cases: cases, Took: result.Took}, matrix.Against(file.Expect, cases))
 	if !res.OK {
 		a.exit = verdict.ExitFail
-	}
-	if result.Signal != "" {
-		a.exit = verdict.ExitInterrupted
 	}
 	return c.write(a, res)
 }

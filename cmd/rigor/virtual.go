@@ -7,11 +7,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"rigor/fixtures/virtual"
+	"rigor/rigs"
 )
 
 type virtualCmd struct {
@@ -22,6 +26,8 @@ type virtualCmd struct {
 	Serial   string   `default:"VG1-000123" help:"Of the unit."`
 	MAC      string   `default:"02:56:47:00:01:23" help:"Of the unit."`
 	Control  string   `help:"Do not serve: pass one request from standard input on to the control socket at this path, in the words of an exec driver."`
+
+	linked map[string]string // consoles, where links lead to them
 }
 
 // Run serves the built-in device until it is told to end.
@@ -29,14 +35,15 @@ func (c *virtualCmd) Run(ctx context.Context, a *app) error {
 	if c.Control != "" {
 		return c.pass(ctx, a)
 	}
-	if len(c.Ports) != 4 {
-		return usage(fmt.Errorf("--ports has %d numbers; it needs four: SSH, Telnet, HTTP, HTTPS", len(c.Ports)))
+	if err := c.words(); err != nil {
+		return usage(err)
 	}
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return fmt.Errorf("make the device's folder: %w", err)
 	}
 	cfg := virtual.Config{Dir: c.Dir, Serial: c.Serial, MAC: c.MAC, Seed: c.Seed, Weaknesses: c.Weakness,
 		Ports: virtual.Ports{SSH: c.Ports[0], Telnet: c.Ports[1], HTTP: c.Ports[2], HTTPS: c.Ports[3]}}
+	defer c.unwire()
 	var ready error
 	err := virtual.Serve(ctx, cfg, filepath.Join(c.Dir, "control"), func(d virtual.Description) {
 		if ready = c.wires(d); ready != nil {
@@ -53,6 +60,41 @@ func (c *virtualCmd) Run(ctx context.Context, a *app) error {
 	return errors.Join(err, ready)
 }
 
+// words says what is wrong in the flags, before anything is made.
+func (c *virtualCmd) words() error {
+	if len(c.Ports) != 4 {
+		return fmt.Errorf("--ports has %d numbers; it needs four: SSH, Telnet, HTTP, HTTPS", len(c.Ports))
+	}
+	for i, p := range c.Ports {
+		switch {
+		case p < 0 || p > 65535:
+			return fmt.Errorf("--ports: %d is no port; write a number from 1 to 65535, or 0 for one that is free", p)
+		case p != 0 && slices.Contains(c.Ports[:i], p):
+			return fmt.Errorf("--ports: %d stands there twice; each service has a port of its own", p)
+		}
+	}
+	if hw, err := net.ParseMAC(c.MAC); err != nil || len(hw) != 6 || strings.Count(c.MAC, ":") != 5 {
+		return fmt.Errorf("--mac is %q; write it as 02:00:00:00:00:01", c.MAC)
+	}
+	for _, w := range c.Weakness {
+		if err := rigs.Weakness(w); err != nil {
+			return fmt.Errorf("--weakness: %w", err)
+		}
+	}
+	return nil
+}
+
+// unwire takes the links away that wires made. Those of a device that was started
+// in the same folder since stay.
+func (c *virtualCmd) unwire() {
+	for name, path := range c.linked {
+		at := filepath.Join(c.Dir, name)
+		if to, err := os.Readlink(at); err == nil && to == path {
+			_ = os.Remove(at) // it leads nowhere
+		}
+	}
+}
+
 // wires puts the ends of the device's wires where a rig file finds them.
 func (c *virtualCmd) wires(d virtual.Description) error {
 	for name, path := range d.Consoles {
@@ -62,6 +104,7 @@ func (c *virtualCmd) wires(d virtual.Description) error {
 			return fmt.Errorf("console %s: %w", name, err)
 		}
 	}
+	c.linked = d.Consoles
 	if err := os.WriteFile(filepath.Join(c.Dir, "label"), []byte(d.Label), 0o600); err != nil {
 		return fmt.Errorf("write the label: %w", err)
 	}
@@ -91,8 +134,15 @@ func (c *virtualCmd) pass(ctx context.Context, a *app) error {
 	ctx, cancel := timeout(ctx, 10*time.Second)
 	defer cancel()
 	var s seam
-	if err := json.NewDecoder(os.Stdin).Decode(&s); err != nil {
-		return usage(fmt.Errorf("read the request: %w", err))
+	read := make(chan error, 1)
+	go func() { read <- json.NewDecoder(os.Stdin).Decode(&s) }()
+	select {
+	case err := <-read:
+		if err != nil {
+			return usage(fmt.Errorf("read the request: %w", err))
+		}
+	case <-ctx.Done(): // nobody writes one
+		return fmt.Errorf("read the request: %w", context.Cause(ctx))
 	}
 	req := virtual.Request{Op: s.Op, Value: s.Do, Line: s.Line}
 	resp, err := virtual.Control(ctx, c.Control, req)

@@ -156,7 +156,11 @@ func (b *Bench) job(t *testing.T, selectors []string) (*runner.Job, error) {
 		return nil, err
 	}
 	j := runner.NewJob(file, prof)
-	if j.Waivers, err = runner.LoadWaivers(b.Waivers, file); err != nil {
+	plan, err := runner.Plan(b.Suites, runner.PlanInput(file, prof), file.Lacks)
+	if err != nil {
+		return nil, err
+	}
+	if j.Waivers, err = runner.LoadWaivers(b.Waivers, file, plan); err != nil {
 		return nil, err
 	}
 	j.Suites, j.Drivers, j.Undo, j.Exec, j.Ask, j.Program = b.Suites, b.Drivers, b.Undo, b.Exec, b.Ask, b.Program

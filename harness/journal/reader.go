@@ -20,6 +20,9 @@ const maxLine = 16 << 20
 // ErrEmpty says that a journal holds no whole line.
 var ErrEmpty = errors.New("journal: empty")
 
+// ErrNoJournal says that no line of a file is one of a journal.
+var ErrNoJournal = errors.New("this is no journal of a run; name a run's folder")
+
 // Log is a journal as read: its events, and what is wrong with the file.
 type Log struct {
 	Events []Event
@@ -33,6 +36,8 @@ type Log struct {
 
 	count  int64
 	format int
+	known  bool // a line says what it is
+	other  bool // a line is none of a journal
 }
 
 // Read reads a journal. Only failing to read the file is an error; damage of
@@ -91,7 +96,9 @@ func (l *Log) scan(r io.Reader, take func(*Event)) error {
 			switch {
 			case s.torn:
 				l.Torn = true
+				l.other = l.other || !bytes.HasPrefix(s.raw, []byte("{"))
 			case s.err != nil:
+				l.other = true
 				bad = &scanned{n: s.n, err: s.err}
 			default:
 				l.add(s, take)
@@ -104,6 +111,8 @@ func (l *Log) scan(r io.Reader, take func(*Event)) error {
 	switch {
 	case src.err != nil:
 		return src.err
+	case !l.known && (l.other || l.count > 0):
+		return ErrNoJournal
 	case l.count == 0:
 		return ErrEmpty
 	case l.format > Format:
@@ -183,6 +192,7 @@ func (l *Log) damage(n int, err error) {
 // add takes an event in and holds it against the line before.
 func (l *Log) add(s *scanned, take func(*Event)) {
 	l.count++
+	l.known = l.known || s.e.Kind != ""
 	switch {
 	case s.e.Prev != l.Hash:
 		l.damage(s.n, errors.New("does not follow the line before: the chain of hashes is broken"))

@@ -265,8 +265,12 @@ func TestReadDamage(t *testing.T) {
 func TestReadRefuses(t *testing.T) {
 	_, err := journal.Read(strings.NewReader(""))
 	require.ErrorIs(t, err, journal.ErrEmpty)
-	_, err = journal.Read(strings.NewReader("garbage"))
-	require.ErrorIs(t, err, journal.ErrEmpty)
+	_, err = journal.Read(strings.NewReader(`{"seq":1,"at":"20`))
+	require.ErrorIs(t, err, journal.ErrEmpty, "it was cut before its first line was whole")
+	for _, text := range []string{"garbage", "garbage\n", "\n", "{}\n", "null\n", "[]\n{}\n", "a\nb\nc\n", "{\"a\":1}\nx"} {
+		_, err = journal.Read(strings.NewReader(text))
+		require.ErrorIs(t, err, journal.ErrNoJournal, "%q", text)
+	}
 	newer := journaltest.New(func(s *journal.Start) { s.Format = journal.Format + 1 }).End()
 	_, err = journal.Read(bytes.NewReader(newer.Bytes()))
 	require.ErrorContains(t, err, "newer")

@@ -1,11 +1,13 @@
 package matrix
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"rigor/harness/strictyaml"
 	"rigor/harness/verdict"
 )
 
@@ -210,6 +212,29 @@ func got(o Outcome) string {
 		s = fmt.Sprintf("%s: %s", s, o.Detail)
 	}
 	return s
+}
+
+// CheckExpect says what is wrong in what a rig file expects of its golden unit:
+// a case that its plan has not, a reason that is none. The error is a
+// strictyaml.Errors.
+func CheckExpect(src *strictyaml.Source, expect map[string]string, cases []string) error {
+	var errs strictyaml.Errors
+	for _, g := range sorted(expect) {
+		at := []string{"expect", g}
+		if !slices.ContainsFunc(cases, func(id string) bool { return matches(g, id) }) {
+			errs = append(errs, src.Errorf(at, cmp.Or(remedy(g, cases), "see rigor list --rig RIG"), "expect names %q, which is no case of this rig", g))
+		}
+		_, reasons, given := strings.Cut(expect[g], ".")
+		for r := range strings.SplitSeq(reasons, "|") {
+			if given && !slices.Contains(verdict.Reasons, verdict.Reason(r)) {
+				errs = append(errs, src.Errorf(at, cmp.Or(remedy(r, names(verdict.Reasons)), "leave it out, or take the one that a run shows"), "%q is no reason of a verdict", r))
+			}
+		}
+	}
+	if len(errs) > 0 {
+		return errs.Arrange()
+	}
+	return nil
 }
 
 // Against holds a run of a physical unit against what its rig file expects: case

@@ -9,12 +9,13 @@ import (
 	"strings"
 
 	"rigor/harness/profile"
+	"rigor/harness/strictyaml"
 )
 
 // ReadFile reads a rig file. Paths in it that begin with ~/ are of the home
 // folder of who runs it.
 func ReadFile(name string) (*File, error) {
-	data, err := os.ReadFile(name)
+	data, err := strictyaml.ReadFile(name)
 	if err != nil {
 		return nil, fmt.Errorf("read the rig file: %w", err)
 	}

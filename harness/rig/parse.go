@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"path/filepath"
 	"regexp"
@@ -40,9 +41,16 @@ var (
 	nameForm  = regexp.MustCompile(`^[a-z][a-z0-9_-]*$`)
 	macForm   = regexp.MustCompile(`^[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){5}$`)
 	frameForm = regexp.MustCompile(`^[5-8][NEOMSneoms][12]$`)
+	// hostForm is a name that a resolver takes; numberForm ends in a number, and
+	// is meant as an IP address.
+	hostForm   = regexp.MustCompile(`^[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?(?:\.[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)*\.?$`)
+	numberForm = regexp.MustCompile(`(?:^|\.)[0-9]+\.?$`)
 	// secretForm is where a secret is read from.
 	secretForm = regexp.MustCompile(`^(?:env:[A-Za-z_][A-Za-z0-9_]*|file:.+|virtual:[a-z][a-z0-9-]*)$`)
 )
+
+// maxName bounds a rig's name: it stands in names of files and folders.
+const maxName = 64
 
 // maxErrors bounds what is shown of a file at once.
 const maxErrors = 20
@@ -122,6 +130,9 @@ func (l *fileLint) all() {
 	if !nameForm.MatchString(f.Name) {
 		l.errorf([]string{"rig"}, "give the rig a name of small letters, digits and dashes", "rig is %q", f.Name)
 	}
+	if len(f.Name) > maxName {
+		l.errorf([]string{"rig"}, fmt.Sprintf("give the rig a name of at most %d", maxName), "the rig's name has %d letters", len(f.Name))
+	}
 	if f.Profile == "" {
 		l.errorf([]string{"rig"}, "write profile: PATH", "the rig file names no profile")
 	}
@@ -175,6 +186,7 @@ func (l *fileLint) power() {
 	} else if p.URL != "" && u.User != nil {
 		l.errorf(append(at, "url"), "write user, and password: secret:NAME", "the url of the switch holds a login")
 	}
+	l.program(at, p.Exec, "exec: [./switch]")
 	switch p.Driver {
 	case "gpio":
 		l.claimLine(at, p.Chip, p.Line)
@@ -194,6 +206,7 @@ func (l *fileLint) lines() {
 		if ln.Drive == "open-drain" && ln.Active == "high" || ln.Drive == "open-source" && ln.Active == "low" {
 			l.errorf(append(at, "drive"), "an open-drain line is active low, an open-source line active high", "%s cannot drive a line that is active %s", ln.Drive, ln.Active)
 		}
+		l.program(at, ln.Exec, "exec: [./line]")
 		switch ln.Driver {
 		case "exec", "ask":
 			if ln.Drive != "" && ln.Drive != "input" {
@@ -227,6 +240,7 @@ func (l *fileLint) consoles() {
 		if c.Driver == "serial" && c.Port != "" && !filepath.IsAbs(c.Port) && !strings.HasPrefix(c.Port, "~/") {
 			l.errorf(append(at, "port"), "write the absolute path of a stable name: /dev/serial/by-id/…", "port %q is no path of a device", c.Port)
 		}
+		l.program(at, c.Exec, "exec: [./console]")
 		if c.Driver == "exec" && len(c.Exec) > 0 {
 			l.claim(at, "program "+strings.Join(c.Exec, " "))
 		}
@@ -247,10 +261,31 @@ func (l *fileLint) network() {
 		return
 	}
 	l.driver("network", []string{"network"}, cmp.Or(n.Driver, "link"))
+	l.host([]string{"network", "address"}, n.Address)
 	for from, to := range n.Ports {
 		if from < 1 || from > 65535 || to < 1 || to > 65535 {
 			l.errorf([]string{"network", "ports"}, "write numbers from 1 to 65535", "the ports %d: %d are none", from, to)
 		}
+	}
+}
+
+// host says whether an address is one of a host, by name or IP.
+func (l *fileLint) host(at []string, address string) {
+	if _, err := netip.ParseAddr(address); err == nil || address == "" || len(address) <= 253 && hostForm.MatchString(address) && !numberForm.MatchString(address) {
+		return
+	}
+	if host, port, err := net.SplitHostPort(address); err == nil && portForm(port) {
+		l.errorf(at, fmt.Sprintf("write address: %s, and ports: {DUT'S PORT: %s} where a forwarder stands before the DUT", host, port), "address %q has a port", address)
+		return
+	}
+	l.errorf(at, "write the DUT's IP address, as 192.0.2.7, or its name", "address %q is no IP address and no name of a host", address)
+}
+
+// program says whether an instrument's exec names a program.
+func (l *fileLint) program(at []string, argv []string, example string) {
+	at = append(slices.Clone(at), "exec")
+	if l.f.Source.Has(at...) && (len(argv) == 0 || argv[0] == "") {
+		l.errorf(at, "write "+example, "%s names no program", strings.Join(at, "."))
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // Redactor takes values that must not be seen in any output.
@@ -39,6 +40,9 @@ func resolveSecrets(refs map[string]string, env Env) (*Secrets, error) {
 		if err == nil && v == "" {
 			err = fmt.Errorf("%s is empty", refs[name])
 		}
+		if err == nil {
+			err = typable(refs[name], v)
+		}
 		if err != nil {
 			err = fmt.Errorf("secrets.%s: %w", name, err)
 			s.err[name] = err
@@ -51,6 +55,23 @@ func resolveSecrets(refs map[string]string, env Env) (*Secrets, error) {
 		}
 	}
 	return s, errors.Join(errs...)
+}
+
+// errTyped says that a secret is none that a person could type.
+var errTyped = errors.New("which cannot be typed at a console, nor sent in a form")
+
+// typable refuses what a console or a form would take for something else. The
+// error says nothing of the value but where.
+func typable(ref, v string) error {
+	for i, r := range []rune(v) {
+		switch {
+		case r == '\n' || r == '\r':
+			return fmt.Errorf("%s has a line break behind %d characters, %w", ref, i, errTyped)
+		case unicode.IsControl(r):
+			return fmt.Errorf("%s has the control character U+%04X behind %d characters, %w", ref, r, i, errTyped)
+		}
+	}
+	return nil
 }
 
 // CheckSecrets says which secrets of a rig file cannot be read here, each with its
@@ -68,7 +89,10 @@ func CheckSecrets(f *File, env Env) error {
 	l := &fileLint{f: f}
 	for _, name := range slices.Sorted(maps.Keys(s.err)) {
 		remedy := "write the secret to that file, mode 0600"
-		if strings.HasPrefix(f.Secrets[name], "env:") {
+		switch {
+		case errors.Is(s.err[name], errTyped):
+			remedy = "give the secret alone, on one line"
+		case strings.HasPrefix(f.Secrets[name], "env:"):
 			remedy = "set the variable where rigor is started"
 		}
 		l.errorf([]string{"secrets", name}, remedy, "%v", s.err[name])
@@ -108,12 +132,7 @@ func (s *Secrets) readFile(path, dir string) (string, error) {
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(dir, path)
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	info, err := f.Stat()
+	info, err := os.Stat(path) // before it is opened: a pipe that nobody writes to would not return
 	if err != nil {
 		return "", err
 	}
@@ -123,6 +142,11 @@ func (s *Secrets) readFile(path, dir string) (string, error) {
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
 		s.hints = append(s.hints, fmt.Sprintf("%s can be read by others (mode %04o): chmod 600 it", path, mode))
 	}
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
 	if err != nil {
 		return "", err

@@ -52,13 +52,20 @@ func TestSecretErrorsNameTheReferenceOnly(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "big"), []byte(strings.Repeat(value, 10000)), 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "empty"), []byte("\n"), 0o600))
+	for name, text := range map[string]string{"two-lines": value + "\nmore\n", "nul": value + "\x00", "tab": "\t" + value, "mac": value + "\r\r\n"} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+	}
 	tests := []struct{ ref, want string }{
+		{"file:two-lines", "secrets.s: file:two-lines has a line break behind 19 characters, which cannot be typed at a console, nor sent in a form"},
+		{"file:nul", "secrets.s: file:nul has the control character U+0000 behind 19 characters, which cannot be typed at a console, nor sent in a form"},
+		{"file:tab", "secrets.s: file:tab has the control character U+0009 behind 0 characters, which cannot be typed at a console, nor sent in a form"},
+		{"file:mac", "secrets.s: file:mac has a line break behind 19 characters, which cannot be typed at a console, nor sent in a form"},
 		{value, "secrets.s: want env:VARIABLE or file:PATH, never the secret itself"},
 		{value + ":x", "secrets.s: want env:VARIABLE or file:PATH: the scheme is not known here"},
 		{"env:", "secrets.s: want env:VARIABLE or file:PATH, never the secret itself"},
 		{"env:UNSET", "secrets.s: the environment variable UNSET is not set"},
 		{"env:EMPTY", "secrets.s: env:EMPTY is empty"},
-		{"file:gone", "secrets.s: open " + dir + "/gone: no such file or directory"},
+		{"file:gone", "secrets.s: stat " + dir + "/gone: no such file or directory"},
 		{"file:big", "secrets.s: " + dir + "/big is over 65536 bytes: not a secret's file"},
 		{"file:empty", "secrets.s: file:empty is empty"},
 		{"file:.", "secrets.s: " + dir + " is not a regular file"},
@@ -79,4 +86,13 @@ func TestSecretErrorsNameTheReferenceOnly(t *testing.T) {
 	}
 	_, err := (&Secrets{}).Value(value)
 	assert.NotContains(t, err.Error(), value)
+}
+
+func TestCheckSecretsSaysWhereOneIsThatCannotBeTyped(t *testing.T) {
+	f, err := Parse("r.yaml", []byte("rig: r\nprofile: p.yaml\nsecrets:\n  good: env:GOOD\n  bad: env:BAD\n"))
+	require.NoError(t, err)
+	err = CheckSecrets(f, Env{Getenv: func(name string) (string, bool) {
+		return map[string]string{"GOOD": "päss word", "BAD": "a\nb"}[name], true
+	}})
+	require.EqualError(t, err, "r.yaml:5:3: secrets.bad: env:BAD has a line break behind 1 characters, which cannot be typed at a console, nor sent in a form; give the secret alone, on one line")
 }

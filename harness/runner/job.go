@@ -148,6 +148,9 @@ func (j *Job) Plan() ([]Planned, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrPlan, err)
 	}
+	if err := CheckLacks(j.File, plan); err != nil {
+		return nil, err // with its places
+	}
 	if err := Select(plan, j.Selectors); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrPlan, err)
 	}
@@ -434,7 +437,15 @@ func (j *Job) start() *journal.Event {
 
 // Load reads a run's journal and folds it.
 func Load(dir string) (*journal.Result, error) {
-	f, err := os.Open(filepath.Join(dir, JournalName))
+	name := filepath.Join(dir, JournalName)
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, fmt.Errorf("read a run: %w; name the folder of one", err)
+	}
+	if !info.Mode().IsRegular() { // who opens a pipe may wait for ever
+		return nil, fmt.Errorf("read a run: %s is no regular file", name)
+	}
+	f, err := os.Open(name)
 	if err != nil {
 		return nil, fmt.Errorf("read a run: %w", err)
 	}
@@ -497,7 +508,7 @@ func (r *record) private(name string) (*os.File, error) {
 // journal before its end.
 func (r *record) closeTranscripts() {
 	for _, c := range r.casts {
-		if err := c.Close(); err != nil {
+		if err := c.Close(); err != nil && r.w.Err() == nil { // else the run ends with what the journal says
 			slog.Error("Closing a transcript", "error", err)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"rigor/harness/baseline"
 	"rigor/harness/check"
 	"rigor/harness/profile"
+	"rigor/harness/rig"
 	"rigor/harness/state"
 	"rigor/harness/verdict"
 
@@ -111,8 +112,11 @@ func TestPlan(t *testing.T) {
 }
 
 func TestPlanErrors(t *testing.T) {
-	_, err := Plan(sampleSuites(), sampleInput(), Lacks{"cred-knwon": "x"})
-	require.EqualError(t, err, `the rig's lacks names "cred-knwon", which is no check and no case; did you mean "cred-known"?`)
+	plan, err := Plan(sampleSuites(), sampleInput(), nil)
+	require.NoError(t, err)
+	f, err := rig.Parse("r.yaml", []byte("rig: r\nprofile: p.yaml\nlacks:\n  cred-device: x\n  cred-knwon: x\n  cred-read[ssh]: x\n"))
+	require.NoError(t, err)
+	require.EqualError(t, CheckLacks(f, plan), `r.yaml:5:3: lacks names "cred-knwon", which is no check and no case of rig r; did you mean "cred-known"?`)
 	twice := []check.Suite{{Name: "s", Checks: []*check.Check{{ID: "a", Cases: check.Device}, {ID: "a", Cases: check.Device}}}}
 	_, err = Plan(twice, sampleInput(), nil)
 	require.EqualError(t, err, "plan: case a is planned twice; check a names a channel twice")

@@ -282,7 +282,7 @@ func (r *run) one(ctx context.Context, p *Planned) (stop bool) {
 		again := try == 1 && j != nil && j.Verdict == verdict.Error && j.Reason == verdict.ReasonFault && ctx.Err() == nil && !r.anyBroken(p)
 		r.append(&journal.Event{Kind: journal.KindCaseEnd, Case: p.ID, CaseEnd: &journal.CaseEnd{Judgement: j, Retry: again, TookUS: time.Since(start).Microseconds()}})
 		if err := r.Sync(); err != nil {
-			slog.Error("The journal cannot be written", "error", err)
+			slog.DebugContext(ctx, "The journal cannot be written", "error", err) // the run ends with it
 			return true
 		}
 		if !again {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
@@ -68,27 +67,6 @@ func readable(file string, data []byte) *Error {
 		}
 	}
 	return nil
-}
-
-// syntax makes the library's message one of ours. It gives no column; a line
-// that a tab indents gets a remedy of its own.
-func syntax(file string, data []byte, err error) *Error {
-	msg := strings.TrimPrefix(err.Error(), "yaml: ")
-	line := 1
-	if n, serr := fmt.Sscanf(msg, "line %d:", &line); n == 1 && serr == nil {
-		_, msg, _ = strings.Cut(msg, ": ")
-	} else {
-		line = 1
-	}
-	remedy := "look at the indentation, quotes and brackets on this line and those beside it"
-	lines := strings.Split(string(data), "\n")
-	for i := max(line-2, 0); i < min(line+1, len(lines)); i++ {
-		if strings.HasPrefix(strings.TrimLeft(lines[i], " "), "\t") {
-			line, remedy = i+1, "indent with spaces, not with tabs"
-			break
-		}
-	}
-	return &Error{Pos{file, line, 1}, "this is not YAML: " + msg, remedy}
 }
 
 // plain refuses what a file for people does not need: deep nesting, anchors

@@ -190,7 +190,7 @@ func Decode(file string, data []byte, into any) (*Source, error) {
 	d := &decoder{file: file}
 	src := &Source{File: file}
 	if len(data) > maxSize {
-		return src, Errors{{Pos{file, 1, 1}, fmt.Sprintf("the file has %d bytes; at most %d are read", len(data), maxSize), "is it the right file?"}}
+		return src, Errors{{Pos{file, 1, 1}, fmt.Sprintf("the file has over %d bytes, which is all that is read", maxSize), "is it the right file?"}}
 	}
 	root, problem := parse(file, data)
 	if problem != nil {

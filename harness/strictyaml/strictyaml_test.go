@@ -203,7 +203,7 @@ func TestDecodeErrors(t *testing.T) {
 		{"comment alone", "# nothing\n", "rig.yaml:1:1: the file is empty"},
 		{"no mapping", "- a", "rig.yaml:1:1: the file is a list; it must be a mapping; write a mapping with name, count, small, ratio, on, maybe, match, words, ports, values, main, all, body"},
 		{"tab", "name: x\nmain:\n\tdriver: tcp", "rig.yaml:3:1: this is not YAML: found character that cannot start any token; indent with spaces, not with tabs"},
-		{"open bracket", "name: x\nwords: [a", "rig.yaml:1:1: this is not YAML: did not find expected ',' or ']'; look at the indentation, quotes and brackets on this line and those beside it"},
+		{"open bracket", "name: x\nwords: [a", "rig.yaml:2:1: this is not YAML: did not find expected ',' or ']'; look at the indentation, quotes and brackets on this line and those beside it"},
 		{"broken UTF-8", "name: x\nmain: \xff", `rig.yaml:2:7: byte \xff is not UTF-8; save the file as UTF-8`},
 		{"control", "name: \"a\x1b[2J\"", `rig.yaml:1:9: control character U+001B; take it out, or write it in double quotes as \x and two digits`},
 		{"control after line breaks", "a: b\r\nc: d\re: \x01", `rig.yaml:3:4: control character U+0001; take it out, or write it in double quotes as \x and two digits`},
@@ -224,9 +224,43 @@ func TestDecodeErrors(t *testing.T) {
 	}
 }
 
+// The line of a mistake of syntax is where it was made, whatever the library
+// counts; what wants quotes is told.
+func TestSyntaxErrorsHaveTheirLine(t *testing.T) {
+	const quotes = "put the text that begins here in quotes: %s in it means something else to YAML"
+	before := "name: x\nvalues: {\n  a: b,\n  c: 'd\n  e'\n}\n"
+	for _, tc := range []struct{ name, line, at, remedy string }{
+		{"a value in a flow mapping", "all: {a: ${secret.b}}", "7:10", fmt.Sprintf(quotes, "${")},
+		{"a value behind others", "all: {é: 1, a: x ${b}, c: 1}", "7:16", fmt.Sprintf(quotes, "${")},
+		{"a star alone", "body: {a: b, c: *.local}", "7:17", fmt.Sprintf(quotes, "*")},
+		{"at", "words: @home", "7:8", fmt.Sprintf(quotes, "@")},
+		{"percent", "words: [a, %b]", "7:12", fmt.Sprintf(quotes, "%")},
+		{"bracket", "match: [ab]+ x", "7:8", fmt.Sprintf(quotes, "[")},
+		{"a colon in a value", "match: login: now", "7:8", fmt.Sprintf(quotes, `": "`)},
+		{"a colon in a flow mapping", "body: {match: login: now, a: b}", "7:15", fmt.Sprintf(quotes, `": "`)},
+		{"a quote that stays open", "match: 'login", "7:8", "close the quote that opens here"},
+		{"a bracket that stays open", "words: [a, b", "7:1", "look at the indentation, quotes and brackets on this line and those beside it"},
+		{"indentation", "main:\n    driver: tcp\n  port: x", "9:3", "look at the indentation, quotes and brackets on this line and those beside it"},
+		{"no colon", "count", "7:1", "look at the indentation, quotes and brackets on this line and those beside it"},
+		{"a tab", "main:\n  \tdriver: tcp", "8:3", "indent with spaces, not with tabs"},
+	} {
+		for _, after := range []string{"", "\nratio: 1\n# it's\non: true\n"} {
+			t.Run(tc.name, func(t *testing.T) {
+				_, _, err := decode(t, before+tc.line+after)
+				require.Error(t, err)
+				assert.Regexp(t, `^rig\.yaml:`+tc.at+`: this is not YAML: `, err.Error())
+				assert.Contains(t, err.Error(), tc.remedy)
+			})
+		}
+	}
+	// A large file is not read again and again.
+	_, _, err := decode(t, strings.Repeat("a: x\n", 20_000)+"b: [\n"+strings.Repeat("# x\n", 20_000))
+	require.Error(t, err)
+}
+
 func TestBounds(t *testing.T) {
 	_, _, err := decode(t, "name: x\n#"+strings.Repeat("x", maxSize))
-	assert.ErrorContains(t, err, "at most 1048576 are read")
+	assert.ErrorContains(t, err, "the file has over 1048576 bytes")
 	_, _, err = decode(t, "name: x\nbody: "+strings.Repeat("[", 60)+strings.Repeat("]", 60))
 	assert.ErrorContains(t, err, "rig.yaml:2:47: the file is nested deeper than 40")
 	_, _, err = decode(t, strings.Repeat("[", 20000))

@@ -13,9 +13,12 @@ import (
 	osexec "os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"rigor/harness/wire"
 )
@@ -193,17 +196,29 @@ func (c Command) said(t *tail) string {
 	return "; it said " + c.show(t.buf)
 }
 
-// show quotes what the program wrote: without secrets first, then cut.
+// show quotes what the program wrote: without secrets first, then cut. Its lines
+// come on one, and a text that is fit to be read as it is stays so: it is written
+// out once more where it is shown.
 func (c Command) show(b []byte) string {
 	s := string(b)
 	if c.Redact != nil {
 		s = c.Redact(s)
 	}
+	more := ""
 	if len(s) > keptErrors {
-		s = s[:keptErrors]
-		return fmt.Sprintf("%q…", s)
+		s, more = strings.ToValidUTF8(s[:keptErrors], ""), "…"
 	}
-	return fmt.Sprintf("%q", s)
+	var lines []string
+	for line := range strings.Lines(s) {
+		if line = strings.TrimSpace(line); line != "" {
+			lines = append(lines, line)
+		}
+	}
+	s = strings.Join(lines, " | ")
+	if !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strconv.Quote(s) + more
+	}
+	return `"` + s + `"` + more
 }
 
 // capped keeps up to limit bytes and calls over once there are more.

@@ -58,10 +58,12 @@ func TestCallFaults(t *testing.T) {
 		is   error
 	}{
 		"no program":      {Command{Part: "power", Argv: []string{"/no/such/program"}}, "no such file", os.ErrNotExist},
-		"exit code":       {sh(`echo '{"state":"on"}'; echo no relay here >&2; exit 3`), `exit status 3; it said "no relay here\n"`, nil},
+		"exit code":       {sh(`echo '{"state":"on"}'; echo no relay here >&2; exit 3`), `exit status 3; it said "no relay here"`, nil},
 		"killed":          {sh(`kill -9 $$`), "signal: killed", nil},
 		"nothing":         {sh(`:`), "empty", ErrAnswer},
-		"text":            {sh(`echo fine`), `no JSON object; the program said "fine\n"`, ErrAnswer},
+		"lines":           {sh(`printf 'one\n\n "two"\n' >&2; exit 3`), `exit status 3; it said "one | "two""`, nil},
+		"controls":        {sh(`printf 'a\033[2J\n' >&2; exit 3`), `exit status 3; it said "a\x1b[2J"`, nil},
+		"text":            {sh(`echo fine`), `no JSON object; the program said "fine"`, ErrAnswer},
 		"text before":     {sh(`echo hello; echo '{"state":"on"}'`), "no JSON object", ErrAnswer},
 		"text after":      {sh(`echo '{"state":"on"} done'`), "more than one", ErrAnswer},
 		"two answers":     {sh(`echo '{"state":"on"}{"state":"on"}'`), "more than one", ErrAnswer},
@@ -69,7 +71,7 @@ func TestCallFaults(t *testing.T) {
 		"cut":             {sh(`printf '{"state":'`), "EOF", ErrAnswer},
 		"too much":        {sh(`yes '{"state":"on"}'`), "more than 1048576 bytes", ErrAnswer},
 		"left behind":     {sh(`sleep 60 & echo '{"state":"on"}'`), "keeps its output open", ErrAnswer},
-		"long error text": {sh(`yes noise | head -c 100000 >&2; echo last words >&2; exit 1`), `last words\n"`, nil},
+		"long error text": {sh(`yes noise | head -c 100000 >&2; echo last words >&2; exit 1`), `last words"`, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

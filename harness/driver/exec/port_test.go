@@ -86,7 +86,7 @@ func TestPortBytes(t *testing.T) {
 func TestPortEnds(t *testing.T) {
 	for name, tc := range map[string]struct{ script, last, want string }{
 		"in good order":          {`printf bye`, "bye", "exit status 0"},
-		"with a code":            {`printf bye; echo no adapter here >&2; exit 3`, "bye", `exit status 3; it said "no adapter here\n"`},
+		"with a code":            {`printf bye; echo no adapter here >&2; exit 3`, "bye", `exit status 3; it said "no adapter here"`},
 		"by a signal":            {`printf bye; kill -9 $$`, "bye", "signal: killed"},
 		"and leaves somebody":    {`sleep 60 & printf bye`, "bye", "exit status 0"},
 		"somebody left for ever": {`setsid sleep 3 2>/dev/null & printf bye`, "bye", "exit status 0"},
