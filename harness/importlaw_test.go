@@ -56,7 +56,7 @@ func packages(t *testing.T) []listed {
 
 // lines are the packages of the harness in their order: each imports only from
 // lines above its own, or from below its own name.
-var lines = []string{"verdict", "baseline", "escape", "strictyaml", "wire", "firmware", "journal", "profile", "driver", "console", "debugport", "login",
+var lines = []string{"verdict", "baseline", "escape", "strictyaml", "wire", "vcd", "firmware", "journal", "profile", "driver", "console", "debugport", "login",
 	"update", "steps", "dut", "state", "check", "rig", "runner", "matrix", "gotest", "report"}
 
 // layers are the folders of the module, the lowest first. Suites and rigs do
@@ -163,7 +163,8 @@ func TestSuites(t *testing.T) {
 		suites++
 		for _, imp := range p.Imports {
 			for _, n := range never {
-				assert.False(t, imp == n || strings.HasPrefix(imp, n+"/"), "%s imports %s", p.ImportPath, imp)
+				text := imp == "net/url" // which opens nothing
+				assert.False(t, !text && (imp == n || strings.HasPrefix(imp, n+"/")), "%s imports %s", p.ImportPath, imp)
 			}
 			assert.False(t, strings.HasPrefix(imp, module+"harness/driver"), "%s imports %s", p.ImportPath, imp)
 		}
