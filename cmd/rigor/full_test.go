@@ -40,7 +40,13 @@ func TestFullDiskIsSaidOnce(t *testing.T) {
 			res := output(t, cmd)
 			assert.Equal(t, 75, res.code, res)
 			assert.Regexp(t, `(?m)^rigor: the disk is full: write \S+: no space left on device; remove old runs, or work where there is room$`, res.stderr)
-			assert.Equal(t, 1, strings.Count(res.stderr, "no space left on device"), res)
+			// A case that met it says so, too; no line comes twice.
+			assert.Equal(t, 1, strings.Count(res.stderr, "rigor: the disk is full"), res)
+			seen := map[string]bool{}
+			for line := range strings.Lines(res.stderr) {
+				assert.False(t, seen[line], "said twice: %s", line)
+				seen[line] = true
+			}
 		})
 	}
 }
