@@ -100,17 +100,20 @@ func (t *T) Try(ctx context.Context, door *dut.Door, c login.Credential) (dut.An
 }
 
 // Once does what one case does for all of them, such as what costs a boot: the
-// first that comes so far does it. One that is ended on the way says so itself, and
-// the others do not repeat what broke it.
+// first that comes so far does it. One that is ended on the way leaves it to the
+// next.
 func (t *T) Once(what string, f func()) {
 	l := t.cfg.Ledger
 	l.mu.Lock()
 	done := l.done[what]
-	l.done[what] = true
 	l.mu.Unlock()
-	if !done {
-		f()
+	if done {
+		return
 	}
+	f()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.done[what] = true
 }
 
 // ShowLock notes that the case has shown the lock-out of its channel to be the
