@@ -194,7 +194,7 @@ func (s Spray) stretch(ctx, waiting context.Context, t Talker, from Cursor, patt
 		default:
 		}
 		at := time.Now()
-		if _, err := t.Send(ctx, s.Keys[done.Sent%len(s.Keys)]); err != nil {
+		if _, err := t.Send(ctx, s.Keys[done.Sent%len(s.Keys)], Blind()); err != nil {
 			cancel(err)
 			a := <-came
 			if errors.As(a.err, new(*ForbiddenError)) || ctx.Err() != nil {

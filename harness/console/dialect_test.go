@@ -383,6 +383,18 @@ func TestSpray(t *testing.T) {
 			assert.Len(t, port.written(), s.Sent, "it stops before the login prompt")
 		})
 	})
+	t.Run("no echo is waited for", func(t *testing.T) { // a boot echoes nothing
+		synctest.Test(t, func(t *testing.T) {
+			c, port := open(t, Options{Echo: 100 * time.Millisecond})
+			go func() {
+				time.Sleep(300 * time.Millisecond)
+				port.say("system ready\r\n")
+			}()
+			s, err := Spray{Keys: [][]byte{[]byte("x")}, Every: 10 * time.Millisecond, Until: until}.Run(within(t, time.Minute), c, 0)
+			require.NoError(t, err)
+			assert.InDelta(t, 30, s.Sent, 2)
+		})
+	})
 	t.Run("a loader that echoes", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c, port := open(t, Options{})

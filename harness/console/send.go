@@ -59,6 +59,10 @@ func Enter(n Newline) How { return func(h *how) { h.newline = n } }
 // waited for. An echo that does not come is a *TimeoutError.
 func Echo(d time.Duration) How { return func(h *how) { h.echo, h.strict = d, true } }
 
+// Blind waits for no echo, also where the console's options say so: a DUT that
+// boots has none, and what is to come often must not wait for it.
+func Blind() How { return func(h *how) { h.echo = 0 } }
+
 // hiddenInput stands in a cast for a secret.
 const hiddenInput = "[secret]"
 

@@ -100,11 +100,11 @@ func (s *seat) failedBoot(ctx context.Context, w sweep) (dut.Answer, error) {
 	for _, k := range w.keys {
 		spray.Keys = append(spray.Keys, []byte(k))
 	}
-	a, at, err := s.failing(ctx, spray, from)
+	a, sent, at, err := s.failing(ctx, spray, from)
 	if err != nil || a.Kind != verdict.Refused {
 		return a, err
 	}
-	if a, err = s.watched(ctx, spray, from, at); err != nil || a.Kind != verdict.Refused {
+	if a, err = s.watched(ctx, spray, sent, from, at); err != nil || a.Kind != verdict.Refused {
 		return a, err
 	}
 	if err := s.t.Device().MendBoot(ctx, s.con); err != nil {
@@ -117,24 +117,24 @@ func (s *seat) failedBoot(ctx context.Context, w sweep) (dut.Answer, error) {
 
 // failing sprays until the sign of the failure comes: Refused then, Accepted for a
 // prompt, Garbled where neither came, or the boot did not fail.
-func (s *seat) failing(ctx context.Context, spray hc.Spray, from hc.Cursor) (dut.Answer, hc.Cursor, error) {
+func (s *seat) failing(ctx context.Context, spray hc.Spray, from hc.Cursor) (a dut.Answer, sent int, at hc.Cursor, _ error) {
 	sign, _ := dut.Pattern("the sign of a failed boot", s.con.Boot().Fail.Sign)
 	spray.Until, spray.For = append(slices.Clone(spray.Until), sign), s.con.Boot().Within
 	got, err := spray.Run(ctx, s.con, from)
 	if a, decided, err := s.reached(ctx, from, err); decided || err != nil {
-		return a, from, err
+		return a, got.Sent, from, err
 	}
 	if got.Match.Index < len(spray.Until)-1 {
 		a, err := s.said(from, verdict.Garbled, "the boot did not fail as declared: %s came", got.Match.Pattern.Name())
-		return a, from, err
+		return a, got.Sent, from, err
 	}
-	return dut.Answer{Kind: verdict.Refused}, got.Match.To, nil
+	return dut.Answer{Kind: verdict.Refused}, got.Sent, got.Match.To, nil
 }
 
 // watched goes on with the keys behind the sign of the failure. A loader may try
 // again and give up later, so that no further sign ends it: only a prompt does, the
 // declared time, and a device that comes up.
-func (s *seat) watched(ctx context.Context, spray hc.Spray, from, at hc.Cursor) (dut.Answer, error) {
+func (s *seat) watched(ctx context.Context, spray hc.Spray, sent int, from, at hc.Cursor) (dut.Answer, error) {
 	boot := s.con.Boot()
 	watch := cmp.Or(boot.Fail.Watch, boot.Within)
 	spray.For = watch
@@ -146,10 +146,16 @@ func (s *seat) watched(ctx context.Context, spray hc.Spray, from, at hc.Cursor) 
 		if stands || err != nil {
 			return a, err
 		}
+		if sent+got.Sent < len(spray.Keys) {
+			return dut.Answer{Kind: verdict.Unproven, Detail: unsent(sent+got.Sent, len(spray.Keys))}, nil
+		}
 		return dut.Answer{Kind: verdict.Refused, Detail: fmt.Sprintf("no prompt came in %v behind its sign", watch)}, nil
 	case err != nil:
 		a, _, err := s.reached(ctx, from, err)
 		return a, err
+	}
+	if sent+got.Sent < len(spray.Keys) {
+		return dut.Answer{Kind: verdict.Unproven, Detail: unsent(sent+got.Sent, len(spray.Keys))}, nil
 	}
 	return dut.Answer{Kind: verdict.Refused, Detail: "no prompt came until it came up by itself"}, nil
 }

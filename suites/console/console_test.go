@@ -270,3 +270,37 @@ func every(whole map[string]string, f func(id string) string) map[string]string 
 	}
 	return out
 }
+
+// slowPort takes a time for each write, as a port far away does.
+type slowPort struct{ wire.Port }
+
+// Write sends p late.
+func (s slowPort) Write(ctx context.Context, p []byte) error {
+	select {
+	case <-time.After(15 * time.Millisecond):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return s.Port.Write(ctx, p)
+}
+
+// TestKeysThatWereNotSent: a boot that is over before each of its keys has gone out
+// shows nothing of those that had not.
+func TestKeysThatWereNotSent(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("boots a device ten times")
+	}
+	slow := func(d rig.Drivers) {
+		open := d.Port["virtual"]
+		d.Port["virtual"] = func(ctx context.Context, p *rig.Port, e rig.Env) (wire.Port, error) {
+			port, err := open(ctx, p, e)
+			return slowPort{port}, err
+		}
+	}
+	for id, c := range run(t, planted{drivers: slow}, "con-boot-interrupt[main]", "con-silent[aux]") {
+		if !c.Unselected {
+			assert.Equal(t, "inconclusive.ineffective", judged(c), "%s: %s", id, c.Judgement)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package console
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -96,7 +97,7 @@ type group struct {
 }
 
 // groups gives all keys but the hot ones. The words come together, behind an Enter,
-// so that each is a line of its own; in a boot of their own if there are many.
+// so that each is a line of its own; in boots of their own if there are many.
 // BREAK goes with the keys that no SysRq knows.
 func groups(magic []string) []group {
 	keys := printableKeys()
@@ -107,13 +108,18 @@ func groups(magic []string) []group {
 		{name: "the control keys, DEL, F2, F12 and BREAK", keys: controlKeys(), brk: true},
 	}
 	words := wordKeys(magic)
-	switch most := int(keyWithin / fastest); {
-	case len(words) == 0:
-	case len(out[1].keys)+1+len(words) <= most:
+	const most = int(keyWithin / fastest)
+	if len(words) > 0 && len(out[1].keys)+1+len(words) <= most {
 		out[1].name += " and the declared words"
 		out[1].keys = slices.Concat(out[1].keys, []string{"\r"}, words)
-	default:
-		out = append(out, group{name: "the declared words", keys: words})
+		return out
+	}
+	for some := range slices.Chunk(words, most*4/5) { // mixed sets others in between
+		name := "the declared words"
+		if len(words) > len(some) {
+			name += fmt.Sprintf(" from %q to %q", strings.TrimSpace(some[0]), strings.TrimSpace(some[len(some)-1]))
+		}
+		out = append(out, group{name: name, keys: some})
 	}
 	return out
 }

@@ -179,6 +179,21 @@ func TestEveryKeySetGoesThroughAWholeBoot(t *testing.T) {
 		assert.LessOrEqual(t, time.Duration(len(w.keys))*w.every, keyWithin, "each key of %q comes often enough", w.name)
 	}
 	assert.Len(t, sweeps(strings.Fields("a b c d e f g h i j")), len(all)+1, "many words take a boot of their own")
+	// As many boots as it takes: no word comes seldomer for there being more of them.
+	var many []string
+	for i := range 500 {
+		many = append(many, fmt.Sprintf("word%d", i))
+	}
+	var sent []string
+	for _, w := range slices.Concat(sweeps(many), mixed(many)) {
+		sent = append(sent, w.keys...)
+		if len(w.keys) > 60 {
+			assert.Failf(t, "too many keys for a boot", "%d in %q", len(w.keys), w.name)
+		}
+	}
+	for _, w := range many {
+		assert.Contains(t, sent, w+"\r")
+	}
 	// In both ways every key is sent, and BREAK once.
 	for _, ws := range [][]sweep{all, mixed([]string{"debug"})} {
 		var keys []string
