@@ -24,6 +24,9 @@ type Tried struct {
 // usual policy counts for longer.
 const unknownHold = 15 * time.Minute
 
+// longestHold is the longest lock-out that a profile can declare.
+const longestHold = 24 * time.Hour
+
 // Leave gives what the next run has to know, as JSON.
 func (l *Ledger) Leave(now time.Time) ([]byte, error) {
 	l.mu.Lock()
@@ -66,8 +69,15 @@ func (l *Ledger) Recall(data []byte, now time.Time) (int, error) {
 	defer l.mu.Unlock()
 	n := 0
 	for _, t := range in {
-		// A clock that was set back must not lock the rig for ever.
-		if t.Key == "" || t.N < 0 || t.Total < 0 || !t.Until.After(now) || t.Last.After(now) {
+		// A clock that was set back, as of a computer without one of its own, must
+		// neither forget them nor have the rig wait for ever.
+		if ahead := t.Last.Sub(now); ahead > 0 {
+			t.Last, t.Until = now, t.Until.Add(-ahead)
+		}
+		if t.Until.Sub(now) > longestHold {
+			t.Until = now.Add(longestHold)
+		}
+		if t.Key == "" || t.N < 0 || t.Total < 0 || !t.Until.After(now) {
 			continue
 		}
 		l.past[t.Key] = &wrongs{n: t.N, total: t.Total, last: t.Last, until: t.Until, unsure: t.N > 0}

@@ -113,7 +113,9 @@ func Run(ctx context.Context, cfg Config) error {
 	if err := r.Sync(); err != nil {
 		return err
 	}
-	r.recall()
+	if err := r.recall(); err != nil {
+		return err
+	}
 	r.doctor(ctx, "before")
 	order := Order(cfg.Plan, cfg.Profile, state.Unknown)
 	if r.anyCanRun(order) {
@@ -294,15 +296,17 @@ func (r *run) one(ctx context.Context, p *Planned) (stop bool) {
 	return (r.cfg.FailFast || r.cfg.Hold) && r.failed(p.ID)
 }
 
-// recall takes in what the run before tried at the logins.
-func (r *run) recall() {
+// recall takes in what the run before tried at the logins. A run that does not know
+// it cannot say which of its own tries count.
+func (r *run) recall() error {
 	n, err := r.ledger.Recall(r.cfg.Tried, time.Now())
-	switch {
-	case err != nil:
-		r.note("", "%v: it is not known, and not counted", err)
-	case n > 0:
+	if err != nil {
+		return fmt.Errorf("%w; wait out the lock-out of the logins, then remove tries.json from the rig's state folder", err)
+	}
+	if n > 0 {
 		r.note("", "the run before tried %d accounts a short time ago: its tries count with those of this one", n)
 	}
+	return nil
 }
 
 // keepTries writes down after each case what was tried so far: the next run has to

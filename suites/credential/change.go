@@ -121,7 +121,7 @@ func displacing(ctx context.Context, t *check.T, door *dut.Door, session login.A
 		if name == ownConsole(door) {
 			return name
 		}
-		if other.Decl().Owner.User == "" {
+		if !owned(other.Decl()) {
 			continue
 		}
 		// Where the proof opens to everybody, it is the change itself that shows such
