@@ -3,7 +3,6 @@ package console_test
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -19,55 +18,21 @@ import (
 	"rigor/harness/verdict"
 	"rigor/harness/wire"
 	"rigor/rigs"
+	"rigor/rigs/rigtest"
 	"rigor/suites/console"
 )
 
-// planted is what is wrong with the built-in device and its bench.
-type planted struct {
-	weaknesses, faults []string
-	profile            func(*profile.Profile)
-	drivers            func(rig.Drivers)
-}
-
-// run checks the built-in device and gives the folded result.
-func run(t *testing.T, p planted, selectors ...string) map[string]journal.Case {
+// run checks the built-in device with the console suite.
+func run(t *testing.T, p rigtest.Planted, selectors ...string) map[string]journal.Case {
 	t.Helper()
-	file, prof, err := rigs.Load("virtual")
-	require.NoError(t, err)
-	if p.profile != nil {
-		p.profile(prof)
-	}
-	file.Virtual = &rig.Virtual{Weaknesses: p.weaknesses, Faults: p.faults}
-	v, err := rigs.NewVirtual(file, 7)
-	require.NoError(t, err)
-	defer func() { assert.NoError(t, v.Close()) }()
-	drivers := v.Drivers()
-	if p.drivers != nil {
-		p.drivers(drivers)
-	}
-	job := &runner.Job{File: file, Profile: prof, Suites: []check.Suite{console.Suite}, Drivers: drivers, Env: rig.Env{Given: map[string]func(string) (string, error){"virtual": v.Given}},
-		Selectors: selectors, Dir: filepath.Join(t.TempDir(), "run"), RunID: "test", Seed: 7, Exec: rigs.Exec}
-	begin := time.Now()
-	require.NoError(t, job.Run(t.Context()))
-	res, err := runner.Load(job.Dir)
-	require.NoError(t, err)
 	cases := map[string]journal.Case{}
-	for _, c := range res.Cases {
+	for _, c := range rigtest.Run(t, console.Suite, p, selectors...).Cases {
 		cases[c.ID] = c
-		if !c.Unselected {
-			t.Logf("%-28s %6d ms  %s", c.ID, c.Took.Milliseconds(), c.Judgement)
-		}
 	}
-	t.Logf("all of it took %v", time.Since(begin).Round(time.Millisecond))
 	return cases
 }
 
-func judged(c journal.Case) string {
-	if c.Judgement.Reason == "" {
-		return string(c.Judgement.Verdict)
-	}
-	return fmt.Sprintf("%s.%s", c.Judgement.Verdict, c.Judgement.Reason)
-}
+func judged(c journal.Case) string { return rigtest.Judged(&c) }
 
 const (
 	pass = string(verdict.Pass)
@@ -89,7 +54,7 @@ func TestHardenedDevice(t *testing.T) {
 		"con-cmd-inject[main]": pass, "con-cmd-inject[aux]": none,
 	}
 	got := map[string]string{}
-	for id, c := range run(t, planted{}) {
+	for id, c := range run(t, rigtest.Planted{}) {
 		got[id] = judged(c)
 	}
 	assert.Equal(t, want, got)
@@ -133,7 +98,7 @@ func TestWeaknesses(t *testing.T) {
 				t.Skip("boots a device several times")
 			}
 			t.Parallel()
-			assert.Equal(t, c.want, judged(run(t, planted{weaknesses: []string{c.weakness}}, c.id)[c.id]))
+			assert.Equal(t, c.want, judged(run(t, rigtest.Planted{Weaknesses: []string{c.weakness}}, c.id)[c.id]))
 		})
 	}
 }
@@ -142,7 +107,7 @@ func TestWeaknesses(t *testing.T) {
 func TestQuickPass(t *testing.T) {
 	t.Parallel()
 	ids := []string{"con-shell-noauth[main]", "con-sysrq[main]", "con-cmd-inject[main]"}
-	cases := run(t, planted{}, ids...)
+	cases := run(t, rigtest.Planted{}, ids...)
 	for _, id := range ids {
 		assert.Equal(t, pass, judged(cases[id]), id)
 	}
@@ -161,7 +126,7 @@ func TestBrokenWires(t *testing.T) {
 	} {
 		t.Run(c.fault+" "+c.id, func(t *testing.T) {
 			t.Parallel()
-			got := run(t, planted{faults: []string{c.fault}}, c.id)[c.id]
+			got := run(t, rigtest.Planted{Faults: []string{c.fault}}, c.id)[c.id]
 			assert.Contains(t, []verdict.Verdict{verdict.Inconclusive, verdict.Error}, got.Judgement.Verdict, "%s", got.Judgement)
 		})
 	}
@@ -182,7 +147,7 @@ func TestPortWithoutBreak(t *testing.T) {
 			return noBreak{port}, err
 		}
 	}
-	c := run(t, planted{drivers: without}, "con-sysrq[main]")["con-sysrq[main]"]
+	c := run(t, rigtest.Planted{Drivers: without}, "con-sysrq[main]")["con-sysrq[main]"]
 	assert.Equal(t, "inconclusive.rig-lacks", judged(c), "%s", c.Judgement)
 }
 
@@ -298,7 +263,7 @@ func TestKeysThatWereNotSent(t *testing.T) {
 			return slowPort{port}, err
 		}
 	}
-	for id, c := range run(t, planted{drivers: slow}, "con-boot-interrupt[main]", "con-silent[aux]") {
+	for id, c := range run(t, rigtest.Planted{Drivers: slow}, "con-boot-interrupt[main]", "con-silent[aux]") {
 		if !c.Unselected {
 			assert.Equal(t, "inconclusive.ineffective", judged(c), "%s: %s", id, c.Judgement)
 		}

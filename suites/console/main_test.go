@@ -1,16 +1,10 @@
 package console_test
 
 import (
-	"flag"
 	"os"
 	"testing"
+
+	"rigor/rigs/rigtest"
 )
 
-// TestMain lets more of the tests run at a time than there are processors: they
-// wait for a device most of the time. A flag of the command line wins.
-func TestMain(m *testing.M) {
-	if err := flag.Set("test.parallel", "6"); err != nil {
-		panic(err)
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { os.Exit(rigtest.Main(m)) }

@@ -2,9 +2,7 @@ package credential_test
 
 import (
 	"context"
-	"fmt"
 	"net"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -12,56 +10,32 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"rigor/harness/check"
 	"rigor/harness/journal"
 	"rigor/harness/profile"
 	"rigor/harness/rig"
-	"rigor/harness/runner"
 	"rigor/harness/verdict"
 	"rigor/harness/wire"
-	"rigor/rigs"
+	"rigor/rigs/rigtest"
 	"rigor/suites/credential"
 )
 
-// planted is what is wrong with the built-in device, its bench and what is said of
-// them.
-type planted struct {
-	weaknesses, faults []string
-	profile            func(*profile.Profile)
-	shut               string // a port that something between us and the device refuses
-}
+type planted = rigtest.Planted
 
-// run checks the built-in device and gives the folded result.
+// run checks the built-in device with the credential suite.
 func run(t *testing.T, p planted, selectors ...string) *journal.Result {
 	t.Helper()
-	file, prof, err := rigs.Load("virtual")
-	require.NoError(t, err)
-	if p.profile != nil {
-		p.profile(prof)
-	}
-	file.Virtual = &rig.Virtual{Weaknesses: p.weaknesses, Faults: p.faults}
-	v, err := rigs.NewVirtual(file, 7)
-	require.NoError(t, err)
-	defer func() { assert.NoError(t, v.Close()) }()
-	drivers := v.Drivers()
-	if p.shut != "" {
-		open := drivers.Link["virtual"]
-		drivers.Link["virtual"] = func(ctx context.Context, n *rig.Network, e rig.Env) (wire.Link, error) {
+	return rigtest.Run(t, credential.Suite, p, selectors...)
+}
+
+// shut has something between us and the device refuse a port.
+func shut(port string) func(rig.Drivers) {
+	return func(d rig.Drivers) {
+		open := d.Link["virtual"]
+		d.Link["virtual"] = func(ctx context.Context, n *rig.Network, e rig.Env) (wire.Link, error) {
 			l, err := open(ctx, n, e)
-			return &filter{Link: l, port: p.shut}, err
+			return &filter{Link: l, port: port}, err
 		}
 	}
-	job := &runner.Job{File: file, Profile: prof, Suites: []check.Suite{credential.Suite}, Drivers: drivers, Env: rig.Env{Given: map[string]func(string) (string, error){"virtual": v.Given}},
-		Selectors: selectors, Dir: filepath.Join(t.TempDir(), "run"), RunID: "test", Seed: 7, Exec: rigs.Exec}
-	require.NoError(t, job.Run(t.Context()))
-	res, err := runner.Load(job.Dir)
-	require.NoError(t, err)
-	for i := range res.Cases {
-		if c := &res.Cases[i]; !c.Unselected {
-			t.Logf("%-28s %6d ms  %s", c.ID, c.Took.Milliseconds(), c.Judgement)
-		}
-	}
-	return res
 }
 
 // filter refuses one port, as a closed one does.
@@ -82,10 +56,7 @@ func judged(t *testing.T, res *journal.Result, id string) string {
 	t.Helper()
 	c := res.Case(id)
 	require.NotNil(t, c, id)
-	if c.Judgement.Reason == "" {
-		return string(c.Judgement.Verdict)
-	}
-	return fmt.Sprintf("%s.%s", c.Judgement.Verdict, c.Judgement.Reason)
+	return rigtest.Judged(c)
 }
 
 const pass = string(verdict.Pass)
@@ -102,23 +73,23 @@ func TestFallback(t *testing.T) {
 		short bool   // also with -short
 	}{
 		{"hardened", planted{}, pass, true},
-		{"a default beside the owner", planted{weaknesses: []string{"blind-fallback-default"}}, "fail.access", true},
-		{"a default in place of the owner", planted{weaknesses: []string{"fallback-default-alone"}}, "fail.access", false},
-		{"a default in the boot after it", planted{weaknesses: []string{"default-after-reboot"}, profile: fail(func(f *profile.BootFail) {
+		{"a default beside the owner", planted{Weaknesses: []string{"blind-fallback-default"}}, "fail.access", true},
+		{"a default in place of the owner", planted{Weaknesses: []string{"fallback-default-alone"}}, "fail.access", false},
+		{"a default in the boot after it", planted{Weaknesses: []string{"default-after-reboot"}, Profile: fail(func(f *profile.BootFail) {
 			f.ComesUp = profile.ComesUp{None: profile.None{None: "it waits for the service bench"}}
 		})}, "fail.access", false},
-		{"hardened, stays down", planted{profile: fail(func(f *profile.BootFail) {
+		{"hardened, stays down", planted{Profile: fail(func(f *profile.BootFail) {
 			f.ComesUp = profile.ComesUp{None: profile.None{None: "it waits for the service bench"}}
 		})}, pass, false},
-		{"nobody says whether it comes up", planted{profile: fail(func(f *profile.BootFail) { f.ComesUp = profile.ComesUp{} })}, "inconclusive.profile-missing", false},
-		{"nobody says how a boot fails", planted{profile: fail(func(f *profile.BootFail) { *f = profile.BootFail{} })}, "inconclusive.profile-missing", false},
-		{"no boot can fail", planted{profile: fail(func(f *profile.BootFail) { *f = profile.BootFail{None: profile.None{None: "it boots from mask ROM"}} })}, "not-applicable.declared-none", false},
-		{"it does not fail as declared", planted{profile: fail(func(f *profile.BootFail) { f.Provoke = f.Provoke[:1] })}, "inconclusive.precondition", false},
-		{"it does not come up as declared", planted{weaknesses: []string{"boot-fail-prompt"}}, "inconclusive.precondition", false},
-		{"a port is shut", planted{shut: "22"}, "neither", false},
-		{"no plug in the console", planted{faults: []string{"console-unplugged"}}, "neither", false},
-		{"the switch does not open", planted{faults: []string{"power-stuck-on"}}, "neither", false},
-		{"the owner is locked out", planted{faults: []string{"owner-locked"}}, "neither", false},
+		{"nobody says whether it comes up", planted{Profile: fail(func(f *profile.BootFail) { f.ComesUp = profile.ComesUp{} })}, "inconclusive.profile-missing", false},
+		{"nobody says how a boot fails", planted{Profile: fail(func(f *profile.BootFail) { *f = profile.BootFail{} })}, "inconclusive.profile-missing", false},
+		{"no boot can fail", planted{Profile: fail(func(f *profile.BootFail) { *f = profile.BootFail{None: profile.None{None: "it boots from mask ROM"}} })}, "not-applicable.declared-none", false},
+		{"it does not fail as declared", planted{Profile: fail(func(f *profile.BootFail) { f.Provoke = f.Provoke[:1] })}, "inconclusive.precondition", false},
+		{"it does not come up as declared", planted{Weaknesses: []string{"boot-fail-prompt"}}, "inconclusive.precondition", false},
+		{"a port is shut", planted{Drivers: shut("22")}, "neither", false},
+		{"no plug in the console", planted{Faults: []string{"console-unplugged"}}, "neither", false},
+		{"the switch does not open", planted{Faults: []string{"power-stuck-on"}}, "neither", false},
+		{"the owner is locked out", planted{Faults: []string{"owner-locked"}}, "neither", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if testing.Short() && !c.short {
@@ -169,11 +140,11 @@ func TestFactoryStateAlone(t *testing.T) {
 		{"closed", "cred-factory-state[ssh]", planted{}, pass},
 		{"closed too", "cred-factory-state[telnet]", planted{}, pass},
 		{"a page that is not there", "cred-factory-state[web]", planted{}, pass},
-		{"shut by somebody else", "cred-factory-state[ssh]", planted{shut: "22"}, "inconclusive.bracket"},
-		{"no page there ever", "cred-factory-state[web]", planted{profile: func(p *profile.Profile) { p.Logins.Items["web"].Page = "/old/login" }}, "inconclusive.bracket"},
-		{"no owner to be let in", "cred-factory-state[ssh]", planted{profile: func(p *profile.Profile) { p.Logins.Items["ssh"].Owner = profile.Account{} }}, "inconclusive.bracket"},
-		{"no state that offers it", "cred-factory-state[ssh]", planted{profile: func(p *profile.Profile) { p.States.Items["onboarded"].Logins = nil }}, "inconclusive.bracket"},
-		{"a default login", "cred-factory-state[web]", planted{weaknesses: []string{"factory-default-login"}}, "fail.access"},
+		{"shut by somebody else", "cred-factory-state[ssh]", planted{Drivers: shut("22")}, "inconclusive.bracket"},
+		{"no page there ever", "cred-factory-state[web]", planted{Profile: func(p *profile.Profile) { p.Logins.Items["web"].Page = "/old/login" }}, "inconclusive.bracket"},
+		{"no owner to be let in", "cred-factory-state[ssh]", planted{Profile: func(p *profile.Profile) { p.Logins.Items["ssh"].Owner = profile.Account{} }}, "inconclusive.bracket"},
+		{"no state that offers it", "cred-factory-state[ssh]", planted{Profile: func(p *profile.Profile) { p.States.Items["onboarded"].Logins = nil }}, "inconclusive.bracket"},
+		{"a default login", "cred-factory-state[web]", planted{Weaknesses: []string{"factory-default-login"}}, "fail.access"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -195,7 +166,7 @@ func TestShutSession(t *testing.T) {
 			t.Parallel()
 			p := planted{}
 			if weakness != "" {
-				p.weaknesses = []string{weakness}
+				p.Weaknesses = []string{weakness}
 			}
 			res := run(t, p, ids...)
 			kinds := map[verdict.Kind]bool{}
@@ -227,7 +198,7 @@ func TestOneSession(t *testing.T) {
 	for weakness, web := range map[string]string{"harmless-single-session": pass, "single-keeps-session": "fail.access"} {
 		t.Run(weakness, func(t *testing.T) {
 			t.Parallel()
-			res := run(t, planted{weaknesses: []string{weakness}}, ids...)
+			res := run(t, planted{Weaknesses: []string{weakness}}, ids...)
 			assert.Equal(t, "inconclusive.ineffective", judged(t, res, ids[0]))
 			assert.Equal(t, web, judged(t, res, ids[1]))
 		})
@@ -246,16 +217,16 @@ func TestClearPort(t *testing.T) {
 		want string
 	}{
 		{"open, and leads to the safe one", planted{}, pass},
-		{"open, and takes the login", planted{weaknesses: []string{"plain-http-login"}}, "fail.leak"},
-		{"open, and takes nothing but the login", planted{weaknesses: []string{"plain-post-login"}}, "fail.leak"},
-		{"shut, and declared", planted{shut: "80"}, "inconclusive.ineffective"},
-		{"shut, and no service is declared", planted{shut: "80", profile: func(p *profile.Profile) {
+		{"open, and takes the login", planted{Weaknesses: []string{"plain-http-login"}}, "fail.leak"},
+		{"open, and takes nothing but the login", planted{Weaknesses: []string{"plain-post-login"}}, "fail.leak"},
+		{"shut, and declared", planted{Drivers: shut("80")}, "inconclusive.ineffective"},
+		{"shut, and no service is declared", planted{Drivers: shut("80"), Profile: func(p *profile.Profile) {
 			p.States.Items["onboarded"].Services = []string{"tcp/22", "tcp/443"}
 		}}, pass},
-		{"shut, and nobody says which services there are", planted{shut: "80", profile: func(p *profile.Profile) {
+		{"shut, and nobody says which services there are", planted{Drivers: shut("80"), Profile: func(p *profile.Profile) {
 			p.States.Items["onboarded"].Services = nil
 		}}, "inconclusive.ineffective"},
-		{"the login itself is shut", planted{shut: "443"}, "inconclusive.control-failed"},
+		{"the login itself is shut", planted{Drivers: shut("443")}, "inconclusive.control-failed"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -289,7 +260,7 @@ func TestSkipsAreAsked(t *testing.T) {
 				t.Skip("what is wrong is quicker seen")
 			}
 			t.Parallel()
-			res := run(t, planted{profile: func(p *profile.Profile) { c.edit(&p.Setup) }}, "cred-forced-set")
+			res := run(t, planted{Profile: func(p *profile.Profile) { c.edit(&p.Setup) }}, "cred-forced-set")
 			assert.Equal(t, c.want, judged(t, res, "cred-forced-set"))
 		})
 	}
@@ -305,7 +276,7 @@ func TestLockLasts(t *testing.T) {
 	for weakness, want := range map[string]string{"harmless-lockout-whole-seconds": pass, "lockout-short": "fail.expectation", "lockout-forever": "fail.expectation"} {
 		t.Run(weakness, func(t *testing.T) {
 			t.Parallel()
-			res := run(t, planted{weaknesses: []string{weakness}}, "cred-lock-recover[api]", "cred-bruteforce[api]", "cred-enum[api]")
+			res := run(t, planted{Weaknesses: []string{weakness}}, "cred-lock-recover[api]", "cred-bruteforce[api]", "cred-enum[api]")
 			assert.Equal(t, want, judged(t, res, "cred-lock-recover[api]"))
 			if weakness != "lockout-forever" {
 				assert.Equal(t, pass, judged(t, res, "cred-bruteforce[api]"))
@@ -323,7 +294,7 @@ func TestPersistNeedsTheLock(t *testing.T) {
 		t.Skip("locks accounts and boots")
 	}
 	for _, ids := range [][]string{{"cred-persist[api]"}, {"cred-persist[ssh]", "cred-persist[web]"}} {
-		res := run(t, planted{weaknesses: []string{"lockout-forever"}}, ids...)
+		res := run(t, planted{Weaknesses: []string{"lockout-forever"}}, ids...)
 		for _, id := range ids {
 			assert.Equal(t, "inconclusive.control-failed", judged(t, res, id))
 		}

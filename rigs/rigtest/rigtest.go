@@ -1,0 +1,75 @@
+// Package rigtest runs a suite against the built-in device in a test, with
+// weaknesses in the device, faults on its bench and another profile.
+package rigtest
+
+import (
+	"flag"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"rigor/harness/check"
+	"rigor/harness/journal"
+	"rigor/harness/profile"
+	"rigor/harness/rig"
+	"rigor/harness/runner"
+	"rigor/rigs"
+)
+
+// Planted is what is wrong with the built-in device, its bench and what is said of
+// them.
+type Planted struct {
+	Weaknesses, Faults []string
+	Profile            func(*profile.Profile)
+	Drivers            func(rig.Drivers)
+}
+
+// Run runs the selected cases of a suite and gives the folded result.
+func Run(t *testing.T, suite check.Suite, p Planted, selectors ...string) *journal.Result {
+	t.Helper()
+	file, prof, err := rigs.Load("virtual")
+	require.NoError(t, err)
+	if p.Profile != nil {
+		p.Profile(prof)
+	}
+	file.Virtual = &rig.Virtual{Weaknesses: p.Weaknesses, Faults: p.Faults}
+	v, err := rigs.NewVirtual(file, 7)
+	require.NoError(t, err)
+	defer func() { assert.NoError(t, v.Close()) }()
+	drivers := v.Drivers()
+	if p.Drivers != nil {
+		p.Drivers(drivers)
+	}
+	job := &runner.Job{File: file, Profile: prof, Suites: []check.Suite{suite}, Drivers: drivers, Env: rig.Env{Given: map[string]func(string) (string, error){"virtual": v.Given}},
+		Selectors: selectors, Dir: filepath.Join(t.TempDir(), "run"), RunID: "test", Seed: 7, Exec: rigs.Exec}
+	require.NoError(t, job.Run(t.Context()))
+	res, err := runner.Load(job.Dir)
+	require.NoError(t, err)
+	for i := range res.Cases {
+		if c := &res.Cases[i]; !c.Unselected {
+			t.Logf("%-28s %6d ms  %s", c.ID, c.Took.Milliseconds(), c.Judgement)
+		}
+	}
+	t.Logf("all of it took %v", res.Took)
+	return res
+}
+
+// Judged gives a case's verdict with its reason: "pass", "fail.access".
+func Judged(c *journal.Case) string {
+	if c.Judgement.Reason == "" {
+		return string(c.Judgement.Verdict)
+	}
+	return string(c.Judgement.Verdict) + "." + string(c.Judgement.Reason)
+}
+
+// Main runs the tests of a package, more of them at a time than there are
+// processors: they wait for a device most of the time. A flag of the command line
+// wins. It gives what the process has to end with.
+func Main(m *testing.M) int {
+	if err := flag.Set("test.parallel", "6"); err != nil {
+		panic(err)
+	}
+	return m.Run()
+}
