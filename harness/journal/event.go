@@ -314,7 +314,8 @@ type Bracket struct {
 	Detail string `json:"detail,omitempty"`
 }
 
-// Observe is something seen that may contradict a declared "none".
+// Observe is something seen that may contradict a declared "none", or what another
+// case found nothing of.
 type Observe struct {
 	Topic       string   `json:"topic"`
 	Text        string   `json:"text"`

@@ -169,6 +169,8 @@ func TestVerdicts(t *testing.T) {
 			"inconclusive.profile-missing"},
 		"declared none, and seen": {planned(journaltest.Skip(verdict.NotApplicable, verdict.ReasonDeclaredNone, "no telnet")).Add(journal.Event{Kind: journal.KindObserve,
 			Observe: &journal.Observe{Topic: "tcp/23", Text: "a login prompt on tcp/23", Contradicts: []string{"cred-known-list"}}}).End(), "fail.contradiction"},
+		"passed, and seen elsewhere": {planned().Pass(id).Add(journal.Event{Kind: journal.KindObserve,
+			Observe: &journal.Observe{Topic: "console main", Text: "a shell", Contradicts: []string{id}}}).End(), "fail.contradiction"},
 		"the plan cannot pass a case": {planned(journaltest.Skip(verdict.Pass, "", "trust me")).End(), "error.bug"},
 
 		// Law 3.

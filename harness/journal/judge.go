@@ -43,7 +43,21 @@ func (f *folder) judge(c *Case) verdict.Judgement {
 	if f.res.Damage != "" {
 		all = append(all, verdict.Judgement{Verdict: verdict.Error, Reason: verdict.ReasonJournal, Detail: "the journal is damaged: " + f.res.Damage})
 	}
-	return worst(all)
+	j := worst(all)
+	if seen, ok := f.contradicted(c); ok && j.Verdict == verdict.Pass {
+		return verdict.Judgement{Verdict: verdict.Fail, Reason: verdict.ReasonContradicted, Detail: "its own look found nothing, but: " + seen}
+	}
+	return j
+}
+
+// contradicted gives what was seen elsewhere in the run against a case.
+func (f *folder) contradicted(c *Case) (seen string, ok bool) {
+	for _, id := range []string{c.ID, c.Check} {
+		if seen, ok := f.contra[id]; ok {
+			return seen, true
+		}
+	}
+	return "", false
 }
 
 // claimGaps looks for claims that the current try must have made and that are
@@ -104,11 +118,9 @@ func (f *folder) skipped(c *Case) verdict.Judgement {
 	if j.Detail == "" {
 		return verdict.Judgement{Verdict: verdict.Inconclusive, Reason: verdict.ReasonProfileMissing, Detail: "declared not applicable without a reason"}
 	}
-	for _, id := range []string{c.ID, c.Check} {
-		if seen, ok := f.contra[id]; ok {
-			return verdict.Judgement{Verdict: verdict.Fail, Reason: verdict.ReasonContradicted,
-				Detail: fmt.Sprintf("declared none (%s), but: %s", j.Detail, seen)}
-		}
+	if seen, ok := f.contradicted(c); ok {
+		return verdict.Judgement{Verdict: verdict.Fail, Reason: verdict.ReasonContradicted,
+			Detail: fmt.Sprintf("declared none (%s), but: %s", j.Detail, seen)}
 	}
 	return j
 }

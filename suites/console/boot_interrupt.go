@@ -222,9 +222,34 @@ func loaderSign(con *profile.Console) expect.Pattern {
 
 var anything = expect.MustRegexp(`(?s).`).Named("anything at all")
 
+// cameToLogin says whether the console asked for a login behind the end of a boot,
+// with nothing before it that looks like a prompt of who is in.
+func (s *seat) cameToLogin(end hc.Cursor) bool {
+	raw, err := s.con.Since(end)
+	if err != nil || !s.login.Valid() {
+		return false
+	}
+	set := expect.NewSet(0, 0, s.login.Prompt(0).Wanted())
+	asks, ok := set.Feed(raw)
+	if !ok {
+		return false
+	}
+	for _, p := range s.inside {
+		before := expect.NewSet(0, 0, p.Prompt(0).Wanted())
+		if _, ok := before.Feed(raw[:asks.From]); ok {
+			return false
+		}
+		if _, ok := before.End(); ok {
+			return false
+		}
+	}
+	return true
+}
+
 // endOfSweep shows that the boot under the keys was a whole one.
 func (s *seat) endOfSweep(ctx context.Context, from hc.Cursor) (dut.Answer, error) {
-	if _, err := s.t.Device().Booted(ctx, s.con, from); err != nil {
+	end, err := s.t.Device().Booted(ctx, s.con, from)
+	if err != nil {
 		return dut.Answer{}, err
 	}
 	raw, err := s.con.Since(from)
@@ -237,6 +262,16 @@ func (s *seat) endOfSweep(ctx context.Context, from hc.Cursor) (dut.Answer, erro
 	alive, err := s.owner(ctx)
 	if err != nil {
 		return dut.Answer{}, err
+	}
+	if alive.Kind == verdict.Unproven && s.cameToLogin(end.To) {
+		// What answers stands behind the login, where con-shell-noauth looks. It was
+		// opened by a key of ours, in the same boot: the keys arrive. Where that
+		// case saw nothing, it does not pass.
+		s.t.Observe("console "+s.con.Name(), "a key that was sent as the boot ended opened the console at its login: "+alive.Detail, ShellNoAuth.ID+"["+s.con.Name()+"]")
+		if err := s.t.Device().PowerCycle(ctx); err != nil {
+			return dut.Answer{}, err
+		}
+		return dut.Answer{Kind: verdict.Refused, Detail: "the boot reached its declared end and the login; there a key that was on its way was taken: " + alive.Detail, Raw: login.Cut(raw)}, nil
 	}
 	if alive.Kind != verdict.Accepted {
 		alive.Kind, alive.Detail = closed(alive.Kind), fmt.Sprintf("in the same boot the declared way in did not open: %s (%s)", alive.Kind, alive.Detail)

@@ -3,6 +3,7 @@ package console_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -268,4 +269,19 @@ func TestKeysThatWereNotSent(t *testing.T) {
 			assert.Equal(t, "inconclusive.ineffective", judged(c), "%s: %s", id, c.Judgement)
 		}
 	}
+}
+
+// TestWordAtTheLogin: a word that is still on its way when the boot ends lands at
+// the login. What it opens there is no interrupted boot; con-shell-noauth has it.
+func TestWordAtTheLogin(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("boots a device ten times")
+	}
+	p := rigtest.Planted{Weaknesses: []string{"console-menu-noauth"}, Profile: func(p *profile.Profile) {
+		p.Consoles.Items["main"].Magic = slices.Repeat([]string{"?"}, 40) // one of them is always on its way
+	}}
+	cases := run(t, p, "con-boot-interrupt[main]", "con-shell-noauth[main]")
+	assert.Equal(t, pass, judged(cases["con-boot-interrupt[main]"]), "%s", cases["con-boot-interrupt[main]"].Judgement)
+	assert.Equal(t, "fail.access", judged(cases["con-shell-noauth[main]"]))
 }
