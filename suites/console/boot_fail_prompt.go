@@ -118,17 +118,30 @@ func (s *seat) failedBoot(ctx context.Context, w sweep) (dut.Answer, error) {
 // failing sprays until the sign of the failure comes: Refused then, Accepted for a
 // prompt, Garbled where neither came, or the boot did not fail.
 func (s *seat) failing(ctx context.Context, spray hc.Spray, from hc.Cursor) (a dut.Answer, sent int, at hc.Cursor, _ error) {
+	begin := from
+	if banner, ok := dut.Pattern("the banner of a cold boot", s.con.Boot().Banner); ok {
+		// What the device said last before its supply was cut may come behind the
+		// cursor: a login prompt of then is none of this boot.
+		start := spray
+		start.Until, start.For = append(bootPrompts(s.con.Decl()), banner), s.con.Boot().Within
+		got, err := start.Run(ctx, s.con, from)
+		if a, decided, err := s.reached(ctx, from, err); decided || err != nil {
+			return a, got.Sent, from, err
+		}
+		begin, sent = got.Match.To, got.Sent
+	}
 	sign, _ := dut.Pattern("the sign of a failed boot", s.con.Boot().Fail.Sign)
 	spray.Until, spray.For = append(slices.Clone(spray.Until), sign), s.con.Boot().Within
-	got, err := spray.Run(ctx, s.con, from)
+	got, err := spray.Run(ctx, s.con, begin)
+	sent += got.Sent
 	if a, decided, err := s.reached(ctx, from, err); decided || err != nil {
-		return a, got.Sent, from, err
+		return a, sent, from, err
 	}
 	if got.Match.Index < len(spray.Until)-1 {
 		a, err := s.said(from, verdict.Garbled, "the boot did not fail as declared: %s came", got.Match.Pattern.Name())
-		return a, got.Sent, from, err
+		return a, sent, from, err
 	}
-	return dut.Answer{Kind: verdict.Refused}, got.Sent, got.Match.To, nil
+	return dut.Answer{Kind: verdict.Refused}, sent, got.Match.To, nil
 }
 
 // watched goes on with the keys behind the sign of the failure. A loader may try

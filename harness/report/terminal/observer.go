@@ -84,6 +84,9 @@ func (ob *Observer) Event(e *journal.Event) {
 func (ob *Observer) Waiting(what string) {
 	ob.mu.Lock()
 	defer ob.mu.Unlock()
+	if what == ob.current { // that a case runs says the line already, and not what it waits for
+		what = ""
+	}
 	ob.wait(what)
 	ob.draw()
 }

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -128,10 +129,28 @@ func TestObserverLive(t *testing.T) {
 	})
 }
 
+// lockedBuffer is read while it is written to.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
 // In a case the bench says what it waits for, once that takes more than a moment.
 func TestObserverSaysWhatACaseWaitsFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var buf bytes.Buffer
+		var buf lockedBuffer
 		ob := terminal.NewObserver(&buf, terminal.Options{Live: true, Width: 90})
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan struct{})
@@ -142,6 +161,7 @@ func TestObserverSaysWhatACaseWaitsFor(t *testing.T) {
 		for i := range b.Events {
 			ob.Event(&b.Events[i])
 		}
+		ob.Waiting("a[main]")               // as the runner does at the start of each case
 		time.Sleep(1500 * time.Millisecond) //nolint:forbidigo // the clock is the test's own
 		synctest.Wait()
 		assert.NotContains(t, buf.String(), "waits for")
