@@ -99,6 +99,22 @@ func (t *T) Try(ctx context.Context, door *dut.Door, c login.Credential) (dut.An
 	return a, err
 }
 
+// TryAtOnce offers credentials at a door, all at the same time, and counts each as
+// Try does. The error is the rig's own trouble.
+func (t *T) TryAtOnce(ctx context.Context, door *dut.Door, cs []login.Credential) ([]dut.Answer, error) {
+	as, err := door.TryAtOnce(ctx, cs)
+	if t.cfg.Ledger == nil {
+		return as, err
+	}
+	p := newPacer(PaceOf(door.Decl()), "", t)
+	for i, c := range cs {
+		if as[i].Kind != "" { // else it was not made, for trouble of the rig
+			p.after(c.User, as[i].Kind, Doubtful(c))
+		}
+	}
+	return as, err
+}
+
 // Once does what one case does for all of them, such as what costs a boot: the
 // first that comes so far does it. One that is ended on the way leaves it to the
 // next.

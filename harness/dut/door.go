@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"rigor/harness/login"
 	"rigor/harness/login/ssh"
@@ -101,6 +102,25 @@ func (o *Door) Outcome(ctx context.Context, c login.Credential) (login.Outcome, 
 		return out, fmt.Errorf("login %s as %s: %w", o.name, c, err)
 	}
 	return out, nil
+}
+
+// TryAtOnce makes one attempt with each credential, all of them at the same time
+// and each with a prober of its own, and gives the answers in their order. It
+// returns when none is left running. The error is the rig's own trouble, of the
+// first that met some; a console has one wire, and takes no two at a time.
+func (o *Door) TryAtOnce(ctx context.Context, cs []login.Credential) ([]Answer, error) {
+	answers, errs := make([]Answer, len(cs)), make([]error, len(cs))
+	var wg sync.WaitGroup
+	for i, c := range cs {
+		wg.Go(func() { answers[i], errs[i] = o.Try(ctx, c) })
+	}
+	wg.Wait()
+	for i, err := range errs {
+		if err != nil {
+			return answers, fmt.Errorf("%d of %d tries at once: %w", i+1, len(cs), err)
+		}
+	}
+	return answers, nil
 }
 
 // Open logs in and stays. Access is nil unless the answer opens.

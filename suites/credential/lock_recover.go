@@ -120,7 +120,7 @@ func lockUp(ctx context.Context, t *check.T, door *dut.Door, own login.Credentia
 		l := lockedUp{}
 		var last time.Time
 		var err error
-		l.locked, last, err = lockAndTry(ctx, t, door, own)
+		l.locked, last, err = lockAndTry(ctx, t, door, own, wrongTries)
 		t.OK(err)
 		needLock(t, door, l.locked)
 		l.since = time.Now()
@@ -192,7 +192,7 @@ func recovered(ctx context.Context, t *check.T, door *dut.Door, own login.Creden
 				return a, 0
 			}
 		}
-		locked, _, err := lockAndTry(ctx, t, door, own)
+		locked, _, err := lockAndTry(ctx, t, door, own, wrongTries)
 		t.OK(err)
 		needLock(t, door, locked)
 		since = time.Now()
