@@ -43,9 +43,7 @@ var ForcedSet = check.Check{
 		})
 		// A set-up that is refused because of what others tried before shows
 		// nothing: a lock of then is waited out.
-		if l := door.Decl(); l != nil && l.Lockout.After > 0 {
-			t.OK(t.Device().Wait(ctx, l.Lockout.Lasts+lockMargin))
-		}
+		t.OK(t.Untried(ctx, check.PaceOf(door.Decl())))
 		for _, skip := range t.Profile().Setup.Skips {
 			_, err := t.Device().Steps(ctx, skip.Steps, map[string]string{"new": t.Secret("skip", 16)})
 			var refused *steps.StepError
