@@ -98,14 +98,15 @@ func (l *locking) together(ctx context.Context, t *check.T) (dut.Answer, error) 
 		if err != nil || !a.Kind.Opens() {
 			return a, err
 		}
-		if unseen, err := unseen(ctx, t, l.door, l.own, width); err != nil {
+		no, err := unseen(ctx, t, l.door, l.own, width)
+		if err != nil {
 			return dut.Answer{}, err
-		} else if unseen == nil {
+		}
+		if no == nil {
 			a.Detail = fmt.Sprintf("%d wrong tries, %d at a time, did not lock: %s", lock.After+(lock.After+1)/2, width, a.Detail)
 			return a, nil
-		} else {
-			t.Note("%d tries at a time did not lock, and not each of so many is looked at: the right password among them was %s (%s)", width, unseen.Kind, unseen.Detail)
 		}
+		t.Note("%d tries at a time did not lock, and not each of so many is looked at: the right password among them was %s (%s)", width, no.Kind, no.Detail)
 		if err := t.Device().Wait(ctx, max(lock.Window, lock.Lasts)+lockMargin); err != nil {
 			return dut.Answer{}, err
 		}
