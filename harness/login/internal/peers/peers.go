@@ -4,7 +4,15 @@ package peers
 
 import (
 	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
 	"fmt"
+	"math/big"
 	"net"
 	"os"
 	"os/exec"
@@ -14,6 +22,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"rigor/harness/wire"
 )
 
 // Password opens the accounts "owner" and "expired" (which must set a new one
@@ -209,6 +219,49 @@ func PerConnection(t testing.TB, argv ...string) string {
 	return l.Addr().String()
 }
 
+// Serve serves each connection on loopback with serve until the test ends: a fake
+// for what no server of others says.
+func Serve(t testing.TB, serve func(net.Conn)) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() { serve(c); _ = c.Close() })
+		}
+	})
+	t.Cleanup(func() { _ = l.Close(); wg.Wait() })
+	return l.Addr().String()
+}
+
+// Reading gives what serves a connection by a script: it sends first, and to each
+// piece that it reads the next of the answers. Behind the last it reads until the
+// other side has gone, or closes the connection where close says so.
+func Reading(close bool, first string, answers ...string) func(net.Conn) {
+	return func(c net.Conn) {
+		_, _ = c.Write([]byte(first))
+		buf := make([]byte, 8<<10)
+		for _, a := range answers {
+			if _, err := c.Read(buf); err != nil {
+				return
+			}
+			_, _ = c.Write([]byte(a))
+		}
+		for !close {
+			if _, err := c.Read(buf); err != nil {
+				return
+			}
+		}
+	}
+}
+
 type safeBuffer struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -235,3 +288,31 @@ func Applet(t testing.TB, name string) bool {
 	}
 	return bytes.Contains(append([]byte("\n"), out...), []byte("\n"+name+"\n"))
 }
+
+// Certificate makes a certificate that signs for itself, with its key, in files.
+func Certificate(t testing.TB) (cert, key string) {
+	t.Helper()
+	secret, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	about := &x509.Certificate{SerialNumber: big.NewInt(7), Subject: pkix.Name{CommonName: "peer"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(1, 0, 0)}
+	der, err := x509.CreateCertificate(rand.Reader, about, about, secret.Public(), secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	cert = Write(t, filepath.Join(dir, "cert.pem"), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
+	return cert, Write(t, filepath.Join(dir, "key.pem"), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})))
+}
+
+// Broken is a dialer that always fails with an error.
+func Broken(err error) wire.Dialer { return broken{err} }
+
+type broken struct{ err error }
+
+func (b broken) DialContext(context.Context, string, string) (net.Conn, error) { return nil, b.err }
