@@ -56,7 +56,8 @@ type Negative[P any] struct {
 	// Refusal where it is empty.
 	Denies []verdict.Kind
 	Pace   Pace
-	// Every is how many probes may lie between two controls; 0 for 25.
+	// Every is how many probes may lie between two controls; 0 for 25. Where silence
+	// is a refusal it is one.
 	Every int
 	// Opened is the reason of a probe that opens; access where it is empty.
 	Opened verdict.Reason
@@ -76,6 +77,9 @@ func Refute[P any](ctx context.Context, t *T, text string, n Negative[P]) bool {
 	r := &refutation[P]{t: t, n: n, c: t.begin(text), pace: newPacer(n.Pace, n.Owner, t), kinds: map[verdict.Kind]int{}}
 	if n.Every == 0 {
 		r.n.Every = 25
+	}
+	if contains(n.Refusal, verdict.Silent) { // silence is a no only between two answers
+		r.n.Every = 1
 	}
 	if n.Channel == "" {
 		r.n.Channel = t.cfg.Case.Channel
@@ -209,7 +213,7 @@ func (r *refutation[P]) anti(ctx context.Context) bool {
 	r.t.record(&journal.Event{Kind: journal.KindControl, Control: &journal.Control{Claim: r.c.n, Role: journal.RoleAnti, OK: ok, Kind: a.Kind,
 		Text: "what nobody was given does not open", Detail: a.Detail, Evidence: []journal.Ref{r.file.Ref()}}})
 	if ok {
-		return true
+		return a.Kind != verdict.Silent || r.control(ctx, journal.RoleBetween)
 	}
 	r.unknown(verdict.ReasonAntiControl, "the anti-control was %s (%s): the oracle cannot say no", a.Kind, a.Detail)
 	if a.Kind.Opens() {

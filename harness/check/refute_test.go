@@ -40,6 +40,20 @@ func errs(err error) check.Attempt {
 	return func(context.Context) (dut.Answer, error) { return dut.Answer{}, err }
 }
 
+// silent makes silence the declared refusal, and every probe's answer.
+func silent(anti check.Attempt, change func(n *check.Negative[pair])) func(*device, *check.Negative[pair]) {
+	return func(_ *device, n *check.Negative[pair]) {
+		n.Refusal, n.Pace = []verdict.Kind{verdict.Refused, verdict.Silent}, check.Pace{Known: true}
+		n.Try = func(context.Context, pair) (dut.Answer, error) { return dut.Answer{Kind: verdict.Silent}, nil }
+		if anti != nil {
+			n.Anti = anti
+		}
+		if change != nil {
+			change(n)
+		}
+	}
+}
+
 // TestRefute goes through every way in which a negative claim could pass
 // without being shown.
 func TestRefute(t *testing.T) {
@@ -82,6 +96,13 @@ func TestRefute(t *testing.T) {
 		}, "fail.open-to-all"},
 		{"probes not answered", guesses("root", 2), tried(verdict.Unreachable), "inconclusive.ineffective"},
 		{"probes swallowed", guesses("root", 2), tried(verdict.Silent), "inconclusive.ineffective"},
+		{"silence is the declared refusal", guesses("root", 2), silent(nil, nil), "pass"},
+		{"silence, and the way in is shut behind the first of it", guesses("root", 2), silent(nil, func(n *check.Negative[pair]) {
+			n.Control = nth(4, n.Control, answers(verdict.Unreachable)) // before, for the lock-out, and between
+		}), "inconclusive.control-failed"},
+		{"silence of the anti-control, and the way in is shut behind it", guesses("root", 1), silent(answers(verdict.Silent), func(n *check.Negative[pair]) {
+			n.Control = nth(3, n.Control, answers(verdict.Unreachable)) // before, and behind the anti-control
+		}), "inconclusive.control-failed"},
 		{"probes garbled", guesses("root", 2), tried(verdict.Garbled), "inconclusive.ineffective"},
 		{"probes taken, and nothing shown", guesses("root", 2), tried(verdict.Unproven), "inconclusive.ineffective"},
 		{"probes locked out", guesses("root", 2), tried(verdict.LockedOut), "inconclusive.ineffective"},

@@ -214,6 +214,10 @@ func (o *Door) By(method string) *Door {
 }
 
 // Refusals gives the kinds of answer that are a refusal on this door, as
-// declared: a refusal by the protocol, and where a locked account has its own
-// answer, that one too.
-func (o *Door) Refusals() []verdict.Kind { return []verdict.Kind{verdict.Refused} }
+// declared: a refusal by the protocol, and silence where the protocol has no other.
+func (o *Door) Refusals() []verdict.Kind {
+	if r := o.Decl().Refusal; r != "" {
+		return []verdict.Kind{verdict.Refused, r}
+	}
+	return []verdict.Kind{verdict.Refused}
+}

@@ -14,7 +14,12 @@ import (
 	"rigor/harness/console"
 	"rigor/harness/console/expect"
 	"rigor/harness/login"
+	"rigor/harness/login/ftp"
+	"rigor/harness/login/mqtt"
 	"rigor/harness/login/program"
+	"rigor/harness/login/redis"
+	"rigor/harness/login/rtsp"
+	"rigor/harness/login/snmp"
 	"rigor/harness/login/ssh"
 	"rigor/harness/login/telnet"
 	"rigor/harness/login/uart"
@@ -77,6 +82,24 @@ func (d *Device) prober(ctx context.Context, name string, l *profile.Login, dial
 		cfg.Form = web.FormLogin{Page: l.Page, User: l.Fields.User, Password: l.Fields.Password, Extra: l.Extra}
 		cfg.JSON = web.JSONLogin{Path: l.Page, User: l.Fields.User, Password: l.Fields.Password, Token: l.Token, Extra: anyMap(l.Extra)}
 		return web.New(cfg)
+	}
+	return d.service(name, l, dial, addr, proof)
+}
+
+// service makes the prober of a service that is neither a terminal nor a web page.
+func (d *Device) service(name string, l *profile.Login, dial wire.Dialer, addr string, proof *regexp.Regexp) (prober, error) {
+	switch l.Protocol {
+	case "mqtt":
+		return mqtt.New(mqtt.Config{Dialer: dial, Address: addr, TLS: l.TLS, Timeout: l.Within, Version: l.Version, ClientID: l.ClientID, Topic: l.Proof.Topic, Proof: proof, Texts: texts(l)})
+	case "ftp":
+		return ftp.New(ftp.Config{Dialer: dial, Address: addr, TLS: l.TLS, Timeout: l.Within, Command: l.Proof.Command, Proof: proof, Texts: texts(l)})
+	case "redis":
+		return redis.New(redis.Config{Dialer: dial, Address: addr, TLS: l.TLS, Timeout: l.Within, Command: l.Proof.Command, Proof: proof, Texts: texts(l)})
+	case "rtsp":
+		return rtsp.New(rtsp.Config{Dialer: dial, Address: addr, TLS: l.TLS, Timeout: l.Within, Path: l.Proof.Get, Proof: proof, Texts: texts(l)})
+	case "snmp":
+		return snmp.New(snmp.Config{Dialer: dial, Address: addr, Timeout: l.Within, Version: l.Version, Digest: l.Digest, Cipher: l.Cipher, Object: l.Proof.OID, Proof: proof,
+			Waiting: func() func() { return d.waiting("login " + name) }})
 	}
 	return nil, fmt.Errorf("login protocol %q: %w", l.Protocol, ErrNotWired)
 }

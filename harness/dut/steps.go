@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -165,6 +166,10 @@ func (d *Device) Disclosed(ctx context.Context, loginName string) ([]byte, error
 	if l == nil {
 		return nil, fmt.Errorf("login %s: %w", loginName, ErrNotDeclared)
 	}
+	switch l.Protocol {
+	case "mqtt", "ftp", "snmp", "rtsp", "redis":
+		return d.told(ctx, loginName)
+	}
 	if !strings.HasPrefix(l.Protocol, "http") {
 		return d.greeting(ctx, l)
 	}
@@ -190,6 +195,23 @@ func (d *Device) Disclosed(ctx context.Context, loginName string) ([]byte, error
 		seen = append(seen, '\n')
 	}
 	return seen, nil
+}
+
+// told gives what a service answers to who asks for the protected resource without
+// a login: most of these say nothing before they are asked. That nothing was
+// answered is told where the profile declares it.
+func (d *Device) told(ctx context.Context, loginName string) ([]byte, error) {
+	door := d.Login(loginName)
+	o, err := door.Outcome(ctx, login.Nobody)
+	switch {
+	case err != nil:
+		return nil, err
+	case o.Kind == verdict.Unreachable:
+		return nil, fmt.Errorf("ask login %s: %s", loginName, o.Detail)
+	case o.Kind == verdict.Silent && slices.Contains(door.Refusals(), verdict.Silent):
+		return []byte("asked without a login: no answer, as is declared\n"), nil
+	}
+	return o.Evidence, nil
 }
 
 // How long a service is given to begin its greeting, and to go on with it.

@@ -13,7 +13,7 @@ import (
 )
 
 // protocols are the ways to log in that there are.
-var protocols = []string{"ssh", "telnet", "http-basic", "http-digest", "http-form", "http-json", "console", "exec"}
+var protocols = []string{"ssh", "telnet", "http-basic", "http-digest", "http-form", "http-json", "mqtt", "ftp", "snmp", "rtsp", "redis", "console", "exec"}
 
 // linter collects what is wrong with a profile as a whole.
 type linter struct {
@@ -91,6 +91,11 @@ var loginKeys = map[string][]string{
 	"http-digest": {"port", "tls"},
 	"http-form":   {"port", "tls", "page", "fields", "extra", "logout"},
 	"http-json":   {"port", "tls", "page", "fields", "extra", "token", "logout"},
+	"mqtt":        {"port", "tls", "version", "client-id"},
+	"ftp":         {"port", "tls"},
+	"snmp":        {"port", "version", "digest", "cipher", "refusal"},
+	"rtsp":        {"port", "tls"},
+	"redis":       {"port", "tls"},
 	"console":     {"console"},
 	"exec":        {"exec", "port"},
 	"":            {"protocol", "owner", "proof", "locked", "restricted", "refused", "lockout", "transport", "quiet", "within", "vendor"},
@@ -112,6 +117,7 @@ func (l *linter) logins() {
 			}
 		}
 		l.loginPlace(at, name, lg)
+		l.loginService(at, name, lg)
 		l.proof(at, name, lg)
 		l.secretRef(append(at, "owner", "password"), lg.Owner.Password)
 		l.lockout(at, lg)
@@ -159,30 +165,6 @@ func (l *linter) port(at []string, port int) {
 		l.errorf(at[:2], "write port: N", "%s has no port", strings.Join(at[:2], " "))
 	case port < 1 || port > 65535:
 		l.errorf(at, "write a number from 1 to 65535", "%s has the port %d", strings.Join(at[:2], " "), port)
-	}
-}
-
-// proof is what shows that one is in.
-func (l *linter) proof(at []string, name string, lg *Login) {
-	web := strings.HasPrefix(lg.Protocol, "http")
-	switch {
-	case web && lg.Proof.Get == "":
-		l.errorf(append(at, "proof"), "name a page that only who is logged in can read: proof: {get: /status, match: …}", "login %s does not say what shows that one is in", name)
-	case web && !strings.HasPrefix(lg.Proof.Get, "/"):
-		l.errorf(append(at, "proof", "get"), "write it as /status", "%q is no path", lg.Proof.Get)
-	case web && lg.Proof.Command != "":
-		l.errorf(append(at, "proof", "command"), "name a page: get: /status", "a login by %s runs no commands", lg.Protocol)
-	case !web && lg.Proof.Get != "":
-		l.errorf(append(at, "proof", "get"), "name a command: command: id", "a login by %s reads no pages", lg.Protocol)
-	}
-	if s := lg.Proof.Status; s != 0 && (s < 100 || s > 599 || !web) {
-		l.errorf(append(at, "proof", "status"), "write a status of HTTP, from 100 to 599", "the status is %d", s)
-	}
-	if (lg.Protocol == "http-form" || lg.Protocol == "http-json") && !strings.HasPrefix(lg.Page, "/") {
-		l.errorf(append(at, "page"), "write the path that takes the login", "login %s does not say where one logs in", name)
-	}
-	if lg.Token != "" && !jsonPath.MatchString(lg.Token) {
-		l.errorf(append(at, "token"), "write it as $.token", "%q is no path in the answer", lg.Token)
 	}
 }
 

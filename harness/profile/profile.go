@@ -8,6 +8,7 @@ package profile
 
 import (
 	"regexp"
+	"strconv"
 	"time"
 
 	"rigor/harness/strictyaml"
@@ -183,8 +184,8 @@ type Injection struct {
 // Login is one way to log in: one channel.
 type Login struct {
 	None     `yaml:",inline"`
-	Protocol string  `yaml:"protocol"` // ssh, telnet, http-basic, http-digest, http-form, http-json, console, exec
-	Port     int     `yaml:"port"`
+	Protocol string  `yaml:"protocol"` // ssh, telnet, http-basic, http-digest, http-form, http-json, mqtt, ftp, snmp, rtsp, redis, console, exec
+	Port     int     `yaml:"port"`     // TCP, but of snmp
 	TLS      bool    `yaml:"tls"`
 	Console  string  `yaml:"console"`
 	Owner    Account `yaml:"owner"`
@@ -196,6 +197,14 @@ type Login struct {
 	Extra  map[string]string `yaml:"extra"` // further fields to send
 	Token  string            `yaml:"token"` // json: path of the token in the answer, as $.token
 	Logout string            `yaml:"logout"`
+
+	Version  string `yaml:"version"`   // of mqtt (3.1.1, 5) or snmp (1, 2c, 3)
+	ClientID string `yaml:"client-id"` // mqtt: of the client; one of its own for each try where it is not said
+	Digest   string `yaml:"digest"`    // snmp 3: md5, sha, sha224, sha256, sha384, sha512
+	Cipher   string `yaml:"cipher"`    // snmp 3: aes, des; none where it is not said
+	// Refusal is the kind of answer that is a no besides a no of the protocol:
+	// silent, where the protocol has none.
+	Refusal verdict.Kind `yaml:"refusal"`
 
 	Locked     Pattern `yaml:"locked"`     // text that says locked out
 	Restricted Pattern `yaml:"restricted"` // text that says: set a password first
@@ -211,6 +220,21 @@ type Login struct {
 	Vendor string        `yaml:"vendor"` // whose defaults to try first; the maker otherwise
 }
 
+// Service gives where the login is as a state's services say it: "tcp/22".
+func (l *Login) Service() string {
+	network := "tcp"
+	if l.Protocol == "snmp" {
+		network = "udp"
+	}
+	return network + "/" + strconv.Itoa(l.Port)
+}
+
+// Accounts says whether the login knows one user from another. A community of
+// SNMP is a password and no account.
+func (l *Login) Accounts() bool {
+	return l.Protocol != "snmp" || l.Version == "3"
+}
+
 // Fields names the fields of a form or of a JSON object.
 type Fields struct {
 	User     string `yaml:"user"`
@@ -224,11 +248,14 @@ type Account struct {
 }
 
 // Proof is the protected resource whose being reached means that a login
-// opened: a page with its status and text, or a command with its output.
+// opened: a page with its status and text, a command with its output, or what a
+// protocol has in their place.
 type Proof struct {
-	Get     string  `yaml:"get"`
+	Get     string  `yaml:"get"` // page; rtsp: path of a stream
 	Status  int     `yaml:"status"`
 	Command string  `yaml:"command"`
+	Topic   string  `yaml:"topic"` // mqtt
+	OID     string  `yaml:"oid"`   // snmp: an object, as 1.3.6.1.2.1.1.1.0
 	Match   Pattern `yaml:"match"`
 }
 

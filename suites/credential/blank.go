@@ -10,6 +10,7 @@ import (
 	"rigor/harness/baseline/en303645"
 	"rigor/harness/baseline/nist8259a"
 	"rigor/harness/check"
+	"rigor/harness/dut"
 	"rigor/harness/login"
 )
 
@@ -38,7 +39,7 @@ var Blank = check.Check{
 				users = append(users, c.User)
 			}
 		}
-		probes := blanks(own, users...)
+		probes := blanks(door, own, users...)
 		check.Refute(ctx, t, "no blank password opens it", against(t, door, probes, stranger(t)))
 		others, err := door.OtherMethods(ctx, own)
 		t.OK(err)
@@ -49,9 +50,13 @@ var Blank = check.Check{
 }
 
 // blanks gives the ways to offer nothing: as the owner, as the accounts that
-// devices are born with, as others, and as nobody.
-func blanks(owner string, others ...string) []login.Credential {
+// devices are born with, as others, and as nobody. Where there are no accounts
+// these are one.
+func blanks(door *dut.Door, owner string, others ...string) []login.Credential {
 	probes := []login.Credential{login.Nobody}
+	if !door.Decl().Accounts() {
+		return probes
+	}
 	seen := map[string]bool{}
 	for _, user := range append([]string{owner, "root", "admin", "user", "guest", ""}, others...) {
 		if seen[user] {

@@ -93,7 +93,7 @@ func unsaid(t *check.T, door *dut.Door) (names []string) {
 func sameOwner(t *check.T, door *dut.Door) (names []string) {
 	for _, name := range check.LoginChannels(t.Profile()) {
 		d := t.Device().Login(name).Decl()
-		if name != door.Name() && d.Protocol != "console" && d.Owner.User == door.Decl().Owner.User {
+		if name != door.Name() && d.Protocol != "console" && d.Accounts() && d.Owner.User == door.Decl().Owner.User {
 			names = append(names, name)
 		}
 	}

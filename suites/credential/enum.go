@@ -14,6 +14,7 @@ import (
 	"rigor/harness/check"
 	"rigor/harness/dut"
 	"rigor/harness/login"
+	"rigor/harness/profile"
 	"rigor/harness/verdict"
 )
 
@@ -39,7 +40,7 @@ var Enum = check.Check{
 	Effect: check.Disturbs,
 	Allow:  []check.Leave{check.LoginTries},
 	Budget: check.Budget{Case: 6 * time.Minute}, // sixty refusals, each held back for seconds on many devices
-	Cases:  check.Planner(check.PerLogin).With(check.NeedsOwner),
+	Cases:  check.Planner(check.PerLogin).With(check.NeedsOwner, accountsDeclared),
 	Run: func(ctx context.Context, t *check.T) {
 		door := t.Device().Login(t.Case().Channel)
 		own := owner(t, door)
@@ -101,6 +102,14 @@ var Enum = check.Check{
 		}
 	},
 }
+
+// accountsDeclared is the need of the check: without names none can be told.
+var accountsDeclared = check.OfLogin(func(l *profile.Login) *verdict.Judgement {
+	if !l.Accounts() || l.Protocol == "redis" && l.Owner.User == "" {
+		return check.DeclaredNone("its owner logs in by a password alone; there are no names of accounts to be told")
+	}
+	return nil
+})
 
 // overTried gives the answer to one wrong try more than locks the account.
 func overTried(ctx context.Context, t *check.T, door *dut.Door, user string) dut.Answer {

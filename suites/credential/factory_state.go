@@ -3,7 +3,6 @@ package credential
 import (
 	"context"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -98,7 +97,7 @@ func bracketed(in check.Input) []check.Case {
 // it opens nothing: its port does, and it is more than a page that is not there.
 func answersBefore(p *profile.Profile, s *profile.State, channel string) bool {
 	l := p.Logins.Items[channel]
-	return l != nil && l.Protocol != "http-form" && slices.Contains(s.Services, "tcp/"+strconv.Itoa(l.Port))
+	return l != nil && l.Protocol != "http-form" && slices.Contains(s.Services, l.Service())
 }
 
 // factoryProbes gives the logins to try before the set-up, few enough for each
@@ -106,7 +105,7 @@ func answersBefore(p *profile.Profile, s *profile.State, channel string) bool {
 // nobody declares, and a locked account would answer as a wrong password does.
 func factoryProbes(t *check.T, door *dut.Door) []login.Credential {
 	own := door.Decl().Owner.User
-	probes := blanks(own)
+	probes := blanks(door, own)
 	if label := t.Device().Unit().Label; label != "" {
 		probes = append(probes, login.Credential{User: "admin", Password: label}, login.Credential{User: own, Password: label})
 	}

@@ -240,7 +240,7 @@ func UndoSetup(ctx context.Context, d *dut.Device, data map[string]string, _ fun
 
 // skipped gives who might get in when no password was set.
 func skipped(door *dut.Door) []login.Credential {
-	return blanks(door.Decl().Owner.User)
+	return blanks(door, door.Decl().Owner.User)
 }
 
 // judgeLeft decides about a device that left the factory state: it fails when

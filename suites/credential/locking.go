@@ -3,6 +3,7 @@ package credential
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"rigor/harness/check"
@@ -179,7 +180,7 @@ func lockAnswer(l *profile.Login) verdict.Kind {
 // shut says whether an answer is how a door says no: to a wrong password, or to
 // who is locked out. One that does not answer says nothing.
 func shut(door *dut.Door, k verdict.Kind) bool {
-	return k == verdict.Refused || k == verdict.LockedOut || k == verdict.Throttled || k == lockAnswer(door.Decl())
+	return k == verdict.LockedOut || k == verdict.Throttled || k == lockAnswer(door.Decl()) || slices.Contains(door.Refusals(), k)
 }
 
 // lockRounds is how often the wrong tries are made anew that took longer than

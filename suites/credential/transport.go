@@ -91,7 +91,7 @@ var Transport = check.Check{
 			Refusal: []verdict.Kind{verdict.Refused},
 			Opened:  verdict.ReasonLeak,
 		})
-		if d := door.Decl(); d.Protocol != "ssh" && !d.Transport.Given { // SSH has no clear twin
+		if d := door.Decl(); d.Protocol != "ssh" && d.Protocol != "snmp" && !d.Transport.Given { // these have no clear twin
 			t.Claim("the login is not taken in clear on another port", func(c *check.Claim) {
 				c.Unknown(verdict.ReasonProfileMissing, "the profile does not say on which further ports it could be (transport: {clear: []} where there are none)")
 			})
@@ -106,6 +106,13 @@ var greetings = map[string][][]byte{
 	"telnet": {[]byte{0xff}, []byte("ogin")},
 	"tls":    {{0x16, 0x03}}, // a handshake record, RFC 8446 5.1
 	"http":   {[]byte("HTTP/1.")},
+	"mqtt":   {[]byte("MQTT")},
+	"ftp":    {[]byte("220")},
+	"redis":  {[]byte("\r\nAUTH\r\n")},
+	"rtsp":   {[]byte("RTSP/1.")},
+	// The version of the message, and behind it the community or a head (RFC 1157,
+	// RFC 3412).
+	"snmp": {{0x02, 0x01, 0x01, 0x04}, {0x02, 0x01, 0x00, 0x04}, {0x02, 0x01, 0x03, 0x30}},
 }
 
 // hears is the control: the login opens, and its greeting is heard.
@@ -113,7 +120,7 @@ func hears(ctx context.Context, door *dut.Door, _ string, listen func(context.Co
 	kind := door.Protocol()
 	if door.Decl().TLS {
 		kind = "tls"
-	} else if kind != "ssh" && kind != "telnet" {
+	} else if greetings[kind] == nil {
 		kind = "http"
 	}
 	var last dut.Answer

@@ -118,4 +118,4 @@ func allowed(p *profile.Profile, m []byte) bool {
 	return false
 }
 
-var common = regexp.MustCompile(`^(?:HTTP/[123](?:\.\d)?|SSH-2\.0|SSH-2\.0-[A-Za-z0-9]*|TLS[ -]?v?1\.[23])$`)
+var common = regexp.MustCompile(`^(?:HTTP/[123](?:\.\d)?|RTSP/[12]\.0|SSH-2\.0|SSH-2\.0-[A-Za-z0-9]*|TLS[ -]?v?1\.[23])$`)

@@ -174,8 +174,11 @@ func (s *session) read(ctx context.Context) (login.Outcome, error) {
 		kind, why := login.Broken(err, dialled)
 		if kind == verdict.Silent {
 			why = fmt.Sprintf("asked %d times, and no answer came in %v", x.sent, s.p.cfg.Timeout)
-			if x.broken > 0 {
+			switch {
+			case x.broken > 0:
 				kind, why = verdict.Garbled, fmt.Sprintf("%d answers, and none that is known", x.broken)
+			case !o.Sent: // no engine: silence is no answer to what was not asked
+				kind, why = verdict.Unreachable, "for its engine "+why
 			}
 		}
 		o.Set(kind, "%s", why)
