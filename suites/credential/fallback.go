@@ -21,7 +21,7 @@ import (
 // failedBootDeclared: the profile says how a boot is made to fail, on a console
 // that the rig has.
 func failedBootDeclared(in check.Input, c *check.Case) *verdict.Judgement {
-	var none string
+	none := in.Profile.Consoles.None.None // nothing shows how a boot goes
 	for _, name := range in.Profile.Consoles.Order {
 		con := in.Profile.Consoles.Items[name]
 		switch f := con.Boot.Fail; {

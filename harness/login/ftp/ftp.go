@@ -264,6 +264,8 @@ func (s *speaker) no(o *login.Outcome, how string, got reply, asked bool) {
 		set(kind)
 	case !asked && (got.code == 534 || wantsTLS.Match(got.text)):
 		set(verdict.Incompatible)
+	case asked && got.code == 503 && s.cred.User == "": // to whom there is no user in a blank name
+		set(verdict.Refused)
 	case got.code == 530 || got.code == 430 || got.code == 535 || got.code == 331 && asked, kind == verdict.Refused:
 		set(verdict.Refused)
 	case got.code == 332, got.code >= 500 && asked: // some servers fail once the password was right

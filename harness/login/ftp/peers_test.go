@@ -95,6 +95,7 @@ func TestVsftpd(t *testing.T) {
 		{"unknown", login.Credential{User: "ghost", Password: "nope"}, verdict.Refused, true},
 		{"anonymous", anonymous, verdict.Refused, true},
 		{"blank password", login.Credential{User: "owner"}, verdict.Refused, true},
+		{"all blank", login.Credential{}, verdict.Refused, true},
 		{"no password", login.Credential{User: "owner", NoPassword: true}, verdict.Refused, true},
 		{"nobody", login.Nobody, verdict.Refused, true},
 	})

@@ -19,9 +19,9 @@ type exchange struct {
 	s      *session
 	win    context.Context
 	o      *login.Outcome
-	said   []byte
-	sent   int // datagrams
-	broken int // answers that nobody knows
+	said   []byte // in words: numbers of messages and clocks are others each time
+	sent   int    // datagrams
+	broken int    // answers that nobody knows
 }
 
 // bind has every read and write fail once the window is over.
@@ -64,10 +64,10 @@ func (x *exchange) ask(datagram []byte, take func(whole []byte, m message) bool)
 				return err
 			}
 			whole := bytes.Clone(buf[:n])
-			x.said = append(x.said, whole...)
 			m, err := parse(whole)
 			if err != nil {
 				x.broken++
+				x.hear("noise: %.200q", whole)
 				continue
 			}
 			if take(whole, m) {
@@ -75,6 +75,21 @@ func (x *exchange) ask(datagram []byte, take func(whole []byte, m message) bool)
 			}
 		}
 	}
+}
+
+// hear notes what the agent said.
+func (x *exchange) hear(format string, args ...any) {
+	if len(x.said) < login.MaxEvidence {
+		x.said = append(fmt.Appendf(x.said, format, args...), '\n')
+	}
+}
+
+func (x *exchange) hearPDU(p pdu) {
+	if p.kind == pduReport { // its value is a counter
+		x.hear("report: %s", p.name)
+		return
+	}
+	x.hear("response: error %d, %s = %.400q", p.status, p.name, shown(p.tag, p.value))
 }
 
 // community asks in version 1 or 2c.
@@ -93,6 +108,7 @@ func (x *exchange) community() error {
 		if m.version != version || m.pdu.request != request || m.pdu.kind != pduResponse {
 			return false
 		}
+		x.hearPDU(m.pdu)
 		x.judge(m.pdu, verdict.Refused)
 		return true
 	})
@@ -145,6 +161,7 @@ func (x *exchange) discover() error {
 		}
 		s.engine, s.boots, s.clock, s.set = m.usm.engine, m.usm.boots, m.usm.time, time.Now()
 		x.o.Fact(login.FactServer, fmt.Sprintf("engine %x", s.engine))
+		x.hear("engine: %x", s.engine)
 		if !s.quiet() {
 			s.auth = localKey(s.p.cfg.Digest, s.cred.Password, s.engine)
 			s.priv, s.salt = s.auth, rand.Uint64() //nolint:gosec // it has to be another each time, and is no secret
@@ -186,12 +203,15 @@ func (x *exchange) askAs() (late bool, err error) {
 		switch {
 		case err != nil:
 			x.broken++
+			x.hear("not the agent's: %v", err)
 			return false
 		case p.kind == pduReport && p.name == statTimeWindow && m.usm.flags&flagAuth != 0:
 			s.boots, s.clock, s.set, late = m.usm.boots, m.usm.time, time.Now(), true
 		case p.kind == pduReport:
+			x.hearPDU(p)
 			x.report(p)
 		case p.request == id:
+			x.hearPDU(p)
 			x.judge(p, x.notAllowed())
 		default:
 			return false
