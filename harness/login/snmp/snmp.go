@@ -110,10 +110,9 @@ func (p *Prober) Open(ctx context.Context, c login.Credential) (login.Access, lo
 
 // session is a socket with what is known of the agent's engine.
 type session struct {
-	p      *Prober
-	cred   login.Credential
-	conn   net.Conn
-	number int // of the last message
+	p    *Prober
+	cred login.Credential
+	conn net.Conn
 
 	engine []byte // of version 3, with its keys and its clock
 	boots  int
