@@ -56,9 +56,11 @@ type Negative[P any] struct {
 	// Refusal where it is empty.
 	Denies []verdict.Kind
 	Pace   Pace
-	// Every is how many probes may lie between two controls; 0 for 25. Where silence
-	// is a refusal it is one.
+	// Every is how many probes may lie between two controls; 0 for 25.
 	Every int
+	// Mute says that the DUT refuses by silence, as who is not there does: each
+	// probe, and the anti-control, lies between two controls.
+	Mute bool
 	// Opened is the reason of a probe that opens; access where it is empty.
 	Opened verdict.Reason
 	// Same says what the DUT is, to be equal before and after. Nil: its
@@ -78,7 +80,7 @@ func Refute[P any](ctx context.Context, t *T, text string, n Negative[P]) bool {
 	if n.Every == 0 {
 		r.n.Every = 25
 	}
-	if contains(n.Refusal, verdict.Silent) { // silence is a no only between two answers
+	if n.Mute {
 		r.n.Every = 1
 	}
 	if n.Channel == "" {
@@ -213,7 +215,7 @@ func (r *refutation[P]) anti(ctx context.Context) bool {
 	r.t.record(&journal.Event{Kind: journal.KindControl, Control: &journal.Control{Claim: r.c.n, Role: journal.RoleAnti, OK: ok, Kind: a.Kind,
 		Text: "what nobody was given does not open", Detail: a.Detail, Evidence: []journal.Ref{r.file.Ref()}}})
 	if ok {
-		return a.Kind != verdict.Silent || r.control(ctx, journal.RoleBetween)
+		return !r.n.Mute || r.control(ctx, journal.RoleBetween)
 	}
 	r.unknown(verdict.ReasonAntiControl, "the anti-control was %s (%s): the oracle cannot say no", a.Kind, a.Detail)
 	if a.Kind.Opens() {

@@ -43,7 +43,7 @@ func errs(err error) check.Attempt {
 // silent makes silence the declared refusal, and every probe's answer.
 func silent(anti check.Attempt, change func(n *check.Negative[pair])) func(*device, *check.Negative[pair]) {
 	return func(_ *device, n *check.Negative[pair]) {
-		n.Refusal, n.Pace = []verdict.Kind{verdict.Refused, verdict.Silent}, check.Pace{Known: true}
+		n.Refusal, n.Pace, n.Mute = []verdict.Kind{verdict.Refused, verdict.Silent}, check.Pace{Known: true}, true
 		n.Try = func(context.Context, pair) (dut.Answer, error) { return dut.Answer{Kind: verdict.Silent}, nil }
 		if anti != nil {
 			n.Anti = anti

@@ -67,6 +67,7 @@ var BruteForce = check.Check{
 			Try:     func(ctx context.Context, w way) (dut.Answer, error) { return l.try(ctx, t, w) },
 			Refusal: []verdict.Kind{lockAnswer(door.Decl()), verdict.LockedOut},
 			Denies:  door.Refusals(),
+			Mute:    mute(door),
 		})
 		if others := unsaid(t, door); len(others) > 0 {
 			t.Claim("the lock holds on the owner's other logins too", func(c *check.Claim) {

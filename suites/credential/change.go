@@ -82,7 +82,8 @@ var Change = check.Check{
 				Try:     func(context.Context, login.Access) (dut.Answer, error) { return seen, nil },
 				Name:    func(login.Access) string { return "the session opened with the old password" },
 				// A device that ends the session closes its connection.
-				Refusal: []verdict.Kind{verdict.Refused, verdict.Unreachable, verdict.Unproven},
+				Refusal: append(door.Refusals(), verdict.Unreachable, verdict.Unproven),
+				Mute:    mute(door),
 			})
 		}
 		t.Once("the old password after a cold boot", func() {

@@ -9,6 +9,7 @@ import (
 	"rigor/harness/check"
 	"rigor/harness/dut"
 	"rigor/harness/login"
+	"rigor/harness/verdict"
 )
 
 // owner gives the credential that must open the door; without it the case
@@ -55,9 +56,13 @@ func against(t *check.T, door *dut.Door, probes []login.Credential, anti login.C
 		Owner:    own.User,
 		Channel:  door.Name(),
 		Refusal:  door.Refusals(),
+		Mute:     mute(door),
 		Pace:     check.PaceOf(door.Decl()),
 	}
 }
+
+// mute says whether the door is declared to say no by silence.
+func mute(door *dut.Door) bool { return slices.Contains(door.Refusals(), verdict.Silent) }
 
 // stranger is a login that nobody was given.
 func stranger(t *check.T) login.Credential {

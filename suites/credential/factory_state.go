@@ -145,10 +145,10 @@ func offered(t *check.T, door *dut.Door) bool {
 // factoryRefusals: a login that the profile does not list for the factory
 // state is declared to be closed there; a listed one has to say no.
 func factoryRefusals(t *check.T, door *dut.Door) []verdict.Kind {
-	if offered(t, door) {
-		return door.Refusals()
+	if offered(t, door) { // that it is there nobody shows: silence is no refusal
+		return []verdict.Kind{verdict.Refused}
 	}
-	return append(door.Refusals(), verdict.Unreachable)
+	return []verdict.Kind{verdict.Refused, verdict.Unreachable}
 }
 
 // holds makes the attempt that opens while the DUT shows itself in a state.

@@ -178,13 +178,25 @@ func TestOpenSSHOldAlgorithms(t *testing.T) {
 	runCases(t, address, []peerCase{{"old, and judged all the same", owner(), nil, verdict.Accepted, "password", true}})
 }
 
+// A server that has nothing in common with us refuses nobody.
 func TestOpenSSHUnknownAlgorithms(t *testing.T) {
-	address := openSSH(t, "PasswordAuthentication yes\nCiphers aes256-cbc\nLogLevel ERROR")
-	o, err := prober(t, address, nil).Try(t.Context(), login.Credential{User: "owner", Password: "nope"})
-	require.NoError(t, err)
-	assert.Equal(t, verdict.Incompatible, o.Kind, o.Detail)
-	assert.Contains(t, o.Detail, "aes256-cbc")
-	assert.False(t, o.Sent)
+	for name, settings := range map[string]string{
+		"aes256-cbc":                         "Ciphers aes256-cbc",
+		"sntrup761x25519-sha512@openssh.com": "KexAlgorithms sntrup761x25519-sha512@openssh.com",
+		"umac-64@openssh.com":                "Ciphers aes256-ctr\nMACs umac-64@openssh.com",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			address := openSSH(t, "PasswordAuthentication yes\nLogLevel ERROR\n"+settings)
+			for _, cred := range []login.Credential{owner(), {User: "owner", Password: "nope"}, login.Nobody} {
+				o, err := prober(t, address, nil).Try(t.Context(), cred)
+				require.NoError(t, err)
+				assert.Equal(t, verdict.Incompatible, o.Kind, o.Detail)
+				assert.Contains(t, o.Detail, name)
+				assert.False(t, o.Sent)
+			}
+		})
+	}
 }
 
 func TestOpenSSHFull(t *testing.T) {
