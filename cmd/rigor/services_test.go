@@ -38,6 +38,8 @@ var servicesRuns = []servicesRun{
 		selectors: []string{"cred-known-list", "cred-blank", "cred-transport", "net-info"},
 		fails: []string{"cred-known-list[mqtt]", "cred-known-list[ftp]", "cred-known-list[snmp]", "cred-known-list[redis]",
 			"cred-blank[mqtt]", "cred-blank[ftp]", "cred-blank[redis]", "net-info[mqtt]", "net-info[redis]"}}},
+	{serversRun: serversRun{name: "clear", weaknesses: []string{servers.AllClear}, selectors: []string{"cred-transport"},
+		fails: []string{"cred-transport[mqtt]", "cred-transport[ftp]", "cred-transport[redis]"}}},
 	// An agent of version 3 tells by itself which users there are (RFC 3414, section
 	// 3.2): whoever switches it on has that finding.
 	{serversRun: serversRun{name: "snmp-3", selectors: []string{"*[snmp]"}, fails: []string{"cred-enum[snmp]"}}, edit: version3},
