@@ -123,7 +123,7 @@ func TestShorten(t *testing.T) {
 	assert.Less(t, time.Since(begun), 5*time.Second)
 }
 
-type shortened struct{ echo }
+type shortened struct{}
 
 func (shortened) Login(c *Conn, _ login.Credential, _ *login.Outcome) error {
 	release := c.Shorten(10 * time.Millisecond)
