@@ -23,7 +23,7 @@ func (l *linter) loginService(at []string, name string, lg *Login) {
 	l.oneOf(key("refusal"), string(lg.Refusal), "silent")
 	for _, k := range []string{"digest", "cipher"} {
 		if lg.Version != "3" && l.p.Source.Has(key(k)...) {
-			l.errorf(key(k), `take it out, or write version: "3"`, "login %s has a %s, and SNMP has one from version 3 on", name, k)
+			l.errorf(key(k), "take it out, or write version: 3", "login %s has a %s, and SNMP has one from version 3 on", name, k)
 		}
 	}
 	for _, k := range []string{"locked", "restricted", "refused"} {

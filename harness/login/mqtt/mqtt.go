@@ -243,7 +243,7 @@ func (s *speaker) Prove(c *stream.Conn, o *login.Outcome) error {
 	if _, err := c.Write(packet{kind: subscribe, flags: 2, body: body}.bytes()); err != nil {
 		return fmt.Errorf("send a SUBSCRIBE: %w", err)
 	}
-	granted := false
+	granted, early := false, false
 	defer c.Shorten(c.Left() / 3)()
 	for {
 		got, err := readPacket(c.R)
@@ -268,7 +268,7 @@ func (s *speaker) Prove(c *stream.Conn, o *login.Outcome) error {
 				s.denied(o, fmt.Sprintf("does not grant the subscription of %s (code %d)", s.p.cfg.Topic, a.code))
 				return nil
 			}
-			if granted = true; s.p.cfg.Proof == nil {
+			if granted = true; s.p.cfg.Proof == nil || early {
 				s.opened(o, "granted the subscription of "+s.p.cfg.Topic)
 				return nil
 			}
@@ -277,10 +277,16 @@ func (s *speaker) Prove(c *stream.Conn, o *login.Outcome) error {
 			if err != nil {
 				return err
 			}
-			if s.p.cfg.Proof != nil && s.p.cfg.Proof.Match(payload) {
+			if s.p.cfg.Proof == nil || !s.p.cfg.Proof.Match(payload) {
+				continue
+			}
+			if granted {
 				s.opened(o, fmt.Sprintf("sent a message of %.100q", topic))
 				return nil
 			}
+			// A message may come before the grant (3.1.1, section 3.8.4). In a session
+			// that was open before, it may be one that nobody had read.
+			early = s.number == 1
 		case disconnect:
 			a, err := parseDisconnect(got.body)
 			if err != nil {

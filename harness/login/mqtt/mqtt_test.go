@@ -109,6 +109,35 @@ func TestIdentifier(t *testing.T) {
 	assert.Equal(t, verdict.Refused, o.Kind, "the declared name is kept: %s", o.Detail)
 }
 
+// What a session was sent before it was shut, and nobody had read, does not show
+// that it is open still.
+func TestStaleMessage(t *testing.T) {
+	const message = "\x30\x04\x00\x01tx"
+	for name, tc := range map[string]struct {
+		second string
+		close  bool
+		want   verdict.Kind
+	}{
+		"closed since":      {"", true, verdict.Unproven},
+		"granted, and mute": {"\x90\x03\x00\x02\x00", false, verdict.Unproven},
+		"open":              {"\x90\x03\x00\x02\x00" + message, false, verdict.Accepted},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := prober(t, peers.Serve(t, peers.Reading(tc.close, "", yes3, granted+message+message, tc.second)), func(c *Config) {
+				c.Proof, c.Timeout = regexp.MustCompile("x"), 600*time.Millisecond
+			})
+			access, o, err := p.Open(t.Context(), owner())
+			require.NoError(t, err)
+			require.NotNil(t, access, "%s", o)
+			still, err := access.Proof(t.Context())
+			require.NoError(t, err)
+			assert.Equal(t, tc.want, still.Kind, still.Detail)
+			require.NoError(t, access.Close())
+		})
+	}
+}
+
 func TestNew(t *testing.T) {
 	for name, cfg := range map[string]Config{
 		"no dialer":      {Address: "x:1", Topic: "t"},
