@@ -231,9 +231,8 @@ func (s *speaker) connected(o *login.Outcome, a answer) {
 	s.unnamed = a.code == 2 || a.code == 0x85
 }
 
-// Prove subscribes the topic, which the broker has to grant, and where a message
-// is declared, waits for it.
-func (s *speaker) Prove(c *stream.Conn, o *login.Outcome) error {
+// subscribe asks for the topic.
+func (s *speaker) subscribe(c *stream.Conn) error {
 	s.number++
 	body := []byte{byte(s.number >> 8), byte(s.number)}
 	if s.five() {
@@ -242,6 +241,15 @@ func (s *speaker) Prove(c *stream.Conn, o *login.Outcome) error {
 	body = append(appendText(body, s.p.cfg.Topic), 0) // at most once
 	if _, err := c.Write(packet{kind: subscribe, flags: 2, body: body}.bytes()); err != nil {
 		return fmt.Errorf("send a SUBSCRIBE: %w", err)
+	}
+	return nil
+}
+
+// Prove subscribes the topic, which the broker has to grant, and where a message
+// is declared, waits for it.
+func (s *speaker) Prove(c *stream.Conn, o *login.Outcome) error {
+	if err := s.subscribe(c); err != nil {
+		return err
 	}
 	granted, early := false, false
 	defer c.Shorten(c.Left() / 3)()
