@@ -6,6 +6,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -50,6 +51,34 @@ func (f *filter) DialContext(ctx context.Context, network, address string) (net.
 		return nil, &net.OpError{Op: "dial", Net: network, Err: syscall.ECONNREFUSED}
 	}
 	return f.Link.DialContext(ctx, network, address)
+}
+
+// slow has each connection take so much longer.
+func slow(d time.Duration) func(rig.Drivers) {
+	return func(drivers rig.Drivers) {
+		open := drivers.Link["virtual"]
+		drivers.Link["virtual"] = func(ctx context.Context, n *rig.Network, e rig.Env) (wire.Link, error) {
+			l, err := open(ctx, n, e)
+			return &late{Link: l, by: d}, err
+		}
+	}
+}
+
+type late struct {
+	wire.Link
+	by time.Duration
+}
+
+// DialContext dials after a time.
+func (l *late) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	timer := time.NewTimer(l.by)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return l.Link.DialContext(ctx, network, address)
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }
 
 func judged(t *testing.T, res *journal.Result, id string) string {
@@ -125,6 +154,22 @@ func TestFallbackSaysMost(t *testing.T) {
 	}
 	assert.Contains(t, texts, "the owner's password outlives the failed boot")
 	assert.Equal(t, []string{"console.main", "link", "power"}, c.Parts)
+}
+
+// TestLockRecoverOverASlowLink: a try in the first half of a lock does not show
+// that the lock lasts, however slow tries are.
+func TestLockRecoverOverASlowLink(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("waits for locks over a slow link")
+	}
+	for _, by := range []time.Duration{25 * time.Millisecond, 38 * time.Millisecond} {
+		t.Run(by.String(), func(t *testing.T) {
+			t.Parallel()
+			c := run(t, planted{Weaknesses: []string{"lockout-short"}, Drivers: slow(by)}, "cred-lock-recover[ssh]").Case("cred-lock-recover[ssh]")
+			assert.NotEqual(t, verdict.Pass, c.Judgement.Verdict)
+		})
+	}
 }
 
 // TestFactoryStateAlone: a case that passes only with what others show is as good

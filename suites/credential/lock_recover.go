@@ -74,6 +74,8 @@ var LockRecover = check.Check{
 			switch {
 			case l.end.Kind.Opens():
 				c.Unknown(verdict.ReasonIneffective, "the owner's try near the end of the lock was answered %v after the last wrong one, when the lock of %v may have been over", l.at.Round(time.Millisecond), lock.Lasts)
+			case !l.near:
+				c.Unknown(verdict.ReasonIneffective, "a try takes so long that the last one was made %v after the last wrong one: nothing shows that the lock lasts until %v", l.asked.Round(time.Millisecond), lock.Lasts)
 			case !shut(door, l.end.Kind):
 				c.Unknown(verdict.ReasonIneffective, "that the account is still locked near the end is not shown: %s (%s)", l.end.Kind, l.end.Detail)
 			}
@@ -102,7 +104,9 @@ type lockedUp struct {
 	locked dut.Answer    // to the owner, right behind the wrong tries
 	since  time.Time     // of that answer
 	end    dut.Answer    // to the owner, near the end of the declared lock
+	asked  time.Duration // after the last wrong try
 	at     time.Duration // of that answer, after the last wrong try
+	near   bool          // it was asked near the end, so that a lock of half the time would show
 	short  bool          // the owner was let in when the lock had to last
 }
 
@@ -115,7 +119,7 @@ func lockUp(ctx context.Context, t *check.T, door *dut.Door, own login.Credentia
 	if lasts >= 2*time.Second { // who counts in whole seconds may begin in the middle of one
 		must -= grain(lasts)
 	}
-	early := max(min(must/5, 2*time.Second), 3*took)
+	early := max(min(must/5, 2*time.Second), took+took/2)
 	for round := 1; ; round++ {
 		l := lockedUp{}
 		var last time.Time
@@ -125,7 +129,9 @@ func lockUp(ctx context.Context, t *check.T, door *dut.Door, own login.Credentia
 		needLock(t, door, l.locked)
 		l.since = time.Now()
 		t.OK(t.Device().Wait(ctx, max(0, time.Until(last.Add(must-min(early, must/2))))))
+		l.asked = time.Since(last)
 		l.end = opens(ctx, t, door, own)
+		l.near = l.asked >= must*6/10
 		l.at = time.Since(last)
 		l.short = l.end.Kind.Opens() && l.at <= must
 		if l.short || !l.end.Kind.Opens() || round == lockRounds {
