@@ -297,8 +297,19 @@ type Setup struct {
 	None  `yaml:",inline"`
 	Login string      `yaml:"login"` // whose protected resource must stay shut
 	Skips []SetupSkip `yaml:"skips"`
-	// Choose is the set-up itself with ${new} as the owner's password.
-	Choose []Step `yaml:"choose"`
+	// Choose is the set-up itself with ${new} as the owner's password, and with
+	// ${unit.label-password} where it asks for the label's.
+	Choose []Step     `yaml:"choose"`
+	Label  SetupLabel `yaml:"label"`
+}
+
+// SetupLabel says that the set-up needs nothing that stands on the unit's label, or
+// what else must not be taken for it.
+type SetupLabel struct {
+	None `yaml:",inline"`
+	// Wrong are labels of the right form that no unit has: those whose check digit
+	// is right, or that units have before they are given one of their own.
+	Wrong []string `yaml:"wrong"`
 }
 
 // SetupSkip is one way to get past the setting of a password.
