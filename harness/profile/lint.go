@@ -307,9 +307,9 @@ func (l *linter) setupLabel() {
 	case s.Label.Declared() && offered:
 		l.errorf(append(at, "none"), "keep one of the two", "the set-up needs no label, and setup.choose offers ${%s}", LabelPassword)
 	case s.Label.Declared():
-	case len(s.Label.Wrong) == 0:
-		l.errorf(at, `write wrong: [labels that no unit has], or none: "why the set-up needs none", or take it out`, "setup.label says nothing")
-	case !offered:
+	case !s.Label.Given:
+		l.errorf(at, `write wrong: [labels that no unit has], or none: "why the set-up needs none"`, "setup.label says nothing")
+	case len(s.Choose) > 0 && !offered:
 		l.errorf(at, "offer ${"+LabelPassword+"} in setup.choose", "labels are declared wrong, and the set-up offers none")
 	}
 	for i, w := range s.Label.Wrong {

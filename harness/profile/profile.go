@@ -304,11 +304,13 @@ type Setup struct {
 }
 
 // SetupLabel says that the set-up needs nothing that stands on the unit's label, or
-// what else must not be taken for it.
+// what else must not be taken for it. Given is false where it says neither.
 type SetupLabel struct {
-	None `yaml:",inline"`
-	// Wrong are labels of the right form that no unit has: those whose check digit
-	// is right, or that units have before they are given one of their own.
+	None  `yaml:",inline"`
+	Given bool
+	// Wrong are labels that look right and that no unit has: with a check digit that
+	// is right, or those of units that were not given one of their own. Empty where
+	// every text of the form could be one.
 	Wrong []string `yaml:"wrong"`
 }
 

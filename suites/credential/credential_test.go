@@ -291,11 +291,20 @@ func TestSetUpAsksForTheLabel(t *testing.T) {
 		{"a no in words alone", planted{Weaknesses: []string{"harmless-setup-says-200"}}, pass, ""},
 		{"a weak password, and a no in words alone", planted{Weaknesses: []string{"harmless-setup-says-200", "blind-policy-setup"}}, "fail.access", "a single letter opened it"},
 		{"nobody says whether it asks", planted{Weaknesses: []string{"setup-any-label"}, Profile: noLabel}, "inconclusive.profile-missing", "setup.label"},
+		{"nobody says which labels look right", planted{Profile: func(p *profile.Profile) { p.Setup.Label = profile.SetupLabel{} }}, "inconclusive.profile-missing", "setup.label"},
+		{"nobody says which labels look right, and any is taken", planted{Weaknesses: []string{"setup-any-label"}, Profile: func(p *profile.Profile) {
+			p.Setup.Label = profile.SetupLabel{}
+		}}, "fail.access", "another label"},
 		{"nobody says how it is done", planted{Weaknesses: []string{"setup-any-label"}, Profile: func(p *profile.Profile) { p.Setup.Choose = nil }}, "inconclusive.profile-missing", "setup.choose"},
 		{"it is declared to need none", planted{Weaknesses: []string{"setup-any-label"}, Profile: func(p *profile.Profile) {
 			noLabel(p)
 			p.Setup.Label.None.None = "it is set up over a cable that is in the box"
+			p.Ways[0].Steps, _ = profile.Without(p.Ways[0].Steps, profile.LabelPassword)
 		}}, pass, ""},
+		{"it is declared to need none, and gets it", planted{Weaknesses: []string{"setup-any-label"}, Profile: func(p *profile.Profile) {
+			noLabel(p)
+			p.Setup.Label.None.None = "it is set up over a cable that is in the box"
+		}}, "inconclusive.precondition", "offers it"},
 		{"the rig's label is declared to be no unit's", planted{Weaknesses: []string{"label-shared"}, Profile: func(p *profile.Profile) {
 			p.Setup.Label.Wrong = []string{"vg1-setup"}
 		}}, "inconclusive.precondition", ""},

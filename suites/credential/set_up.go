@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"rigor/fixtures/states"
 	"rigor/harness/check"
@@ -38,14 +39,7 @@ func takesOnlyGood(ctx context.Context, t *check.T, door *dut.Door, alive check.
 		})
 	}
 	asks := profile.Refers(s.Choose, profile.LabelPassword)
-	switch {
-	case s.Label.Declared():
-		t.Note("the set-up is declared to need no label: %s", s.Label.None.None)
-	case !asks:
-		t.Claim("the set-up takes no label but the unit's own", func(c *check.Claim) {
-			c.Unknown(verdict.ReasonProfileMissing, "the profile does not say how the set-up asks for the label's password (setup.choose, with ${unit.label-password}), nor why it needs none (setup.label: {none: …})")
-		})
-	}
+	claimLabel(t, s, asks)
 	if len(s.Choose) == 0 {
 		return
 	}
@@ -69,6 +63,26 @@ func takesOnlyGood(ctx context.Context, t *check.T, door *dut.Door, alive check.
 		Refusal: []verdict.Kind{verdict.Refused},
 		Denies:  factoryRefusals(t, door),
 	})
+}
+
+// claimLabel says what the profile leaves open about the label.
+func claimLabel(t *check.T, s profile.Setup, asks bool) {
+	unknown := func(reason verdict.Reason, why string) {
+		t.Claim("the set-up takes no label but the unit's own", func(c *check.Claim) { c.Unknown(reason, "%s", why) })
+	}
+	switch {
+	case s.Label.Declared():
+		t.Note("the set-up is declared to need no label: %s", s.Label.None.None)
+		if slices.ContainsFunc(t.Profile().Ways, func(w profile.Way) bool {
+			return w.From == states.Factory.Name && w.To == states.Onboarded.Name && profile.Refers(w.Steps, profile.LabelPassword)
+		}) {
+			unknown(verdict.ReasonPrecondition, "the profile says that the set-up needs no label (setup.label), and its way to the state "+states.Onboarded.Name+" offers it")
+		}
+	case !asks:
+		unknown(verdict.ReasonProfileMissing, "the profile does not say how the set-up asks for the label's password (setup.choose, with ${unit.label-password}), nor why it needs none (setup.label: {none: …})")
+	case !s.Label.Given: // what can be tried is tried, and fails where it is taken
+		unknown(verdict.ReasonProfileMissing, "the profile does not say which labels look right and are no unit's (setup.label: {wrong: […]}; [] where every text of the form could be one)")
+	}
 }
 
 // otherLabels gives the set-ups of who has not read the unit's label: the very
@@ -200,10 +214,12 @@ func (r *setUp) calm(ctx context.Context, more int) error {
 
 // try asks for a set-up that must be refused.
 func (r *setUp) try(ctx context.Context, q request, user string) (dut.Answer, error) {
+	start := time.Now()
 	if q.stranger {
 		if err := r.calm(ctx, 1); err != nil {
 			return dut.Answer{}, err
 		}
+		start = time.Now()
 		r.wrong++
 	}
 	vars := map[string]string{"new": q.password}
@@ -217,6 +233,7 @@ func (r *setUp) try(ctx context.Context, q request, user string) (dut.Answer, er
 	if err != nil {
 		return dut.Answer{}, err
 	}
+	a.Took = time.Since(start)
 	switch {
 	case a.Kind == verdict.Refused:
 		r.left--
