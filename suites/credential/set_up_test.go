@@ -5,7 +5,31 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+
+	"rigor/harness/steps"
+	"rigor/harness/verdict"
 )
+
+// TestNotTaken: what a set-up says of a request that it did not carry out is a refusal
+// only if it decided about it.
+func TestNotTaken(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		no   *steps.StepError
+		want verdict.Kind
+	}{
+		{nil, verdict.Refused},
+		{&steps.StepError{Status: 403}, verdict.Refused},
+		{&steps.StepError{Status: 200}, verdict.Refused}, // a no in words
+		{&steps.StepError{}, verdict.Refused},            // of a console, say
+		{&steps.StepError{Status: 423}, verdict.Throttled},
+		{&steps.StepError{Status: 429}, verdict.Throttled},
+		{&steps.StepError{Status: 503}, verdict.Throttled},
+		{&steps.StepError{Unanswered: true}, verdict.Silent},
+	} {
+		assert.Equal(t, c.want, notTaken(c.no).Kind, "%+v", c.no)
+	}
+}
 
 // TestSameShape: another label has the form of the unit's, so that it is refused for
 // what it is and not for how it looks, and no place of it is right by chance.
