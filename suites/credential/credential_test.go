@@ -244,7 +244,7 @@ func TestClearPort(t *testing.T) {
 // TestSkipsAreAsked: a skip of the set-up is refused only by a device that was asked.
 func TestSkipsAreAsked(t *testing.T) {
 	t.Parallel()
-	elsewhere := func(s *profile.Step) { s.Login, s.Port, s.TLS = "", 8443, true } // where nobody listens
+	elsewhere := func(s *profile.Step) { s.Login, s.Port, s.TLS = "", 1, true } // where nobody listens, on no computer of today
 	for _, c := range []struct {
 		name string
 		edit func(s *profile.Setup)
