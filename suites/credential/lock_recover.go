@@ -116,7 +116,7 @@ func lockUp(ctx context.Context, t *check.T, door *dut.Door, own login.Credentia
 	if lasts >= 2*time.Second { // who counts in whole seconds may begin in the middle of one
 		must -= grain(lasts)
 	}
-	early, earliest := min(must/5, 2*time.Second), must*2/5
+	early, earliest := min(must/5, 2*time.Second), must/3
 	for round := 1; ; round++ {
 		l := lockedUp{}
 		var last time.Time
