@@ -156,6 +156,25 @@ func TestFallbackSaysMost(t *testing.T) {
 	assert.Equal(t, []string{"console.main", "link", "power"}, c.Parts)
 }
 
+// TestSkipThatCameTooLate: a set-up that was whole before its power was cut was not
+// skipped, and is not failed for it.
+func TestSkipThatCameTooLate(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("boots a device several times")
+	}
+	late := func(p *profile.Profile) {
+		for i := range p.Setup.Skips {
+			if p.Setup.Skips[i].ID == "power-cut" {
+				p.Setup.Skips[i].Steps[0].Interrupt = 3 * time.Second
+			}
+		}
+	}
+	res := run(t, planted{Profile: late}, "cred-forced-set")
+	assert.Equal(t, "inconclusive.ineffective", judged(t, res, "cred-forced-set"))
+	assert.Empty(t, res.Open, "what was done to the device is undone")
+}
+
 // TestLockRecoverOverASlowLink: a try in the first half of a lock does not show
 // that the lock lasts, however slow tries are.
 func TestLockRecoverOverASlowLink(t *testing.T) {

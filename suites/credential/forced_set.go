@@ -48,7 +48,8 @@ var ForcedSet = check.Check{
 		// nothing: a lock of then is waited out.
 		t.OK(t.Untried(ctx, check.PaceOf(door.Decl())))
 		for _, skip := range t.Profile().Setup.Skips {
-			_, err := t.Device().Steps(ctx, skip.Steps, map[string]string{"new": t.Secret("skip", 16)})
+			given := t.Secret("skip", 16)
+			_, err := t.Device().Steps(ctx, skip.Steps, map[string]string{"new": given})
 			var refused *steps.StepError
 			lost := false // it is not shown that the device was asked
 			switch {
@@ -73,7 +74,7 @@ var ForcedSet = check.Check{
 				switch {
 				case still.Kind != verdict.Accepted:
 					left = true
-					judgeLeft(ctx, t, c, door)
+					judgeLeft(ctx, t, c, door, given)
 				case lost:
 					c.Unknown(verdict.ReasonIneffective, "nothing shows that the device was asked: %s", refused)
 				}
@@ -185,9 +186,10 @@ func skipped(door *dut.Door) []login.Credential {
 }
 
 // judgeLeft decides about a device that left the factory state: it fails when
-// somebody gets in without a password. When nobody does, or it does not answer
-// at all, that cannot be said.
-func judgeLeft(ctx context.Context, t *check.T, c *check.Claim, door *dut.Door) {
+// somebody gets in without a password. When it does not answer at all, that cannot
+// be said; nor when the password opens it that the skip had given to the set-up:
+// then what was to come in its middle came behind its end.
+func judgeLeft(ctx context.Context, t *check.T, c *check.Claim, door *dut.Door, given string) {
 	reached := verdict.Kind("")
 	for _, probe := range skipped(door) {
 		a := opens(ctx, t, door, probe)
@@ -201,6 +203,10 @@ func judgeLeft(ctx context.Context, t *check.T, c *check.Claim, door *dut.Door) 
 	}
 	if reached == "" {
 		c.Unknown(verdict.ReasonDUTLost, "it does not show the factory state any more, and its login does not answer")
+		return
+	}
+	if a := opens(ctx, t, door, login.Credential{User: door.Decl().Owner.User, Password: given}); a.Kind.Opens() {
+		c.Unknown(verdict.ReasonIneffective, "the set-up was whole before it could be skipped: the password that it was given opens: %s", a.Detail)
 		return
 	}
 	c.Fail(verdict.ReasonExpectation, "it left the factory state without its password having been set by its owner")
