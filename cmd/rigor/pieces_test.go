@@ -55,6 +55,10 @@ func TestRunWithoutAPieceDoesNotPass(t *testing.T) {
 		{"routes.protected", out("  protected: [GET", "\nstores:"), nil, "factory-open-api", "cred-factory-state[api]", ""},
 		{"logins.api.transport", after("protocol: http-json", out("    transport:", "  console:")), nil, "plain-http-login", "cred-transport[api]", "inconclusive.profile-missing"},
 		{"setup.choose", out("  choose:", "  skips:"), nil, "blind-policy-setup", "cred-forced-set", "inconclusive.profile-missing"},
+		{"setup.label", out("  label: {wrong", "  skips:"), nil, "", "cred-forced-set", "inconclusive.profile-missing"},
+		{"the label in setup.choose", after("  choose:", func(s string) string {
+			return out("  label: {wrong", "  skips:")(strings.Replace(s, "label: '${unit.label-password}', ", "", 1))
+		}), nil, "setup-any-label", "cred-forced-set", "inconclusive.profile-missing"},
 		{"logins.api.transport.clear", after("protocol: http-json", func(s string) string { return strings.Replace(s, "transport: {clear: [80]}", "transport: {}", 1) }), nil, "plain-http-login", "cred-transport[api]", "inconclusive.profile-missing"},
 		{"lockout.shared, of the others", after("  telnet:", func(s string) string { return strings.ReplaceAll(s, ", shared: true", "") }), nil, "blind-lockout-per-channel", "cred-bruteforce[ssh]", "inconclusive.profile-missing"},
 		{"logins.ssh.lockout.shared", after("  ssh:", func(s string) string { return strings.Replace(s, ", shared: true", "", 1) }), nil, "blind-lockout-per-channel", "cred-bruteforce[ssh]", "inconclusive.profile-missing"},
@@ -82,7 +86,7 @@ func TestRunWithoutAPieceDoesNotPass(t *testing.T) {
 			file := filepath.Join(dir, "piece.yaml")
 			require.NoError(t, os.WriteFile(file, []byte(tt.rig(builtin(t, "virtual.yaml"))), 0o600))
 			runDir := filepath.Join(dir, "run")
-			cmd := exec.Command("rigor", "run", "--rig", file, "--weakness", tt.weakness, "--out", runDir, tt.selected)
+			cmd := exec.Command("rigor", "run", "--rig", file, "--weakness="+tt.weakness, "--out", runDir, tt.selected)
 			cmd.Dir, cmd.Env = dir, append(home(dir), "RIGOR_TEST_LABEL=invented-7781")
 			got := output(t, cmd)
 			res, err := runner.Load(runDir)

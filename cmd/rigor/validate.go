@@ -158,7 +158,7 @@ func (c *validateCmd) all(ctx context.Context, a *app, cat *matrix.Catalogue, ru
 	}
 	n := c.Parallel
 	if n < 1 {
-		n = 4 * runtime.NumCPU()
+		n = 6 * runtime.NumCPU()
 	}
 	var wg sync.WaitGroup
 	var said sync.Mutex

@@ -169,6 +169,17 @@ func (t *T) ShowLock(p Pace, hold time.Duration) {
 	t.cfg.Ledger.show(t.cfg.Case.Channel, p, shown{tries: p.After, hold: max(hold, p.Lasts+paceMargin), in: t.ID()})
 }
 
+// LockShown gives the case that has shown the lock-out of this case's channel to be
+// the declared one, with wrong tries that were made one after the other: "" where
+// none has.
+func (t *T) LockShown(p Pace) string {
+	s, ok := t.cfg.Ledger.shown(t.cfg.Case.Channel, p, p.After)
+	if !ok || s.late || s.tries < p.After {
+		return ""
+	}
+	return s.in
+}
+
 // scoped notes that the channel's accounts are locked one by one.
 func (l *Ledger) scoped(channel string, p Pace) {
 	l.mu.Lock()

@@ -119,6 +119,12 @@ func (t *T) Observe(topic, text string, contradicts ...string) {
 	t.record(&journal.Event{Kind: journal.KindObserve, Observe: &journal.Observe{Topic: topic, Text: text, Contradicts: contradicts}})
 }
 
+// Disprove records that what a bracket leans on is shown not to be so: none of its
+// cases can pass any more.
+func (t *T) Disprove(bracket, why string) {
+	t.record(&journal.Event{Kind: journal.KindBracket, Bracket: &journal.Bracket{ID: bracket, Phase: "close", Detail: why}})
+}
+
 // Cleanup runs f after the case, also when it failed, panicked or was given
 // up: then with a session of its own and the cleanup budget. The last one
 // added runs first.

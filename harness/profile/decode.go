@@ -117,6 +117,18 @@ func (t *Transport) UnmarshalStrict(n *strictyaml.Node) {
 	}
 }
 
+// UnmarshalStrict reads {wrong: [labels]}, or {none: reason}.
+func (s *SetupLabel) UnmarshalStrict(n *strictyaml.Node) {
+	s.Given = n.IsMap() && (n.Get("wrong") != nil || n.Get("none") != nil) // {} says nothing
+	var plain struct {
+		None  string   `yaml:"none"`
+		Wrong []string `yaml:"wrong"`
+	}
+	if n.Decode(&plain, "label") {
+		s.None.None, s.Wrong = plain.None, plain.Wrong
+	}
+}
+
 // UnmarshalStrict reads what may be told: {allow: [expressions]}, or {none:
 // reason}.
 func (d *Discloses) UnmarshalStrict(n *strictyaml.Node) {

@@ -280,6 +280,27 @@ func (l *linter) id(at []string, id string, seen map[string]bool) {
 	seen[id] = true
 }
 
+// setupLabel holds what is said of the label against the set-up that offers it.
+func (l *linter) setupLabel() {
+	s, at := l.p.Setup, []string{"setup", "label"}
+	offered := Refers(s.Choose, LabelPassword)
+	switch {
+	case !l.p.Source.Has(at...):
+	case s.Label.Declared() && offered:
+		l.errorf(append(at, "none"), "keep one of the two", "the set-up needs no label, and setup.choose offers ${%s}", LabelPassword)
+	case s.Label.Declared():
+	case !s.Label.Given:
+		l.errorf(at, `write wrong: [labels that no unit has], or none: "why the set-up needs none"`, "setup.label says nothing")
+	case len(s.Choose) > 0 && !offered:
+		l.errorf(at, "offer ${"+LabelPassword+"} in setup.choose", "labels are declared wrong, and the set-up offers none")
+	}
+	for i, w := range s.Label.Wrong {
+		if w == "" || slices.Contains(s.Label.Wrong[:i], w) {
+			l.errorf(append(at, "wrong", strconv.Itoa(i)), "take it out; an empty one is tried anyway", "the wrong label %q is empty, or there twice", w)
+		}
+	}
+}
+
 // rest are the small sections.
 func (l *linter) rest() {
 	p := l.p
@@ -300,6 +321,7 @@ func (l *linter) rest() {
 		}
 		l.id(append(at, "id"), s.ID, ids)
 	}
+	l.setupLabel()
 	if r := p.Routes.Login; r != "" {
 		l.login([]string{"routes", "login"}, r)
 	}

@@ -324,8 +324,21 @@ type Setup struct {
 	None  `yaml:",inline"`
 	Login string      `yaml:"login"` // whose protected resource must stay shut
 	Skips []SetupSkip `yaml:"skips"`
-	// Choose is the set-up itself with ${new} as the owner's password.
-	Choose []Step `yaml:"choose"`
+	// Choose is the set-up itself with ${new} as the owner's password, and with
+	// ${unit.label-password} where it asks for the label's.
+	Choose []Step     `yaml:"choose"`
+	Label  SetupLabel `yaml:"label"`
+}
+
+// SetupLabel says that the set-up needs nothing that stands on the unit's label, or
+// what else must not be taken for it. Given is false where it says neither.
+type SetupLabel struct {
+	None  `yaml:",inline"`
+	Given bool
+	// Wrong are labels that look right and that no unit has: with a check digit that
+	// is right, or those of units that were not given one of their own. Empty where
+	// every text of the form could be one.
+	Wrong []string `yaml:"wrong"`
 }
 
 // SetupSkip is one way to get past the setting of a password.

@@ -2,6 +2,7 @@ package profile
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -66,6 +67,68 @@ func (s *Step) Texts() []string {
 	}
 	eachText(s.JSON, "", func(_, text string) { out = append(out, text) })
 	return slices.DeleteFunc(out, func(t string) bool { return t == "" })
+}
+
+// LabelPassword is the name of the value that stands on the unit's label.
+const LabelPassword = "unit.label-password"
+
+// Refers says whether a text of the steps, or of their inner ones, has the value
+// put in.
+func Refers(ss []Step, name string) bool {
+	return slices.ContainsFunc(ss, func(s Step) bool {
+		return Refers(s.Steps, name) || slices.ContainsFunc(s.Texts(), func(text string) bool {
+			names, err := References(text)
+			return err == nil && slices.Contains(names, name)
+		})
+	})
+}
+
+// Without gives the steps as a client makes them that does not send the value:
+// members of a json object, fields of a form and headers that hold it and nothing
+// else are left out. It gives false where there is none of these.
+func Without(ss []Step, name string) (out []Step, ok bool) {
+	ref := "${" + name + "}"
+	out = slices.Clone(ss)
+	for i := range out {
+		s := &out[i]
+		var inJSON, inner bool
+		s.JSON, inJSON = withoutMember(s.JSON, ref)
+		for _, m := range []*map[string]string{&s.Form, &s.Header} {
+			left := maps.Clone(*m)
+			maps.DeleteFunc(left, func(_, text string) bool { return text == ref })
+			ok = ok || len(left) < len(*m)
+			*m = left
+		}
+		s.Steps, inner = Without(s.Steps, name)
+		ok = ok || inJSON || inner
+	}
+	return out, ok
+}
+
+// withoutMember gives a JSON value without the members of its objects that are the
+// text, and whether there was one.
+func withoutMember(v any, text string) (out any, ok bool) {
+	switch v := v.(type) {
+	case map[string]any:
+		left := map[string]any{}
+		for k, x := range v {
+			if x == any(text) {
+				ok = true
+				continue
+			}
+			y, in := withoutMember(x, text)
+			left[k], ok = y, ok || in
+		}
+		return left, ok
+	case []any:
+		list := slices.Clone(v)
+		for i := range list {
+			y, in := withoutMember(list[i], text)
+			list[i], ok = y, ok || in
+		}
+		return list, ok
+	}
+	return v, false
 }
 
 // eachText calls f for every text of a JSON value, with the key under which it

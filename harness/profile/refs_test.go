@@ -57,6 +57,31 @@ func TestTextsAreAllTextsOfAStep(t *testing.T) {
 	assert.ElementsMatch(t, strings.Split("GET /a,b,c,d,e,g,h,i,j,k,l,m,n", ","), s.Texts())
 }
 
+func TestStepsWithoutAValue(t *testing.T) {
+	const pin = "${unit.pin}"
+	for _, c := range []struct {
+		name     string
+		in, want Step
+		refers   bool
+		ok       bool
+	}{
+		{"json", Step{JSON: map[string]any{"pin": pin, "n": 1.0, "in": map[string]any{"pin": pin}, "list": []any{pin, map[string]any{"pin": pin, "a": "b"}}}},
+			Step{JSON: map[string]any{"n": 1.0, "in": map[string]any{}, "list": []any{pin, map[string]any{"a": "b"}}}}, true, true},
+		{"form and header", Step{Form: map[string]string{"pin": pin, "a": "b"}, Header: map[string]string{"X-Pin": pin}},
+			Step{Form: map[string]string{"a": "b"}, Header: map[string]string{}}, true, true},
+		{"inner steps", Step{Repeat: 2, Steps: []Step{{Form: map[string]string{"pin": pin}}}}, Step{Repeat: 2, Steps: []Step{{Form: map[string]string{}}}}, true, true},
+		{"part of a text", Step{HTTP: "GET /set?pin=" + pin, Form: map[string]string{"a": "x" + pin}}, Step{HTTP: "GET /set?pin=" + pin, Form: map[string]string{"a": "x" + pin}}, true, false},
+		{"nowhere", Step{JSON: "$" + pin, Form: map[string]string{"a": "$" + pin}}, Step{JSON: "$" + pin, Form: map[string]string{"a": "$" + pin}}, false, false},
+	} {
+		in := []Step{c.in}
+		assert.Equal(t, c.refers, Refers(in, "unit.pin"), c.name)
+		out, ok := Without(in, "unit.pin")
+		assert.Equal(t, c.ok, ok, c.name)
+		assert.Equal(t, []Step{c.want}, out, c.name)
+		assert.Equal(t, c.refers, Refers(in, "unit.pin"), "%s: the steps themselves stay", c.name)
+	}
+}
+
 func TestCheckExtract(t *testing.T) {
 	for _, ok := range []string{"text", "$", "$.a", "$.a.b[0]", "$[3].x-y", "/sn=(\\w+)/", "/a/"} {
 		require.NoError(t, CheckExtract(ok), ok)

@@ -23,7 +23,7 @@ const (
 	graceBudget = 2 * time.Second
 	graceSignal = 10 * time.Second
 	graceDriver = 5 * time.Second
-	graceLeak   = 1 * time.Second
+	graceLeak   = 2 * time.Second
 )
 
 // defaultBudget is for a check that gives none.
@@ -78,14 +78,14 @@ func runGuarded(ctx context.Context, label string, s *dut.Session, grace func() 
 	}
 }
 
-// leaked gives how many goroutines with the label are still there once they
-// had time to end.
-func leaked(ctx context.Context, label string) int {
+// leaked gives the goroutines with the label that are still there once they had
+// time to end, each by the functions that it is in.
+func leaked(ctx context.Context, label string) []string {
 	deadline := time.Now().Add(graceLeak)
 	for wait := 100 * time.Microsecond; ; wait = min(2*wait, 100*time.Millisecond) {
-		n := labelled(label)
-		if n == 0 || time.Now().After(deadline) {
-			return n
+		left := labelled(label)
+		if len(left) == 0 || time.Now().After(deadline) {
+			return left
 		}
 		timer := time.NewTimer(wait)
 		select {
@@ -101,24 +101,43 @@ func leaked(ctx context.Context, label string) int {
 // may be at the same case.
 func (r *run) label(id string) string { return fmt.Sprintf("%s of run %p", id, r) }
 
-// labelled counts the goroutines that carry the label.
-func labelled(label string) int {
+// labelled gives the goroutines that carry the label.
+func labelled(label string) (left []string) {
 	var buf bytes.Buffer
 	if err := pprof.Lookup("goroutine").WriteTo(&buf, 1); err != nil {
-		return 0
+		return nil
 	}
 	want := fmt.Sprintf("%q:%q", "case", label)
-	n := 0
 	for block := range strings.SplitSeq(buf.String(), "\n\n") {
-		if strings.Contains(block, want) {
-			var count int
-			if _, err := fmt.Sscanf(strings.TrimSpace(block), "%d @", &count); err != nil || count == 0 {
-				count = 1
-			}
-			n += count
+		if !strings.Contains(block, want) {
+			continue
+		}
+		var count int
+		if _, err := fmt.Sscanf(strings.TrimSpace(block), "%d @", &count); err != nil || count == 0 {
+			count = 1
+		}
+		for range count {
+			left = append(left, functions(block))
 		}
 	}
-	return n
+	return left
+}
+
+// functions names the last functions of a goroutine's stack, as a profile lists
+// them, without those of the runtime.
+func functions(block string) string {
+	var names []string
+	for line := range strings.Lines(block) {
+		fields := strings.Split(strings.TrimSpace(line), "\t") // "#", address, function+offset, file:line
+		if len(fields) < 3 || fields[0] != "#" {
+			continue
+		}
+		name, _, _ := strings.Cut(fields[2], "+0x")
+		if !strings.HasPrefix(name, "runtime.") && !strings.HasPrefix(name, "internal/poll.") && !strings.HasPrefix(name, "sync.runtime") {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names[:min(len(names), 4)], " < ")
 }
 
 // runCase runs one try of a case and gives what its end means; nil when it
@@ -169,8 +188,8 @@ func (r *run) endOf(ctx context.Context, p *Planned, t *check.T, s *dut.Session,
 	case errors.Is(cause, errBudget):
 		return fail(verdict.ReasonBudget, "%v%s", cause, orNothing("; it ended with: ", end))
 	}
-	if n := leaked(r.life, r.label(p.ID)); n > 0 {
-		return fail(verdict.ReasonLeaked, "the check left %d goroutines running", n)
+	if left := leaked(r.life, r.label(p.ID)); len(left) > 0 {
+		return fail(verdict.ReasonLeaked, "the check left %d goroutines running: %s", len(left), strings.Join(left, "; "))
 	}
 	if end == nil && !e.whole && !r.failed(p.ID) { // a claim that did not hold ends it too
 		return fail(verdict.ReasonBug, "the check ended its goroutine and did not say why")

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"rigor/harness/check"
@@ -79,17 +78,10 @@ func (r *run) moved(m state.Move) {
 	}
 	r.append(&journal.Event{Kind: journal.KindState, State: e})
 	if m.Err == nil && slices.ContainsFunc(r.cfg.Profile.Ways, func(w profile.Way) bool {
-		return w.From == m.From && w.To == m.To && (m.Way == "" || w.ID == m.Way) && offersLabel(w.Steps)
+		return w.From == m.From && w.To == m.To && (m.Way == "" || w.ID == m.Way) && profile.Refers(w.Steps, profile.LabelPassword)
 	}) {
 		r.append(&journal.Event{Kind: journal.KindBracket, Bracket: &journal.Bracket{ID: check.LabelTaken, Phase: "close", OK: true}})
 	}
-}
-
-// offersLabel says whether steps put the label's password into what they send.
-func offersLabel(ss []profile.Step) bool {
-	return slices.ContainsFunc(ss, func(s profile.Step) bool {
-		return offersLabel(s.Steps) || slices.ContainsFunc(s.Texts(), func(t string) bool { return strings.Contains(t, "${unit.label-password}") })
-	})
 }
 
 // errUnidentified says that nothing that alters may be done, since it is not

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/http"
 	"os"
 	"regexp"
 	"slices"
@@ -47,6 +48,8 @@ type StepError struct {
 	Verb string
 	What string // what was expected
 	Got  string // what came, escaped and cut
+	// Status is that of an http answer, 0 where there is none.
+	Status int
 	// Unanswered says that no answer came at all, so that it is not shown that the
 	// DUT was asked.
 	Unanswered bool
@@ -55,6 +58,13 @@ type StepError struct {
 // Error says where, what was expected and what came.
 func (e *StepError) Error() string {
 	return fmt.Sprintf("%s: %s: want %s, got %s", e.At, e.Verb, e.What, e.Got)
+}
+
+// NotNow says that the DUT answered a request by a status that stands for a lock or a
+// limit of how much it takes (RFC 6585 section 4, RFC 9110 section 15.6.4, RFC 4918
+// section 11.3): what was asked decided nothing.
+func (e *StepError) NotNow() bool {
+	return e.Status == http.StatusTooManyRequests || e.Status == http.StatusServiceUnavailable || e.Status == http.StatusLocked
 }
 
 // Target is what steps act on.
@@ -82,7 +92,7 @@ type Target interface {
 }
 
 // Run carries the steps out in order. The values that it gives are vars and
-// what was extracted. It ends at the first step that did not work: a *StepError
+// what was extracted. A value of vars stands in for the target's of the same name. It ends at the first step that did not work: a *StepError
 // where the DUT did not show what it had to, a *wire.Fault for the rig's
 // trouble.
 func Run(ctx context.Context, t Target, ss []profile.Step, vars map[string]string) (map[string]string, error) {
@@ -280,11 +290,17 @@ func (r *runner) http(ctx context.Context, s *profile.Step) error {
 	want := s.Expect.Status
 	switch {
 	case want != 0 && resp.Status != want:
-		return r.failed(s, fmt.Sprintf("status %d from %s", want, s.HTTP), fmt.Sprintf("%d: %s", resp.Status, resp.Body))
+		err = r.failed(s, fmt.Sprintf("status %d from %s", want, s.HTTP), fmt.Sprintf("%d: %s", resp.Status, resp.Body))
 	case want == 0 && (resp.Status < 200 || resp.Status > 299):
-		return r.failed(s, "a status from 200 to 299 from "+s.HTTP, fmt.Sprintf("%d: %s", resp.Status, resp.Body))
+		err = r.failed(s, "a status from 200 to 299 from "+s.HTTP, fmt.Sprintf("%d: %s", resp.Status, resp.Body))
+	default:
+		err = r.seen(s, resp.Body)
 	}
-	return r.seen(s, resp.Body)
+	var no *StepError
+	if errors.As(err, &no) {
+		no.Status = resp.Status
+	}
+	return err
 }
 
 func deadline(ctx context.Context) time.Time {

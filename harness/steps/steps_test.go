@@ -1,6 +1,7 @@
 package steps
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -166,6 +167,32 @@ func TestNoSecretInErrors(t *testing.T) {
 		assert.NotContains(t, err.Error(), s)
 	}
 	assert.Contains(t, err.Error(), "secret.operator")
+}
+
+// What the caller gives stands in for the target's value of that name, and the
+// status of an answer that is not what it has to be is told.
+func TestAValueOfTheCallerGoesFirst(t *testing.T) {
+	b := &bench{values: map[string]string{"unit.label-password": "Label-998877"}}
+	b.web = func(_ context.Context, r login.Request) (login.Response, error) {
+		if bytes.Contains(r.Body, []byte("Label-998877")) {
+			return login.Response{Status: 200}, nil
+		}
+		return login.Response{Status: 429, Body: r.Body}, nil
+	}
+	ask := stepsOf(t, "    - {http: POST /p, port: 80, json: {a: '${unit.label-password}'}}\n")
+	_, err := Run(t.Context(), b, ask, nil)
+	require.NoError(t, err)
+	var no *StepError
+	for _, wrong := range []string{"Other-112233", ""} {
+		_, err = Run(t.Context(), b, ask, map[string]string{"unit.label-password": wrong})
+		require.ErrorAs(t, err, &no)
+		assert.Equal(t, 429, no.Status)
+		assert.True(t, no.NotNow())
+	}
+	_, err = Run(t.Context(), b, stepsOf(t, "    - {http: POST /p, port: 80, json: {a: '${unit.label-password}'}, expect: {match: welcome}}\n"), nil)
+	require.ErrorAs(t, err, &no)
+	assert.Equal(t, 200, no.Status)
+	assert.False(t, no.NotNow())
 }
 
 func TestForeignBytesAreCut(t *testing.T) {

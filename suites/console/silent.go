@@ -106,9 +106,10 @@ type edge struct{ from, to time.Time }
 
 // A line that rises or falls with the supply is a byte without a bit set to a
 // receiver, or one with all. How long behind the switch that is still so, and how
-// many it may be: one as the line moves, one as the pin is set up.
+// many it may be: one as the line moves, one as the pin is set up. The time is that of
+// our reading, which on a busy computer comes later.
 const (
-	edgeFor  = 50 * time.Millisecond
+	edgeFor  = 250 * time.Millisecond
 	edgeMost = 2
 )
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -50,6 +51,34 @@ func (f *filter) DialContext(ctx context.Context, network, address string) (net.
 		return nil, &net.OpError{Op: "dial", Net: network, Err: syscall.ECONNREFUSED}
 	}
 	return f.Link.DialContext(ctx, network, address)
+}
+
+// slow has each connection take so much longer.
+func slow(d time.Duration) func(rig.Drivers) {
+	return func(drivers rig.Drivers) {
+		open := drivers.Link["virtual"]
+		drivers.Link["virtual"] = func(ctx context.Context, n *rig.Network, e rig.Env) (wire.Link, error) {
+			l, err := open(ctx, n, e)
+			return &late{Link: l, by: d}, err
+		}
+	}
+}
+
+type late struct {
+	wire.Link
+	by time.Duration
+}
+
+// DialContext dials after a time.
+func (l *late) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	timer := time.NewTimer(l.by)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return l.Link.DialContext(ctx, network, address)
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }
 
 func judged(t *testing.T, res *journal.Result, id string) string {
@@ -125,6 +154,41 @@ func TestFallbackSaysMost(t *testing.T) {
 	}
 	assert.Contains(t, texts, "the owner's password outlives the failed boot")
 	assert.Equal(t, []string{"console.main", "link", "power"}, c.Parts)
+}
+
+// TestSkipThatCameTooLate: a set-up that was whole before its power was cut was not
+// skipped, and is not failed for it.
+func TestSkipThatCameTooLate(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("boots a device several times")
+	}
+	late := func(p *profile.Profile) {
+		for i := range p.Setup.Skips {
+			if p.Setup.Skips[i].ID == "power-cut" {
+				p.Setup.Skips[i].Steps[0].Interrupt = 3 * time.Second
+			}
+		}
+	}
+	res := run(t, planted{Profile: late}, "cred-forced-set")
+	assert.Equal(t, "inconclusive.ineffective", judged(t, res, "cred-forced-set"))
+	assert.Empty(t, res.Open, "what was done to the device is undone")
+}
+
+// TestLockRecoverOverASlowLink: a try in the first half of a lock does not show
+// that the lock lasts, however slow tries are.
+func TestLockRecoverOverASlowLink(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("waits for locks over a slow link")
+	}
+	for _, by := range []time.Duration{25 * time.Millisecond, 38 * time.Millisecond} {
+		t.Run(by.String(), func(t *testing.T) {
+			t.Parallel()
+			c := run(t, planted{Weaknesses: []string{"lockout-short"}, Drivers: slow(by)}, "cred-lock-recover[ssh]").Case("cred-lock-recover[ssh]")
+			assert.NotEqual(t, verdict.Pass, c.Judgement.Verdict)
+		})
+	}
 }
 
 // TestFactoryStateAlone: a case that passes only with what others show is as good
@@ -244,7 +308,7 @@ func TestClearPort(t *testing.T) {
 // TestSkipsAreAsked: a skip of the set-up is refused only by a device that was asked.
 func TestSkipsAreAsked(t *testing.T) {
 	t.Parallel()
-	elsewhere := func(s *profile.Step) { s.Login, s.Port, s.TLS = "", 8443, true } // where nobody listens
+	elsewhere := func(s *profile.Step) { s.Login, s.Port, s.TLS = "", 1, true } // where nobody listens, on no computer of today
 	for _, c := range []struct {
 		name string
 		edit func(s *profile.Setup)
@@ -262,6 +326,86 @@ func TestSkipsAreAsked(t *testing.T) {
 			t.Parallel()
 			res := run(t, planted{Profile: func(p *profile.Profile) { c.edit(&p.Setup) }}, "cred-forced-set")
 			assert.Equal(t, c.want, judged(t, res, "cred-forced-set"))
+		})
+	}
+}
+
+// TestSetUpAsksForTheLabel: who does not know what stands on the label sets nothing
+// up. Only a device that was set up by a stranger fails, and what a set-up says no to
+// for another reason shows nothing.
+func TestSetUpAsksForTheLabel(t *testing.T) {
+	t.Parallel()
+	const id = "cred-forced-set"
+	noLabel := func(p *profile.Profile) { // it is neither offered nor declared
+		p.Setup.Label = profile.SetupLabel{}
+		p.Setup.Choose, _ = profile.Without(p.Setup.Choose, profile.LabelPassword)
+		p.Setup.Skips = p.Setup.Skips[:1]
+	}
+	for _, c := range []struct {
+		name string
+		p    planted
+		want string
+		says string // what the report says of it
+	}{
+		{"any label", planted{Weaknesses: []string{"setup-any-label"}}, "fail.access", "another label of the same shape opened it"},
+		{"none at all", planted{Weaknesses: []string{"setup-no-label"}}, "fail.access", "no label at all opened it"},
+		{"none at all, and it cannot be left out", planted{Weaknesses: []string{"setup-no-label"}, Profile: func(p *profile.Profile) {
+			p.Setup.Choose[0].JSON = map[string]any{"label": " ${unit.label-password}", "user": "operator", "password": "${new}"}
+		}}, pass, ""},
+		{"a no in words alone", planted{Weaknesses: []string{"harmless-setup-says-200"}}, pass, ""},
+		{"a weak password, and a no in words alone", planted{Weaknesses: []string{"harmless-setup-says-200", "blind-policy-setup"}}, "fail.access", "a single letter opened it"},
+		{"nobody says whether it asks", planted{Weaknesses: []string{"setup-any-label"}, Profile: noLabel}, "inconclusive.profile-missing", "setup.label"},
+		{"nobody says which labels look right", planted{Profile: func(p *profile.Profile) { p.Setup.Label = profile.SetupLabel{} }}, "inconclusive.profile-missing", "setup.label"},
+		{"nobody says which labels look right, and any is taken", planted{Weaknesses: []string{"setup-any-label"}, Profile: func(p *profile.Profile) {
+			p.Setup.Label = profile.SetupLabel{}
+		}}, "fail.access", "another label"},
+		{"nobody says how it is done", planted{Weaknesses: []string{"setup-any-label"}, Profile: func(p *profile.Profile) { p.Setup.Choose = nil }}, "inconclusive.profile-missing", "setup.choose"},
+		{"it is declared to need none", planted{Weaknesses: []string{"setup-any-label"}, Profile: func(p *profile.Profile) {
+			noLabel(p)
+			p.Setup.Label.None.None = "it is set up over a cable that is in the box"
+			p.Ways[0].Steps, _ = profile.Without(p.Ways[0].Steps, profile.LabelPassword)
+		}}, pass, ""},
+		{"it is declared to need none, and gets it", planted{Weaknesses: []string{"setup-any-label"}, Profile: func(p *profile.Profile) {
+			noLabel(p)
+			p.Setup.Label.None.None = "it is set up over a cable that is in the box"
+		}}, "inconclusive.precondition", "offers it"},
+		{"the rig's label is declared to be no unit's", planted{Weaknesses: []string{"label-shared"}, Profile: func(p *profile.Profile) {
+			p.Setup.Label.Wrong = []string{"vg1-setup"}
+		}}, "inconclusive.precondition", ""},
+		{"the set-up takes nothing at all", planted{Profile: func(p *profile.Profile) {
+			p.Setup.Choose[0].JSON = map[string]any{"label": "x${unit.label-password}", "user": "operator", "password": "${new}"}
+		}}, "inconclusive.control-failed", "does not take what its owner asks either"},
+		{"a lock that a second label would begin", planted{Profile: func(p *profile.Profile) { p.Logins.Items["api"].Lockout.After = 2 }}, pass, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if testing.Short() && c.want == pass {
+				t.Skip("what is wrong is quicker seen")
+			}
+			t.Parallel()
+			res := run(t, c.p, id)
+			assert.Equal(t, c.want, judged(t, res, id))
+			var got []string
+			for _, cl := range res.Case(id).Claims {
+				got = append(got, cl.Claim.Got)
+			}
+			assert.Contains(t, strings.Join(got, "\n"), c.says)
+			assert.Empty(t, res.Open, "what was done to the device is undone")
+		})
+	}
+}
+
+// TestAnyLabelShowsNone: a set-up that takes any label does not show that the one
+// that the rig file gives is the unit's.
+func TestAnyLabelShowsNone(t *testing.T) {
+	t.Parallel()
+	ids := []string{"cred-forced-set", "cred-derivable", "cred-unique"}
+	for weakness, want := range map[string]string{"setup-any-label": "inconclusive.bracket", "setup-no-label": pass} {
+		t.Run(weakness, func(t *testing.T) {
+			t.Parallel()
+			res := run(t, planted{Weaknesses: []string{weakness}}, ids...)
+			assert.Equal(t, "fail.access", judged(t, res, ids[0]))
+			assert.Equal(t, want, judged(t, res, ids[1]))
+			assert.Equal(t, want, judged(t, res, ids[2]))
 		})
 	}
 }

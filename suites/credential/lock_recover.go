@@ -45,7 +45,7 @@ var LockRecover = check.Check{
 		was, err := t.Device().Fingerprint(ctx)
 		t.OK(err)
 		timely := notEarly(ctx, t, door, own)
-		l := lockUp(ctx, t, door, own, before.Took)
+		l := lockUp(ctx, t, door, own)
 		if l.short {
 			ref := t.Keep("lock.txt", "answers before, in and near the end of the lock", []byte("before: "+before.Detail+"\nlocked: "+l.locked.Detail+"\nnear its end: "+l.end.Detail+"\n"))
 			now, err := t.Device().Fingerprint(ctx)
@@ -108,14 +108,15 @@ type lockedUp struct {
 
 // lockUp locks the account and offers the owner's password once near the end of
 // the declared lock. That it opens shows nothing when the answer came so late that
-// the lock may have been over: then it is locked and tried anew, earlier.
-func lockUp(ctx context.Context, t *check.T, door *dut.Door, own login.Credential, took time.Duration) lockedUp {
+// the lock may have been over: then it is locked and tried anew, earlier, but never
+// so early that a lock of half the time would not show.
+func lockUp(ctx context.Context, t *check.T, door *dut.Door, own login.Credential) lockedUp {
 	lasts := door.Decl().Lockout.Lasts
 	must := lasts
 	if lasts >= 2*time.Second { // who counts in whole seconds may begin in the middle of one
 		must -= grain(lasts)
 	}
-	early := max(min(must/5, 2*time.Second), 3*took)
+	early, earliest := min(must/5, 2*time.Second), must/3
 	for round := 1; ; round++ {
 		l := lockedUp{}
 		var last time.Time
@@ -124,14 +125,14 @@ func lockUp(ctx context.Context, t *check.T, door *dut.Door, own login.Credentia
 		t.OK(err)
 		needLock(t, door, l.locked)
 		l.since = time.Now()
-		t.OK(t.Device().Wait(ctx, max(0, time.Until(last.Add(must-min(early, must/2))))))
+		t.OK(t.Device().Wait(ctx, max(0, time.Until(last.Add(must-early)))))
 		l.end = opens(ctx, t, door, own)
 		l.at = time.Since(last)
 		l.short = l.end.Kind.Opens() && l.at <= must
 		if l.short || !l.end.Kind.Opens() || round == lockRounds {
 			return l
 		}
-		early *= 2
+		early = min(4*early, earliest) // a try takes its time, and the device looks at it at its end
 	}
 }
 
