@@ -8,5 +8,5 @@ import "rigor/harness/check"
 var Suite = check.Suite{
 	Name:   "network",
 	Title:  "The network offers what is declared, and to whom",
-	Checks: []*check.Check{&PortsFactory, &Ports},
+	Checks: []*check.Check{&PortsFactory, &Ports, &UnauthMap},
 }
