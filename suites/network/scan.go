@@ -14,11 +14,10 @@ import (
 	"rigor/harness/verdict"
 )
 
-// Probes of TCP: that many ports each, and a control after so many probes.
+// Probes of TCP: that many ports each.
 const (
-	chunk        = 4096
-	controlEvery = 4
-	lastPort     = 65535
+	chunk    = 4096
+	lastPort = 65535
 )
 
 // portsIn is the run of a check of ports in a state.
@@ -32,8 +31,9 @@ func portsIn(state string) func(ctx context.Context, t *check.T) {
 			Anti:    s.nobody,
 			Probes:  probes,
 			Try:     func(ctx context.Context, ports []int) (dut.Answer, error) { return s.try(ctx, ports, probes) },
-			Name:    func(ports []int) string { return protocol(s.channel) + " " + portscan.Ranges(ports) },
-			Every:   controlEvery,
+			Name:    func(ports []int) string { return "asking " + protocol(s.channel) + " " + portscan.Ranges(ports) },
+			Every:   len(probes)/4 + 1,
+			Same:    s.same,
 			// Neither a refusal nor silence is an answer: which of them a port gives is
 			// the device's choice, and that the path is alive is shown around it.
 			Refusal: []verdict.Kind{verdict.Refused, verdict.Unreachable},
@@ -58,12 +58,12 @@ func (s *seat) probes() [][]int {
 		all = append(all, declared(s.t.Profile(), other, udp)...)
 	}
 	slices.Sort(all)
-	return [][]int{slices.Compact(all)}
+	return slices.Collect(slices.Chunk(slices.Compact(all), 1))
 }
 
 func (s *seat) claim(probes [][]int) string {
 	if protocol(s.channel) == udp {
-		return fmt.Sprintf("of %d ports of %s, each asked in its protocol's own words, none answers that is not declared for state %s", len(probes[0]), s.channel, s.state)
+		return fmt.Sprintf("of %d ports of %s, each asked in its protocol's own words, none answers that is not declared for state %s", len(probes), s.channel, s.state)
 	}
 	return fmt.Sprintf("no port of %s takes a connection that is not declared for state %s", s.channel, s.state)
 }
@@ -72,19 +72,24 @@ func (s *seat) claim(probes [][]int) string {
 // too, so that the report has each.
 func (s *seat) try(ctx context.Context, ports []int, all [][]int) (dut.Answer, error) {
 	start := time.Now()
-	res, err := s.once(ctx, ports)
+	piece := ports
+	if protocol(s.channel) == udp { // all at once: each may be silent for long
+		piece = slices.Concat(all...)
+	}
+	_, err := s.once(ctx, piece)
 	if errors.Is(err, portscan.ErrPath) {
 		return dut.Answer{Kind: verdict.Silent, Detail: err.Error(), Took: time.Since(start)}, nil
 	}
 	if err != nil {
 		return dut.Answer{}, err
 	}
-	a := dut.Answer{Kind: verdict.Refused, Took: time.Since(start), Detail: fmt.Sprintf("%d open, all of them declared; %d closed, %d filtered; the port that is open was asked %d times between, and the pace was taken back %d times",
-		res.Count(portscan.Open), res.Count(portscan.Closed), res.Count(portscan.Filtered), res.Canaries, res.Backoffs)}
+	res := only(s.seen, ports)
+	a := dut.Answer{Kind: verdict.Refused, Took: time.Since(start), Detail: fmt.Sprintf("%d open, all of them declared; %d closed, %d filtered",
+		res.Count(portscan.Open), res.Count(portscan.Closed), res.Count(portscan.Filtered))}
 	if res.Count(portscan.Filtered) > 0 {
 		a.Kind = verdict.Unreachable
 	}
-	if len(s.undeclared()) == 0 {
+	if len(s.undeclared(ports)) == 0 {
 		return a, nil
 	}
 	for _, rest := range all {
@@ -93,6 +98,19 @@ func (s *seat) try(ctx context.Context, ports []int, all [][]int) (dut.Answer, e
 		}
 	}
 	return s.found(ctx)
+}
+
+// same says what the DUT is, to be equal before and after: its own restart, by which
+// it was looked whose a port is, does not count.
+func (s *seat) same(ctx context.Context) (string, error) {
+	is, err := s.t.Device().Fingerprint(ctx)
+	switch {
+	case s.first == "":
+		s.first = is
+	case is == s.restarted:
+		is = s.first
+	}
+	return is, err
 }
 
 // once gives ports their states, and remembers them: a port that answered once has
@@ -117,14 +135,14 @@ func only(res *portscan.Result, ports []int) *portscan.Result {
 }
 
 // undeclared gives the ports that answer and are not declared, as far as was asked.
-func (s *seat) undeclared() []int {
-	return slices.DeleteFunc(s.seen.In(portscan.Open), func(p int) bool { return slices.Contains(s.open, p) })
+func (s *seat) undeclared(among []int) []int {
+	return slices.DeleteFunc(only(s.seen, among).In(portscan.Open), func(p int) bool { return slices.Contains(s.open, p) })
 }
 
 // found judges undeclared ports that answer: those of the DUT open what must be
 // shut; those of nobody known, or of somebody else, say nothing about it.
 func (s *seat) found(ctx context.Context) (dut.Answer, error) {
-	ports := s.undeclared()
+	ports := s.undeclared(s.seen.Ports)
 	if err := s.own(ctx, ports); err != nil {
 		return dut.Answer{}, err
 	}
@@ -189,14 +207,14 @@ func (s *seat) judge(ctx context.Context, probes [][]int) {
 func (s *seat) report() []byte {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s of %s, in state %s, %v for the ports alone\n", s.channel, s.ports.Host(), s.state, s.seen.Took.Round(time.Millisecond))
-	fmt.Fprintf(&b, "declared  %s\n", orNone(s.open))
+	fmt.Fprintf(&b, "declared  %s; the port that is known to be open was asked %d times in between, and the pace was taken back %d times\n", orNone(s.open), s.seen.Canaries, s.seen.Backoffs)
 	for _, st := range []portscan.State{portscan.Open, portscan.Closed, portscan.Filtered, portscan.Unasked} {
 		fmt.Fprintf(&b, "%-9s %5d: %s\n", st, s.seen.Count(st), orNone(s.seen.In(st)))
 	}
 	for _, f := range s.seen.Found {
 		fmt.Fprintf(&b, "%s %v after %d tries, %v %s\n", s.name(f.Port), f.State, f.Tries, f.Took.Round(time.Microsecond), f.Why)
 	}
-	for _, port := range s.undeclared() {
+	for _, port := range s.undeclared(s.seen.Ports) {
 		fmt.Fprintf(&b, "%s is not declared: %s; %s\n", s.name(port), s.whose[port].said, s.whose[port].why)
 	}
 	return []byte(b.String())

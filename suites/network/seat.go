@@ -30,6 +30,9 @@ type seat struct {
 	// answers is a port of UDP that answers or refuses: datagrams arrive, and come
 	// back.
 	answers int
+	// first is what the DUT was before the probes, restarted what it was after we have
+	// taken its supply away.
+	first, restarted string
 }
 
 // sit takes the case's place: the DUT is in the state.
@@ -261,6 +264,9 @@ func (s *seat) bySupply(ctx context.Context, said map[int]string) error {
 		return err
 	}
 	restored = true
+	if s.restarted, err = d.Fingerprint(ctx); err != nil {
+		return err
+	}
 	again, err := s.comeBack(ctx, said)
 	if err != nil {
 		return err
