@@ -101,7 +101,7 @@ func (r *round) run(ctx context.Context, todo []silent) ([]silent, error) {
 	}
 	wg.Wait()
 	if r.err == nil && len(r.counts) > 0 {
-		r.believe(ctx)
+		r.believe(ctx, false)
 	}
 	if r.err != nil {
 		return nil, r.err
@@ -149,9 +149,56 @@ func (r *round) step(ctx context.Context, p *patience) bool {
 	s := r.todo[r.at]
 	r.at++
 	r.mu.Unlock()
+	if s.tries > 0 && len(r.todo) <= manySilent {
+		return r.beside(ctx, s, p)
+	}
 	a := dialled(ctx, r.dialer, join(r.host, s.port), r.patience(s.tries), p)
 	r.pace.leave()
 	return r.take(ctx, s, a)
+}
+
+// beside asks a port that was silent before, and the canary at the same time: where
+// that is silent too, the port was not asked.
+func (r *round) beside(ctx context.Context, s silent, p *patience) bool {
+	wait := r.patience(s.tries)
+	canary := make(chan answer, 1)
+	go func() {
+		var p patience
+		defer p.end()
+		canary <- dialled(ctx, r.dialer, join(r.host, r.canary), wait, &p)
+	}()
+	a := dialled(ctx, r.dialer, join(r.host, s.port), wait, p)
+	c := <-canary
+	r.pace.leave()
+	switch {
+	case a.err != nil || a.state != Unasked:
+		return r.take(ctx, s, a)
+	case c.err != nil:
+		r.fail(c.err)
+		return false
+	}
+	s.took, s.why = a.took, a.why
+	r.mu.Lock()
+	if c.state == Open {
+		s.tries, r.moved = s.tries+1, true
+		r.again = append(r.again, s)
+		r.res.Canaries++
+		r.mu.Unlock()
+		return true
+	}
+	if r.asking {
+		r.again = append(r.again, s)
+		r.mu.Unlock()
+		return true
+	}
+	r.asking = true
+	r.counts = append(r.counts, s)
+	r.mu.Unlock()
+	r.believe(ctx, true)
+	r.mu.Lock()
+	r.asking = false
+	r.mu.Unlock()
+	return r.failed() == nil
 }
 
 // patience is longer for each further try.
@@ -185,7 +232,7 @@ func (r *round) take(ctx context.Context, s silent, a answer) bool {
 	r.asking = r.asking || due
 	r.mu.Unlock()
 	if due {
-		r.believe(ctx)
+		r.believe(ctx, false)
 		r.mu.Lock()
 		r.asking = false
 		r.mu.Unlock()
@@ -194,32 +241,26 @@ func (r *round) take(ctx context.Context, s silent, a answer) bool {
 }
 
 // believe asks the canary: while it answers at this pace, those that were silent
-// are so by themselves; else they were not asked, and all goes slower.
-func (r *round) believe(ctx context.Context) {
+// are so by themselves; else they were not asked, and all goes slower. Lost says that
+// it has not answered just now.
+func (r *round) believe(ctx context.Context, lost bool) {
 	r.mu.Lock()
 	batch := r.counts
 	r.counts = nil
 	r.mu.Unlock()
 	defer r.pace.goOn()
 	for n := 0; ; n++ {
-		ok, err := r.ask(ctx, n)
+		var ok bool
+		var err error
+		if n > 0 || !lost {
+			ok, err = r.ask(ctx, n)
+		}
 		switch {
 		case err != nil:
 			r.fail(err)
 			return
 		case ok:
-			r.mu.Lock()
-			for _, s := range batch {
-				if n == 0 { // it answered at once: the tries counted
-					s.tries, r.moved = s.tries+1, true
-				}
-				r.again = append(r.again, s)
-			}
-			r.res.Canaries++
-			r.mu.Unlock()
-			if n == 0 {
-				r.pace.calm()
-			}
+			r.believed(batch, n == 0)
 			return
 		case n == deadAfter:
 			r.fail(fmt.Errorf("%s: %w, after %d tries, each slower than the one before", join(r.host, r.canary), ErrPath, n))
@@ -229,6 +270,23 @@ func (r *round) believe(ctx context.Context) {
 		r.mu.Lock()
 		r.res.Backoffs++
 		r.mu.Unlock()
+	}
+}
+
+// believed puts those that were silent back, to be asked again. Counted says that
+// their tries count: the canary answered at once.
+func (r *round) believed(batch []silent, counted bool) {
+	r.mu.Lock()
+	for _, s := range batch {
+		if counted {
+			s.tries, r.moved = s.tries+1, true
+		}
+		r.again = append(r.again, s)
+	}
+	r.res.Canaries++
+	r.mu.Unlock()
+	if counted {
+		r.pace.calm()
 	}
 }
 

@@ -78,7 +78,11 @@ func (s *udpScan) port(ctx context.Context, port int) error {
 		if err := s.pace.enter(ctx); err != nil {
 			return err
 		}
-		a, said := s.ask(ctx, port, q)
+		ask := s.ask
+		if f.Tries > 0 { // silence may be an answer from another port
+			ask = s.askAny
+		}
+		a, said := ask(ctx, port, q)
 		s.pace.leave()
 		if a.err != nil {
 			return a.err
@@ -100,6 +104,51 @@ func (s *udpScan) port(ctx context.Context, port int) error {
 		s.res.Found = append(s.res.Found, f)
 	}
 	return nil
+}
+
+// askAny sends one datagram and takes an answer from whatever port of the host: TFTP
+// answers from a new one (RFC 1350 section 4), and others do. A refusal is not to be
+// heard that way. Where the link cannot, it asks as usual.
+func (s *udpScan) askAny(ctx context.Context, port int, q Question) (answer, []byte) {
+	p, ok := s.dialer.(wire.Packeter)
+	at, err := net.ResolveUDPAddr("udp", join(s.host, port))
+	if !ok || err != nil {
+		return s.ask(ctx, port, q)
+	}
+	network := "udp4"
+	if at.IP.To4() == nil {
+		network = "udp6"
+	}
+	begun := time.Now()
+	c, err := p.ListenPacket(ctx, network)
+	if errors.Is(err, wire.ErrUnsupported) {
+		return s.ask(ctx, port, q)
+	}
+	if err != nil {
+		return answer{err: fmt.Errorf("ask udp %v: %w", at, err)}, nil
+	}
+	defer func() { _ = c.Close() }() // it was only asked
+	defer context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })()
+	if err := c.SetDeadline(begun.Add(max(s.pace.wait(), udpWait))); err != nil {
+		return answer{err: fmt.Errorf("ask udp %v: %w", at, err)}, nil
+	}
+	if _, err := c.WriteTo(q.Bytes, at); err != nil {
+		a := classify(ctx, err)
+		a.took = time.Since(begun)
+		return a, nil
+	}
+	buf := make([]byte, 2048)
+	for {
+		n, from, err := c.ReadFrom(buf)
+		if err != nil {
+			a := classify(ctx, err)
+			a.took = time.Since(begun)
+			return a, nil
+		}
+		if u, ok := from.(*net.UDPAddr); ok && u.IP.Equal(at.IP) {
+			return answer{state: Open, took: time.Since(begun)}, buf[:n]
+		}
+	}
 }
 
 // udpWait is how long an answer is waited for at least: what answers is a

@@ -76,7 +76,7 @@ func (s *seat) try(ctx context.Context, ports []int, all [][]int) (dut.Answer, e
 	if protocol(s.channel) == udp { // all at once: each may be silent for long
 		piece = slices.Concat(all...)
 	}
-	_, err := s.once(ctx, piece)
+	err := s.once(ctx, piece)
 	if errors.Is(err, portscan.ErrPath) {
 		return dut.Answer{Kind: verdict.Silent, Detail: err.Error(), Took: time.Since(start)}, nil
 	}
@@ -93,7 +93,7 @@ func (s *seat) try(ctx context.Context, ports []int, all [][]int) (dut.Answer, e
 		return a, nil
 	}
 	for _, rest := range all {
-		if _, err := s.once(ctx, rest); err != nil && !errors.Is(err, portscan.ErrPath) {
+		if err := s.once(ctx, rest); err != nil && !errors.Is(err, portscan.ErrPath) {
 			return a, err
 		}
 	}
@@ -115,16 +115,16 @@ func (s *seat) same(ctx context.Context) (string, error) {
 
 // once gives ports their states, and remembers them: a port that answered once has
 // answered.
-func (s *seat) once(ctx context.Context, ports []int) (*portscan.Result, error) {
+func (s *seat) once(ctx context.Context, ports []int) error {
 	if s.seen.States != nil && !slices.ContainsFunc(ports, func(p int) bool { return s.seen.States[p] == portscan.Unasked }) {
-		return only(s.seen, ports), nil
+		return nil
 	}
 	res, err := s.ask(ctx, ports)
 	if err != nil {
-		return res, err
+		return err
 	}
 	s.seen.Add(res)
-	return res, nil
+	return nil
 }
 
 // only gives the part of a result that is about some ports.
@@ -183,6 +183,11 @@ func (s *seat) judge(ctx context.Context, probes [][]int) {
 	}
 	s.t.Claim(fmt.Sprintf("each service of %s that is declared for state %s answers, and is this DUT's", s.channel, s.state), func(c *check.Claim) {
 		c.Show(ref)
+		if a, err := s.shows(ctx); err != nil || a.Kind != verdict.Accepted {
+			s.t.OK(err)
+			c.Unknown(verdict.ReasonControlFailed, "the DUT does not show itself any more: %s", a.Detail)
+			return
+		}
 		var got []string
 		for _, port := range s.open {
 			if st := s.seen.States[port]; st != portscan.Open {
