@@ -40,7 +40,8 @@
 // # Where things are
 //
 // From the bottom: verdict, baseline, escape and strictyaml are words and texts.
-// wire says what an instrument is, driver/… are the instruments. journal is the
+// wire says what an instrument is, driver/… are the instruments; portscan asks over
+// one which ports answer. journal is the
 // record and its fold. profile is the maker's declaration. console and login/…
 // speak with the DUT; steps is the one grammar of actions that a user writes.
 // dut puts these together behind a session, state moves the DUT, check is what

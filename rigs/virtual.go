@@ -6,10 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
-	"net"
-	"net/netip"
 	"os"
-	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -149,9 +146,7 @@ func (v *Virtual) Drivers() rig.Drivers {
 	d := Drivers()
 	d.Power["virtual"] = func(context.Context, *rig.Power, rig.Env) (wire.Power, error) { return v.Bench.Power(), nil }
 	d.Port["virtual"] = func(_ context.Context, p *rig.Port, _ rig.Env) (wire.Port, error) { return v.Bench.Port(p.Port) }
-	d.Link["virtual"] = func(context.Context, *rig.Network, rig.Env) (wire.Link, error) {
-		return &services{Link: v.Bench.Link(), ports: v.Bench.Device().Ports()}, nil
-	}
+	d.Link["virtual"] = func(context.Context, *rig.Network, rig.Env) (wire.Link, error) { return v.Bench.Network(), nil }
 	d.Line["virtual"] = func(_ context.Context, l *rig.Line, env rig.Env) (wire.Line, error) {
 		if l.Line == flashLine {
 			return &flashShort{d: v.Bench.Device()}, nil
@@ -167,44 +162,6 @@ func (v *Virtual) Drivers() rig.Drivers {
 		return gpio.NewLine(pin, cfg)
 	}
 	return d
-}
-
-// services is the device's network with its services at their well-known
-// ports, as its profile declares them.
-type services struct {
-	wire.Link
-	ports virtual.Ports
-}
-
-// DialContext dials the port at which the device really listens.
-func (s *services) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return nil, fmt.Errorf("dial %s: %w", address, err)
-	}
-	known := map[string]int{"22": s.ports.SSH, "23": s.ports.Telnet, "80": s.ports.HTTP, "443": s.ports.HTTPS}
-	if p, ok := known[port]; ok {
-		address = net.JoinHostPort(host, strconv.Itoa(p))
-	}
-	return s.Link.DialContext(ctx, network, address)
-}
-
-// Find has the device's network say where a hardware address answers.
-func (s *services) Find(ctx context.Context, mac net.HardwareAddr) (netip.Addr, error) {
-	f, ok := s.Link.(wire.Finder)
-	if !ok {
-		return netip.Addr{}, wire.ErrUnsupported
-	}
-	return f.Find(ctx, mac)
-}
-
-// Neighbour has it say whose an address is.
-func (s *services) Neighbour(ctx context.Context, addr netip.Addr) (net.HardwareAddr, error) {
-	f, ok := s.Link.(wire.Finder)
-	if !ok {
-		return nil, wire.ErrUnsupported
-	}
-	return f.Neighbour(ctx, addr)
 }
 
 // flashLine names the wire that flashShort is.

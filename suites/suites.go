@@ -10,11 +10,12 @@ import (
 	"rigor/suites/console"
 	"rigor/suites/credential"
 	"rigor/suites/identity"
+	"rigor/suites/network"
 )
 
 // All gives every suite, in the order of the reports.
 func All() []check.Suite {
-	return []check.Suite{console.Suite, credential.Suite, identity.Suite}
+	return []check.Suite{console.Suite, network.Suite, credential.Suite, identity.Suite}
 }
 
 // Undo gives how an intent of an earlier run is undone, by its kind.
@@ -23,5 +24,6 @@ func Undo() map[string]func(ctx context.Context, d *dut.Device, data map[string]
 		credential.IntentPassword: credential.Undo,
 		credential.IntentSetup:    credential.UndoSetup,
 		dut.IntentBootFail:        console.Undo,
+		network.IntentRoute:       network.Undo,
 	}
 }

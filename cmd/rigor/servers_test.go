@@ -45,11 +45,11 @@ const slowLogins = "RIGOR_SLOW_LOGINS"
 
 // fast are the cases that a weak device is shown with, beside those that its
 // weakness is about: of them none takes longer than some seconds.
-var fast = []string{"con-shell-noauth", "cred-blank", "cred-transport", "net-info", "idn-model-fw"}
+var fast = []string{"con-shell-noauth", "cred-blank", "cred-transport", "net-info", "net-unauth-map", "idn-model-fw"}
 
 var serversRuns = []serversRun{
 	// Hardened, each channel on a device of its own: together it is everything.
-	{name: "hardened-ssh", selectors: []string{"*[ssh]", "*[web]", "idn-*"}},
+	{name: "hardened-ssh", selectors: []string{"*[ssh]", "*[web]", "idn-*", "net-unauth-map"}},
 	{name: "hardened-telnet-list", selectors: []string{"cred-known-list[telnet]"}},
 	{name: "hardened-telnet", selectors: []string{"cred-blank[telnet]", "cred-enum[telnet]", "net-info[telnet]"}},
 	{name: "hardened-console", selectors: []string{"*[console]", "*[main]"}},
@@ -69,7 +69,7 @@ var serversRuns = []serversRun{
 	// is read over them, neither.
 	{name: "weak-open", weaknesses: []string{servers.TelnetFree, servers.WebOpen},
 		selectors:    append([]string{"cred-known-list[telnet]", "cred-known-list[web]", "cred-enum[web]"}, fast...),
-		fails:        []string{"cred-blank[telnet]", "cred-known-list[telnet]", "cred-known-list[web]"},
+		fails:        []string{"cred-blank[telnet]", "cred-known-list[telnet]", "cred-known-list[web]", "net-unauth-map"},
 		inconclusive: []string{"cred-blank[web]", "cred-enum[web]", "cred-transport[web]", "idn-model-fw", "net-info[web]"}},
 	{name: "weak-console", weaknesses: []string{servers.ConsoleFree},
 		selectors: append([]string{"cred-known-list[console]"}, fast...),

@@ -82,6 +82,9 @@ func (c *Claim) Unknown(r verdict.Reason, format string, args ...any) {
 // Failed says whether something has decided against the claim.
 func (c *Claim) Failed() bool { return c.failed }
 
+// Undecided says whether it was said that the claim cannot be decided.
+func (c *Claim) Undecided() bool { return c.unknown }
+
 // Errorf is how testify says that the claim does not hold.
 func (c *Claim) Errorf(format string, args ...any) {
 	c.Fail(verdict.ReasonExpectation, "%s", tidy(fmt.Sprintf(format, args...)))

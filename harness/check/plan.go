@@ -22,8 +22,11 @@ type Input struct {
 	Power    bool
 	ByHand   bool // a person is the power switch, and there is nobody to ask
 	Network  bool
-	Allow    []Leave
-	Units    int // units whose labels the rig file gives
+	// Forwarded are the DUT's ports that a forwarder of the rig carries, where there
+	// is one: others cannot be asked.
+	Forwarded []int
+	Allow     []Leave
+	Units     int // units whose labels the rig file gives
 	// Credentials are logins to try besides the published ones, given by hand.
 	Credentials []login.Credential
 }

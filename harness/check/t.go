@@ -109,6 +109,12 @@ func (t *T) Intent(kind, what string, data map[string]string) (done func()) {
 	}
 }
 
+// Shown closes a bracket that other cases of the run may wait for: this case has
+// shown what it stands for. A bracket that is closed well stays so.
+func (t *T) Shown(bracket string) {
+	t.record(&journal.Event{Kind: journal.KindBracket, Bracket: &journal.Bracket{ID: bracket, Phase: "close", OK: true}})
+}
+
 // Note adds a line to the case's timeline.
 func (t *T) Note(format string, args ...any) {
 	t.record(&journal.Event{Kind: journal.KindNote, Note: &journal.Note{Text: fmt.Sprintf(format, args...)}})

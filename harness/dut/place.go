@@ -174,6 +174,15 @@ func (v *verified) DialContext(ctx context.Context, network, address string) (ne
 	return c, nil
 }
 
+// ListenPacket hears datagrams, where the link can.
+func (v *verified) ListenPacket(ctx context.Context, network string) (net.PacketConn, error) {
+	p, ok := v.Dialer.(wire.Packeter)
+	if !ok {
+		return nil, wire.ErrUnsupported
+	}
+	return p.ListenPacket(ctx, network)
+}
+
 // same says as a fault who answers at the address, if it is not the unit: two
 // devices on one address are the bench's trouble.
 func (v *verified) same(ctx context.Context, at netip.Addr) error {

@@ -41,6 +41,8 @@ func (p *Profile) lint() strictyaml.Errors {
 	l.states()
 	l.ways()
 	l.rest()
+	l.routes()
+	l.network()
 	l.log()
 	l.steps()
 	slices.SortStableFunc(l.errs, func(a, b *strictyaml.Error) int {
@@ -322,19 +324,6 @@ func (l *linter) rest() {
 		l.id(append(at, "id"), s.ID, ids)
 	}
 	l.setupLabel()
-	if r := p.Routes.Login; r != "" {
-		l.login([]string{"routes", "login"}, r)
-	}
-	for key, routes := range map[string][]string{"open": p.Routes.Open, "setup": p.Routes.Setup, "protected": p.Routes.Protected} {
-		for i, r := range routes {
-			if !request.MatchString(r) {
-				l.errorf([]string{"routes", key, strconv.Itoa(i)}, "write it as GET /path", "the route is %q", r)
-			}
-		}
-		if len(routes) > 0 && p.Routes.Login == "" {
-			l.errorf([]string{"routes", key}, "give login: the channel whose port and session they use", "the routes do not say where they are")
-		}
-	}
 	for name, s := range p.Stores.Items {
 		at := []string{"stores", name}
 		l.oneOf(append(at, "alphabet"), s.Alphabet, "ascii", "hex", "digits")

@@ -52,6 +52,11 @@ func (p *Profile) StepLists() []StepList {
 	for i, s := range p.Setup.Skips {
 		add(StepList{Path: []string{"setup", "skips", strconv.Itoa(i), "steps"}, Given: []string{"new"}, Steps: s.Steps})
 	}
+	for i := range p.Routes.Protected {
+		if r := &p.Routes.Protected[i]; r.Shows != nil {
+			add(StepList{Path: []string{"routes", "protected", strconv.Itoa(i)}, Given: []string{"marker"}, Steps: []Step{r.Step(p.Routes.Login, "owner"), *r.Shows}})
+		}
+	}
 	for _, name := range p.Stores.Order {
 		add(StepList{Path: []string{"stores", name, "plant"}, Given: []string{"marker"}, Steps: p.Stores.Items[name].Plant})
 		add(StepList{Path: []string{"stores", name, "read"}, Given: []string{"marker"}, Steps: p.Stores.Items[name].Read})

@@ -183,6 +183,11 @@ func TestStepListsCoverEveryListOfSteps(t *testing.T) {
 		n++
 		assert.NotEmpty(t, s.Verb)
 	})
+	for i := range p.Routes.Protected {
+		if p.Routes.Protected[i].Shows != nil {
+			n-- // the route itself is looked at as a step, and is none
+		}
+	}
 	// Every step that was decoded has a place; none may be outside of the lists.
 	assert.Equal(t, strings.Count(string(builtIn(t)), "http:")+strings.Count(string(builtIn(t)), "assert:")+strings.Count(string(builtIn(t)), "release:")+
 		strings.Count(string(builtIn(t)), "power:")+strings.Count(string(builtIn(t)), "{console:"), n)

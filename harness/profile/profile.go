@@ -37,6 +37,7 @@ type Profile struct {
 	Discloses Discloses         `yaml:"discloses"`
 	Log       Log               `yaml:"log"`
 	Recovery  Recovery          `yaml:"recovery"`
+	Network   Network           `yaml:"network"`
 
 	// Digest is the sha256 of the file as read, in hex.
 	Digest string `yaml:"-"`
@@ -347,13 +348,17 @@ type SetupSkip struct {
 	Steps []Step `yaml:"steps"`
 }
 
-// Routes lists the requests that the DUT answers, and to whom.
-type Routes struct {
-	None      `yaml:",inline"`
-	Login     string   `yaml:"login"`     // the channel whose port and session they use
-	Open      []string `yaml:"open"`      // "GET /api/info": without login
-	Setup     []string `yaml:"setup"`     // without login, in the factory state only
-	Protected []string `yaml:"protected"` // only with a login
+// Network says what the DUT's network stack bears, and where it is on IPv6.
+type Network struct {
+	Connections int  `yaml:"connections"` // at the same time; 0: a careful number
+	Rate        int  `yaml:"rate"`        // new ones a second; 0: a careful number
+	IPv6        IPv6 `yaml:"ipv6"`
+}
+
+// IPv6 is where the DUT is on IPv6.
+type IPv6 struct {
+	None `yaml:",inline"`
+	Host string `yaml:"host"` // an address, with its zone where it needs one, or "unit.NAME" of the rig's values
 }
 
 // Store is a place that keeps something secret of the owner.

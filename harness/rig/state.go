@@ -83,9 +83,10 @@ const (
 	IntentUpdate   = "update"    // the DUT is being updated
 	IntentBootFail = "boot-fail" // the DUT is made to fail its boots
 	IntentSetup    = "setup"     // the DUT's set-up is being tried
+	IntentRoute    = "route"     // strangers try to write a setting of the DUT
 )
 
-var intentKinds = []string{IntentPower, IntentLine, IntentPassword, IntentReset, IntentState, IntentUpdate, IntentBootFail, IntentSetup}
+var intentKinds = []string{IntentPower, IntentLine, IntentPassword, IntentReset, IntentState, IntentUpdate, IntentBootFail, IntentSetup, IntentRoute}
 
 // Intent is something about to be done that the next start may have to undo.
 type Intent struct {

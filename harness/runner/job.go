@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -119,6 +120,9 @@ func (j *Job) Input() check.Input {
 // PlanInput gives what planning looks at, of a rig file and a profile.
 func PlanInput(f *rig.File, p *profile.Profile) check.Input {
 	in := check.Input{Profile: p, Power: f.Power != nil, Network: f.Network != nil}
+	if f.Network != nil {
+		in.Forwarded = slices.Sorted(maps.Keys(f.Network.Ports))
+	}
 	for name := range f.Consoles {
 		in.Consoles = append(in.Consoles, name)
 	}

@@ -111,6 +111,16 @@ func Run(ctx context.Context, t Target, ss []profile.Step, vars map[string]strin
 	return r.vars, nil
 }
 
+// Request gives the request of a step with its values filled in, and sends nothing.
+func Request(t Target, s *profile.Step, vars map[string]string) (login.Request, error) {
+	r := &runner{t: t, vars: vars, secrets: escape.NewRedactor()}
+	req, err := r.request(s)
+	if err != nil {
+		return req, fmt.Errorf("%s: %s: %w", s.At, s.HTTP, err)
+	}
+	return req, nil
+}
+
 // longSecret is from which length on a value that the caller gives is taken
 // for a secret: a temporary password, a marker. What is shorter is a weak
 // password that is tried out, and a word of every second answer.

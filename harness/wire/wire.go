@@ -116,6 +116,14 @@ type Dialer interface {
 	DialContext(ctx context.Context, network, address string) (net.Conn, error)
 }
 
+// Packeter is a Dialer that can hear datagrams of UDP from any port: some servers
+// answer from another one than the one that was asked.
+type Packeter interface {
+	// ListenPacket opens a socket on our end, network "udp4" or "udp6". It gives
+	// ErrUnsupported where the way to the DUT carries connections alone.
+	ListenPacket(ctx context.Context, network string) (net.PacketConn, error)
+}
+
 // Link is the network between rig and DUT.
 type Link interface {
 	Dialer

@@ -23,6 +23,7 @@ import (
 type Planted struct {
 	Weaknesses, Faults []string
 	Profile            func(*profile.Profile)
+	File               func(*rig.File)
 	Drivers            func(rig.Drivers)
 }
 
@@ -33,6 +34,9 @@ func Run(t *testing.T, suite check.Suite, p Planted, selectors ...string) *journ
 	require.NoError(t, err)
 	if p.Profile != nil {
 		p.Profile(prof)
+	}
+	if p.File != nil {
+		p.File(file)
 	}
 	file.Virtual = &rig.Virtual{Weaknesses: p.Weaknesses, Faults: p.Faults}
 	v, err := rigs.NewVirtual(file, 7)

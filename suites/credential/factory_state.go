@@ -55,7 +55,7 @@ var FactoryState = check.Check{
 		}
 		check.Refute(ctx, t, "no login opens it before set-up", n)
 		if r := t.Profile().Routes; r.Login == door.Name() && len(r.Protected) > 0 {
-			check.Refute(ctx, t, "no protected route answers before set-up", routes(t, door, alive, r.Protected))
+			check.Refute(ctx, t, "no protected route answers before set-up", routes(t, door, alive, profile.Requests(r.Protected)))
 		} else if strings.HasPrefix(door.Protocol(), "http") && !r.Declared() && (r.Login == "" || r.Login == door.Name()) {
 			t.Claim("no protected route answers before set-up", func(c *check.Claim) {
 				c.Unknown(verdict.ReasonProfileMissing, "the profile does not say which routes need a login (routes.protected)")

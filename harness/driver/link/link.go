@@ -58,7 +58,10 @@ type Link struct {
 	once sync.Once
 }
 
-var _ wire.Link = (*Link)(nil)
+var (
+	_ wire.Link     = (*Link)(nil)
+	_ wire.Packeter = (*Link)(nil)
+)
 
 // Validate says what is wrong with the configuration, all at once.
 func (c Config) Validate() error {
@@ -138,6 +141,27 @@ func (l *Link) DialContext(ctx context.Context, network, address string) (net.Co
 		return nil, l.fault(op, err)
 	}
 	return nil, fmt.Errorf("%s: %s: %w", l.conf.Part, op, err)
+}
+
+// ListenPacket opens a socket of UDP, bound to the interface: "udp4" or "udp6". What
+// is wrong with our end is a *wire.Fault.
+func (l *Link) ListenPacket(ctx context.Context, network string) (net.PacketConn, error) {
+	op := "listen " + network
+	if network != "udp4" && network != "udp6" {
+		return nil, fmt.Errorf("%s: %s: want udp4 or udp6", l.conf.Part, op)
+	}
+	if l.ctx.Err() != nil {
+		return nil, l.fault(op, net.ErrClosed)
+	}
+	var lc net.ListenConfig
+	if l.conf.Interface != "" {
+		lc.Control = func(network, address string, c syscall.RawConn) error { return l.bind(ctx, network, address, c) }
+	}
+	c, err := lc.ListenPacket(ctx, network, "")
+	if err != nil {
+		return nil, l.fault(op, err)
+	}
+	return c, nil
 }
 
 // bind ties a socket to the interface before it connects.
