@@ -90,12 +90,10 @@ func (c *Console) line(l string) {
 	if !legible(l) {
 		return
 	}
-	first := func(into *string, what *regexp.Regexp) bool {
-		if *into != "" || !what.MatchString(l) {
-			return false
+	first := func(into *string, what *regexp.Regexp) {
+		if *into == "" && what.MatchString(l) {
+			*into = l
 		}
-		*into = l
-		return true
 	}
 	if c.Banner == "" {
 		c.Banner = l

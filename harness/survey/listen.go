@@ -196,70 +196,89 @@ func (e *Ear) set(ctx context.Context, l *Listening, rate int, h *Heard) (int, e
 	}
 }
 
+// hearing is one boot as it is listened to.
+type hearing struct {
+	raw         []byte // at the rate of now
+	first, last time.Time
+	changed     bool // bytes went by at another rate
+	heard       bool // anything came at all
+}
+
+// take takes bytes down, and says whether there are enough to judge the rate by.
+func (h *hearing) take(b []byte) (judged bool) {
+	now := time.Now()
+	if len(b) > 0 {
+		if len(h.raw) == 0 {
+			h.first = now
+		}
+		h.heard, h.last = true, now
+		if len(h.raw) < most {
+			h.raw = append(h.raw, b...)
+		}
+	}
+	return len(h.raw) >= sampleFull || len(h.raw) > 0 && now.Sub(h.first) >= sampleFor
+}
+
+// wait is how long the next bytes may take.
+func (h *hearing) wait(l *Listening, begun time.Time, found bool) time.Duration {
+	switch {
+	case !h.heard:
+		return max(l.Await-time.Since(begun), 0)
+	case len(h.raw) > 0 && !found:
+		return min(l.Quiet, max(sampleFor-time.Since(h.first), time.Millisecond))
+	}
+	return l.Quiet
+}
+
 // boot listens to one boot. It says whether a whole boot was taken down at the rate
 // that is the device's; rate is where to go on, 0 where nothing came at all.
 func (e *Ear) boot(ctx context.Context, l *Listening, rate *int, h *Heard) (whole bool, err error) {
 	begun := time.Now()
-	var raw []byte // at the rate of now
-	var first, last time.Time
-	changed, heard := false, false
+	var a hearing
 	for time.Since(begun) < l.Boot {
-		wait := l.Quiet
-		if !heard {
-			wait = max(l.Await-time.Since(begun), 0)
-		} else if len(raw) > 0 && h.Baud == 0 {
-			wait = min(wait, max(sampleFor-time.Since(first), time.Millisecond))
-		}
-		b, err := e.next(ctx, wait)
+		b, err := e.next(ctx, a.wait(l, begun, h.Baud != 0))
 		if err != nil {
 			return false, err
 		}
-		now := time.Now()
-		if len(b) > 0 {
-			if len(raw) == 0 {
-				first = now
-			}
-			heard, last = true, now
-			if len(raw) < most {
-				raw = append(raw, b...)
-			}
-		}
-		judged := len(raw) >= sampleFull || len(raw) > 0 && now.Sub(first) >= sampleFor
+		judged := a.take(b)
 		switch {
-		case h.Baud == 0 && judged && IsText(raw):
+		case h.Baud == 0 && judged && IsText(a.raw):
 			h.Baud = *rate
 		case h.Baud == 0 && judged:
-			h.Tried = tried(h.Tried, Sample{*rate, raw})
-			raw, changed = nil, true
-			if *rate, err = e.set(ctx, l, nextRate(l.Rates, *rate), h); err != nil {
+			if err := e.turn(ctx, l, rate, h, a.raw); err != nil {
 				return false, err
 			}
-			if err := e.drop(ctx, stale); err != nil {
-				return false, err
-			}
+			a.raw, a.changed = nil, true
 			continue
 		}
-		if len(b) == 0 && (h.Baud != 0 || !judged && now.Sub(last) >= l.Quiet || !heard) {
+		if len(b) == 0 && (h.Baud != 0 || !judged && time.Since(a.last) >= l.Quiet || !a.heard) {
 			break
 		}
 	}
 	switch {
 	case h.Baud != 0:
-	case !heard:
+	case !a.heard:
 		*rate = 0
 		return false, nil
-	case IsText(raw):
+	case IsText(a.raw):
 		h.Baud = *rate
+	case len(a.raw) > 0:
+		return false, e.turn(ctx, l, rate, h, a.raw)
 	default:
-		if len(raw) > 0 {
-			h.Tried = tried(h.Tried, Sample{*rate, raw})
-			*rate, err = e.set(ctx, l, nextRate(l.Rates, *rate), h)
-		}
-		return false, err
+		return false, nil
 	}
-	h.Boot, h.Took = raw, last.Sub(first)
+	h.Boot, h.Took = a.raw, a.last.Sub(a.first)
+	h.Tried = tried(h.Tried, Sample{*rate, a.raw})
+	return !a.changed, nil
+}
+
+// turn notes what was heard at a rate, and goes on to the next.
+func (e *Ear) turn(ctx context.Context, l *Listening, rate *int, h *Heard, raw []byte) (err error) {
 	h.Tried = tried(h.Tried, Sample{*rate, raw})
-	return !changed, nil
+	if *rate, err = e.set(ctx, l, nextRate(l.Rates, *rate), h); err != nil {
+		return err
+	}
+	return e.drop(ctx, stale)
 }
 
 // tried keeps of each rate the longest sample.
