@@ -56,19 +56,19 @@ const Todo = "# TODO "
 const Fill = "FILL-IN"
 
 // say writes a line of YAML.
-func (p *page) say(format string, args ...any) { fmt.Fprintf(p, format+"\n", args...) }
+func (p *page) say(format string, args ...any) { p.WriteString(fmt.Sprintf(format, args...) + "\n") }
 
 // todo writes a line of YAML that is not so until somebody takes its mark away.
-func (p *page) todo(format string, args ...any) { fmt.Fprintf(p, Todo+format+"\n", args...) }
+func (p *page) todo(format string, args ...any) { p.say(Todo+format, args...) }
 
 // note writes a remark. It begins with words of ours, so that no text of the device
 // makes a mark of it.
 func (p *page) note(format string, args ...any) {
-	p.WriteString("# " + visible(fmt.Sprintf(format, args...)) + "\n")
+	p.WriteString("# " + Line(fmt.Sprintf(format, args...)) + "\n")
 }
 
-// visible is a text of the device on one line.
-func visible(s string) string {
+// Line gives a text of the device on one line, for a remark or a terminal.
+func Line(s string) string {
 	return strings.NewReplacer("\n", `\n`, "\t", `\t`, "\u0085", `\u{85}`).Replace(escape.Visible(s))
 }
 
