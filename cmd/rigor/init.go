@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -42,7 +43,7 @@ type initCmd struct {
 // Help says what it does to the DUT.
 func (*initCmd) Help() string {
 	return "Lists serial ports and GPIO lines; listens on one console through a boot; looks for the device on its network, and connects to its usual ports. " +
-		"It sends nothing to the console (--enter: one newline), logs in nowhere, and asks a web server for its front page alone. " +
+		"It sends nothing to the console (--enter: one newline), logs in nowhere, and asks a web server for its front page and the one that this leads to. " +
 		"What it saw is written down as it is, what is to be declared as lines behind # TODO: put them right, take the mark away, and ask rigor lint."
 }
 
@@ -89,6 +90,9 @@ func (c *initCmd) words(f *survey.Findings) error {
 	}
 	if c.Baud != 0 && (c.Baud < 50 || c.Baud > 20_000_000) {
 		return fmt.Errorf("--baud is %d; write a number from 50 to 20000000", c.Baud)
+	}
+	if len(c.Forward) > 0 && c.Address == "" {
+		return errors.New("--forward says at which port of the address a forwarder stands, and there is no --address")
 	}
 	if c.Port != "" {
 		abs, err := filepath.Abs(c.Port)
@@ -185,7 +189,8 @@ func (c *initCmd) choose(ctx context.Context, a *app, ask question, f *survey.Fi
 // listen listens on the console through a boot.
 func (c *initCmd) listen(ctx context.Context, a *app, ask question, f *survey.Findings) (err error) {
 	bench := &rig.File{Consoles: map[string]*rig.Port{"main": {Driver: "serial", Port: f.Port}}}
-	lease, err := rig.Acquire("init", rig.Resources(bench), rig.LeaseConfig{})
+	port := slices.DeleteFunc(rig.Resources(bench), func(r rig.Resource) bool { return r.Part != rig.ConsolePart("main") }) // the rig itself has no name yet
+	lease, err := rig.Acquire("init", port, rig.LeaseConfig{})
 	if err != nil {
 		return err
 	}
@@ -194,11 +199,11 @@ func (c *initCmd) listen(ctx context.Context, a *app, ask question, f *survey.Fi
 	if c.Baud != 0 {
 		l.Rates = []int{c.Baud}
 	}
-	port, err := serial.Open(serial.Config{Part: rig.ConsolePart("main"), Path: f.Port, Baud: cmp.Or(c.Baud, rig.DefaultBaud)})
+	wired, err := serial.Open(serial.Config{Part: rig.ConsolePart("main"), Path: f.Port, Baud: cmp.Or(c.Baud, rig.DefaultBaud)})
 	if err != nil {
 		return err
 	}
-	ear := survey.Listen(port)
+	ear := survey.Listen(wired)
 	defer func() { err = errors.Join(err, ear.Close()) }()
 	cycle := c.cycler(a, ask, f)
 	if c.PowerCycle == "" && ask == nil {

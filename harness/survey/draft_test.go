@@ -35,7 +35,7 @@ func rich() *Findings {
 			{Port: 22, Kind: "ssh", Says: "SSH-2.0-dropbear_2022.83"},
 			{Port: 23, Kind: "telnet", Says: "acme login: "},
 			{Port: 80, Kind: "http", Page: &Page{Path: "/", Status: 200, Title: "Sign in", Action: "/in", User: "u", Password: "p", Server: "tiny/1.0"}},
-			{Port: 443, Kind: "http", TLS: true, Page: &Page{Path: "/", Status: 401, Scheme: "digest"}},
+			{Port: 443, Kind: "http", TLS: true, Page: &Page{Path: "/status", Status: 401, Scheme: "digest"}},
 			{Port: 502}}}}
 }
 

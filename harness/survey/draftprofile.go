@@ -81,16 +81,16 @@ func (f *Findings) logins() []draftLogin {
 					more: []string{ownerTodo, commandTodo, lockoutTodo, "transport: {none: " + Quote(Fill+", why it has no protection") + "}"}, note: "It says: " + s.Says})
 			case s.Page == nil:
 			case s.Page.Scheme != "":
-				add(draftLogin{name: "web", sure: true, keys: append([]string{"protocol: http-" + s.Page.Scheme}, append(web, "proof: {get: /}")...),
-					more: []string{ownerTodo, lockoutTodo, "transport: {clear: []}"}, note: "Its front page asks for a login."})
+				add(draftLogin{name: "web", sure: true, keys: append([]string{"protocol: http-" + s.Page.Scheme}, append(web, "proof: {get: "+Quote(orWord(s.Page.Path, "/"))+"}")...),
+					more: []string{ownerTodo, lockoutTodo, "transport: {clear: []}"}, note: "It asks for a login at " + s.Page.Path + "."})
 			case s.Page.Password != "":
-				page := s.Page.Action
+				page := orWord(s.Page.Action, s.Page.Path)
 				if !strings.HasPrefix(page, "/") || strings.HasPrefix(page, "//") {
 					page = "/"
 				}
 				add(draftLogin{name: "web", keys: append([]string{"protocol: http-form"}, append(web, "page: "+Quote(page),
 					fmt.Sprintf("fields: {user: %s, password: %s}", Quote(orWord(s.Page.User, "user")), Quote(s.Page.Password)))...),
-					more: []string{ownerTodo, "proof: {get: /" + Fill + "}", lockoutTodo, "transport: {clear: []}"}, note: "Its front page has a form that asks for a password."})
+					more: []string{ownerTodo, "proof: {get: /" + Fill + "}", lockoutTodo, "transport: {clear: []}"}, note: "A form asks for a password at " + s.Page.Path + "."})
 			}
 		}
 	}
@@ -124,12 +124,11 @@ func (f *Findings) prompt(which string) string {
 func (f *Findings) readStep(value string) string {
 	extract := fmt.Sprintf("extract: {%s: text}", value)
 	if f.Knocked != nil {
-		for _, s := range f.Knocked.Open {
-			switch {
-			case s.Kind == "http" && s.TLS:
-				return fmt.Sprintf("{http: GET /%s, port: %d, tls: true, %s}", Fill, s.Port, extract)
-			case s.Kind == "http":
-				return fmt.Sprintf("{http: GET /%s, port: %d, %s}", Fill, s.Port, extract)
+		for _, safe := range []bool{true, false} {
+			for _, s := range f.Knocked.Open {
+				if s.Kind == "http" && s.TLS == safe {
+					return fmt.Sprintf("{http: GET /%s, port: %d, tls: %v, %s}", Fill, s.Port, safe, extract)
+				}
 			}
 		}
 		for _, s := range f.Knocked.Open {

@@ -11,6 +11,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -161,7 +162,7 @@ func (k *knocker) overTLS(ctx context.Context, s *Service) error {
 	if err != nil || state != open {
 		return err
 	}
-	t := tls.Client(c, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10}) //nolint:gosec // it is looked at, and nothing is believed or sent
+	t := tls.Client(c, anyTLS)
 	within, cancel := context.WithTimeout(ctx, pageFor)
 	defer cancel()
 	if t.HandshakeContext(within) != nil {
@@ -181,22 +182,45 @@ func (k *knocker) overTLS(ctx context.Context, s *Service) error {
 	return nil
 }
 
-// page asks for the front page, over a connection that it closes.
+// page asks for the front page over a connection, which it closes, and once for the
+// page of the same service that it leads to.
 func (k *knocker) page(ctx context.Context, c net.Conn, s *Service) {
+	raw := k.get(ctx, c, "/")
+	if s.Page = ReadPage("/", raw); s.Page == nil {
+		s.Kind, s.Says = Greeting(raw), FirstLine(raw)
+		return
+	}
+	s.Kind = "http"
+	to := s.Page.Goes
+	if !strings.HasPrefix(to, "/") || strings.HasPrefix(to, "//") || to == "/" || strings.ContainsFunc(to, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return
+	}
+	c, state, err := k.dial(ctx)
+	if err != nil || state != open {
+		return
+	}
+	if s.TLS {
+		c = tls.Client(c, anyTLS)
+	}
+	if p := ReadPage(to, k.get(ctx, c, to)); p != nil {
+		s.Page = p
+	}
+}
+
+// anyTLS speaks with any server: it is looked at, and nothing is believed or sent.
+var anyTLS = &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10} //nolint:gosec // see above
+
+// get asks for a page.
+func (k *knocker) get(ctx context.Context, c net.Conn, path string) []byte {
 	defer func() { _ = c.Close() }() // what was to be read is
-	host, _, _ := net.SplitHostPort(k.address)
-	if c.SetWriteDeadline(time.Now().Add(pageFor)) != nil {
-		return
+	host, _, err := net.SplitHostPort(k.address)
+	if err != nil || c.SetWriteDeadline(time.Now().Add(pageFor)) != nil {
+		return nil
 	}
-	if _, err := fmt.Fprintf(c, "GET / HTTP/1.0\r\nHost: %s\r\nUser-Agent: rigor\r\nConnection: close\r\n\r\n", host); err != nil {
-		return
+	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.0\r\nHost: %s\r\nUser-Agent: rigor\r\nConnection: close\r\n\r\n", path, host); err != nil {
+		return nil
 	}
-	raw := said(ctx, c, pageFor)
-	if s.Page = ReadPage("/", raw); s.Page != nil {
-		s.Kind = "http"
-		return
-	}
-	s.Kind, s.Says = Greeting(raw), FirstLine(raw)
+	return said(ctx, c, pageFor)
 }
 
 // said gives what comes over a connection until it ends, or is quiet for a while

@@ -75,7 +75,11 @@ func speaker(t *testing.T, says string) int {
 }
 
 func TestKnock(t *testing.T) {
-	web := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	web := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/" {
+			http.Redirect(w, r, "/in?x=1", http.StatusSeeOther)
+			return
+		}
 		w.Header().Set("WWW-Authenticate", `Basic realm="acme"`)
 		w.WriteHeader(http.StatusUnauthorized)
 	})
@@ -98,6 +102,7 @@ func TestKnock(t *testing.T) {
 		require.NotNil(t, s.Page, "%+v", s)
 		assert.Equal(t, tls, s.TLS)
 		assert.Equal(t, "basic", s.Page.Scheme)
+		assert.Equal(t, "/in?x=1", s.Page.Path)
 		assert.Equal(t, tls, s.Cert != "")
 	}
 	assert.Equal(t, Service{Port: 502}, got.Open[4], "what says nothing, and may be anything, is not asked")
