@@ -126,7 +126,11 @@ type Rate struct {
 
 // Answer is a declared reaction to bytes sent, which shows that our
 // transmitter reaches the DUT.
+//
+// None says that the console takes no input at all: that nothing can be typed at
+// it. What it says is listened to all the same.
 type Answer struct {
+	None   `yaml:",inline"`
 	Send   string  `yaml:"send"`
 	Expect Pattern `yaml:"expect"`
 }
