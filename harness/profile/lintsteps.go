@@ -58,6 +58,7 @@ func (p *Profile) StepLists() []StepList {
 	}
 	add(StepList{Path: []string{"log", "read"}, Must: []string{"log"}, Steps: p.Log.Read})
 	add(StepList{Path: []string{"recovery", "steps"}, Steps: p.Recovery.Steps})
+	add(StepList{Path: []string{"alive", "steps"}, Steps: p.Alive.Steps})
 	return out
 }
 

@@ -36,6 +36,7 @@ type Profile struct {
 	Discloses Discloses         `yaml:"discloses"`
 	Log       Log               `yaml:"log"`
 	Recovery  Recovery          `yaml:"recovery"`
+	Alive     Alive             `yaml:"alive"`
 
 	// Digest is the sha256 of the file as read, in hex.
 	Digest string `yaml:"-"`
@@ -347,6 +348,13 @@ type Log struct {
 	Failed  string            `yaml:"failed"` // regular expression with ${user} and ${channel}, and a group named source where it is logged
 	OK      string            `yaml:"ok"`
 	Sources map[string]string `yaml:"sources"` // channel → what the source must match
+}
+
+// Alive is a sign of life of a DUT that no console shows booting and that has no
+// login on the network: steps that work while it runs and do not without its supply.
+type Alive struct {
+	None  `yaml:",inline"`
+	Steps []Step `yaml:"steps"`
 }
 
 // Recovery is the declared way back of a DUT that does not answer.
