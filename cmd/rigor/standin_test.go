@@ -17,12 +17,14 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/creack/pty"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/crypto/ssh"
+	"golang.org/x/sys/unix"
 
 	"rigor/harness/profile"
 	"rigor/harness/rig"
@@ -51,11 +53,21 @@ type standin struct {
 
 const standinPassword = "Keeper-of-7-boxes"
 
-// How long a stand-in counts wrong tries, and how long it locks.
-const (
-	lockWindow = 3 * time.Second
-	lockFor    = 1500 * time.Millisecond
-)
+// lockFor is how long a stand-in locks.
+const lockFor = 1500 * time.Millisecond
+
+// windowOf is how long a stand-in counts wrong tries: long enough for five of them,
+// which at a console, or with a process for each, take their time.
+func windowOf(p *profile.Profile) time.Duration {
+	slow := p.Name == "ip-camera" || p.Name == "nrf52-lock"
+	for _, l := range p.Logins.Items {
+		slow = slow || l.Protocol == "console"
+	}
+	if slow {
+		return 3 * time.Second
+	}
+	return time.Second
+}
 
 func newStandin(t *testing.T, f *rig.File, p *profile.Profile) *standin {
 	t.Helper()
@@ -64,7 +76,7 @@ func newStandin(t *testing.T, f *rig.File, p *profile.Profile) *standin {
 		if l := p.Logins.Items[name]; !l.Declared() {
 			d.user = cmp.Or(d.user, l.Owner.User)
 			if l.Lockout.After > 0 {
-				l.Lockout.After, l.Lockout.Window, l.Lockout.Lasts = min(l.Lockout.After, 5), lockWindow, lockFor
+				l.Lockout.After, l.Lockout.Window, l.Lockout.Lasts = 5, windowOf(p), lockFor
 			}
 			l.Within = 0
 		}
@@ -135,10 +147,17 @@ type gate struct {
 
 // gated opens a port of the device, and gives its number.
 func (d *standin) gated(ctx context.Context, t *testing.T, all *sync.WaitGroup, serve func(net.Conn)) int {
-	ln := listen(t)
-	port := ln.Addr().(*net.TCPAddr).Port
-	g := &gate{address: ln.Addr().String(), serve: serve, ctx: ctx, all: all, close: func() {}}
-	require.NoError(t, ln.Close())
+	// A socket that is bound and does not listen keeps the port for the device while
+	// that is off: whoever knocks is refused.
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = unix.Close(fd) })
+	require.NoError(t, unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1))
+	require.NoError(t, unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
+	at, err := unix.Getsockname(fd)
+	require.NoError(t, err)
+	port := at.(*unix.SockaddrInet4).Port
+	g := &gate{address: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), serve: serve, ctx: ctx, all: all, close: func() {}}
 	g.set(true)
 	d.gates = append(d.gates, g)
 	return port
@@ -150,7 +169,14 @@ func (g *gate) set(on bool) {
 	if !on {
 		return
 	}
-	ln, err := net.Listen("tcp", g.address)
+	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) (err error) {
+		_ = c.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1) })
+		return err
+	}}
+	ln, err := lc.Listen(g.ctx, "tcp", g.address)
+	if g.ctx.Err() != nil { // the test is over
+		return
+	}
 	if err != nil {
 		panic(err)
 	}
@@ -219,7 +245,7 @@ func (d *standin) auth(l *profile.Login, user, password string) string {
 		delete(d.wrong, who)
 		return ""
 	}
-	d.wrong[who] = append(slices.DeleteFunc(d.wrong[who], func(t time.Time) bool { return time.Since(t) > lockWindow }), time.Now())
+	d.wrong[who] = append(slices.DeleteFunc(d.wrong[who], func(t time.Time) bool { return time.Since(t) > l.Lockout.Window }), time.Now())
 	if l.Lockout.After > 0 && len(d.wrong[who]) >= l.Lockout.After {
 		d.until[who] = time.Now().Add(lockFor)
 		delete(d.wrong, who)
@@ -303,7 +329,9 @@ func (d *standin) answer(_ context.Context, question string) (string, error) {
 
 // standinTool is a program of the lab's, as the examples name them: TOOL ADDRESS WHAT
 // for a step, and for a login what stands in the request.
-func standinTool() {
+func standinTool() { toolAnswers(os.Args[1:], os.Stdin, os.Stdout) }
+
+func toolAnswers(args []string, stdin io.Reader, stdout io.Writer) {
 	var req struct {
 		Op, Login, Host, Session, Do string
 		Port                         int
@@ -311,11 +339,11 @@ func standinTool() {
 		User, Password               *string
 		Unit, Values                 map[string]string
 	}
-	if err := json.NewDecoder(os.Stdin).Decode(&req); err != nil {
+	if err := json.NewDecoder(stdin).Decode(&req); err != nil {
 		panic(err)
 	}
 	out := map[string]any{}
-	defer func() { _ = json.NewEncoder(os.Stdout).Encode(out) }()
+	defer func() { _ = json.NewEncoder(stdout).Encode(out) }()
 	at := net.JoinHostPort(req.Host, strconv.Itoa(req.Port))
 	if req.Port == 0 {
 		for _, v := range req.Unit {
@@ -324,8 +352,8 @@ func standinTool() {
 			}
 		}
 	}
-	if len(os.Args) > 1 {
-		at = os.Args[1]
+	if len(args) > 0 {
+		at = args[0]
 	}
 	c, err := net.DialTimeout("tcp", at, 2*time.Second)
 	if err != nil {
@@ -352,7 +380,7 @@ func standinTool() {
 	switch req.Op {
 	case "step":
 		said := ""
-		switch what := os.Args[2]; what {
+		switch what := args[1]; what {
 		case "change":
 			said = ask(what, req.Values["old"], req.Values["new"])
 		case "setup":
@@ -453,7 +481,7 @@ func (d *standin) web(l *profile.Login) http.Handler {
 				page(w, http.StatusUnauthorized, "no")
 				return
 			}
-			page(w, http.StatusOK, `{"version":"`+d.prof.Firmware.Version+`","model":"`+d.prof.Model+`"} Signed in`)
+			page(w, http.StatusOK, `{"version":"`+d.prof.Firmware.Version+`","model":"`+d.prof.Model+`","page":"Signed in"}`)
 		case r.Method == http.MethodGet && r.URL.Path == l.Page && l.Page != "" && l.Protocol == "http-form":
 			page(w, http.StatusOK, `<form method="post" action="`+l.Page+`"><input name="`+l.Fields.User+`"><input type="password" name="`+l.Fields.Password+`"></form>`)
 		case slices.Contains(d.prof.Routes.Open, route):
