@@ -65,6 +65,8 @@ func TestProfileOfTheBuiltInDevice(t *testing.T) {
 var notOfTheVirtualDevice = []string{
 	"logins.ssh.transport",                                                                                                           // SSH is its own protection
 	"logins.console.transport",                                                                                                       // a console crosses no network
+	"alive",                                                                                                                          // its console shows its boots
+	"consoles.main.answer",                                                                                                           // it takes input, and has a login
 	"consoles.aux.boot", "consoles.aux.boot.fail", "consoles.aux.boot.fail.comes-up", "consoles.aux.sysrq", "consoles.aux.injection", // it is silent
 }
 

@@ -36,6 +36,7 @@ type cli struct {
 	Validate validateCmd `cmd:"" help:"Show that the checks detect what they say: planted weaknesses and bench faults."`
 	Safe     safeCmd     `cmd:"" help:"Put a rig into its safe state now."`
 	Virtual  virtualCmd  `cmd:"" help:"Serve the built-in device as a process of its own."`
+	Init     initCmd     `cmd:"" help:"Look at a device that nobody here has seen, and write a first rig file and profile."`
 	Console  consoleCmd  `cmd:"" help:"Talk to a console of the rig."`
 	Power    powerCmd    `cmd:"" help:"Switch the device's supply."`
 	Press    pressCmd    `cmd:"" help:"Assert a line of the rig for a time."`

@@ -2,6 +2,7 @@ package main
 
 import (
 	"flag"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,7 +23,9 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", "6"); err != nil {
 		panic(err)
 	}
-	testscript.Main(m, map[string]func(){"rigor": main, "app-client": appClient})
+	programs := maps.Clone(standinPrograms)
+	programs["rigor"], programs["app-client"] = main, appClient
+	testscript.Main(m, programs)
 }
 
 // home gives the environment of a program with state, temporary files and

@@ -29,6 +29,21 @@ type Unit struct {
 	Others []Unit // further units of the model, by their labels
 }
 
+// public gives what is no secret of the unit, by the names that the rig file has for
+// it.
+func (u Unit) public() map[string]string {
+	out := maps.Clone(u.Values)
+	if out == nil {
+		out = map[string]string{}
+	}
+	for name, v := range map[string]string{"serial": u.Serial, "mac": u.MAC} {
+		if v != "" {
+			out[name] = v
+		}
+	}
+	return out
+}
+
 // Bench is what the rig has, as a Device uses it. Nil and empty mean that
 // there is none.
 type Bench struct {

@@ -10,6 +10,7 @@ import (
 
 	"rigor/harness/console"
 	"rigor/harness/profile"
+	"rigor/harness/steps"
 	"rigor/harness/wire"
 )
 
@@ -93,8 +94,9 @@ func (d *Device) PowerUp(ctx context.Context) error {
 
 // PowerCycle switches off and on, and waits for the end of the boot. Where a
 // console shows the boot, its banner is the sign that the boot was a cold one.
-// Elsewhere no service may answer while the supply is off; where there is none
-// that could, the cycle is not shown to have happened: ErrNotDeclared.
+// Elsewhere no service may answer while the supply is off, or where there is none
+// that could, the declared sign of life has to fail then and to come back; where
+// none is declared, the cycle is not shown to have happened: ErrNotDeclared.
 func (d *Device) PowerCycle(ctx context.Context) error {
 	con, conErr := d.BootConsole()
 	if err := d.PowerOff(ctx); err != nil {
@@ -114,8 +116,17 @@ func (d *Device) PowerCycle(ctx context.Context) error {
 // cycleBlind ends a power cycle that no console shows.
 func (d *Device) cycleBlind(ctx context.Context) error {
 	on, can := d.answers(ctx)
+	where := "on the network"
+	alive := !can && len(d.Profile.Alive.Steps) > 0
+	if alive {
+		var err error
+		if on, err = d.lives(ctx); err != nil {
+			return fmt.Errorf("look for the sign of life without the supply: %w", err)
+		}
+		where = "to the steps of alive"
+	}
 	if on {
-		return &wire.Fault{Part: PartPower, Op: "switch the power off", Err: errors.New("the DUT answers on the network with its supply off")}
+		return &wire.Fault{Part: PartPower, Op: "switch the power off", Err: fmt.Errorf("the DUT answers %s with its supply off", where)}
 	}
 	if err := d.PowerOn(ctx); err != nil {
 		return err
@@ -123,10 +134,48 @@ func (d *Device) cycleBlind(ctx context.Context) error {
 	if err := d.Reachable(ctx); err != nil {
 		return err
 	}
-	if !can {
-		return fmt.Errorf("whether the power was cut: %w (the end of the boot on a console, or a login on the network)", ErrNotDeclared)
+	switch none := d.Profile.Alive.None; {
+	case alive:
+		return d.revives(ctx)
+	case can:
+		return nil
+	case none.Declared():
+		return fmt.Errorf("%w that shows whether the power was cut: %s", ErrNotWired, none.None)
 	}
-	return nil
+	return fmt.Errorf("whether the power was cut: %w (the end of the boot on a console, a login on the network, or alive)", ErrNotDeclared)
+}
+
+// lives says whether the declared sign of life comes. That the DUT did not show it
+// is an answer; trouble of the rig, or a person who is not there, is an error.
+func (d *Device) lives(ctx context.Context) (bool, error) {
+	_, err := d.Steps(ctx, d.Profile.Alive.Steps, nil)
+	var not *steps.StepError
+	var closed *NoEntryError
+	switch {
+	case err == nil:
+		return true, nil
+	case errors.As(err, &not), errors.As(err, &closed):
+		return false, nil
+	}
+	return false, err
+}
+
+// revives waits for the sign of life, as long as a boot may take.
+func (d *Device) revives(ctx context.Context) error {
+	within, cancel := context.WithTimeout(ctx, d.bootTime())
+	defer cancel()
+	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		on, err := d.lives(within)
+		switch {
+		case on:
+			return nil
+		case within.Err() == nil && err != nil:
+			return err
+		}
+		if d.Wait(within, wait) != nil {
+			return fmt.Errorf("%w: its sign of life (alive) does not come back", ErrLost)
+		}
+	}
 }
 
 // ColdBoot makes sure that the DUT has had a cold boot for a purpose in this

@@ -13,6 +13,7 @@ import (
 
 	"rigor/harness/console"
 	"rigor/harness/profile"
+	"rigor/harness/steps"
 	"rigor/harness/wire"
 
 	"github.com/stretchr/testify/assert"
@@ -121,12 +122,28 @@ func (b *board) with(t *testing.T, withConsole, withNetwork bool) *Device {
 	return New(p, Unit{Serial: "A1"}, bench).With(NewSession(t.Context(), nil))
 }
 
+// signOfLife is what a program of the bench sees.
+var signOfLife = &profile.Alive{Steps: []profile.Step{{Verb: "exec", Exec: []string{"ping-it"}, Expect: profile.Expect{Match: profile.Pattern{Literal: "here"}}}}}
+
+func (b *board) exec(context.Context, []string, map[string]string) (string, map[string]string, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.noNet:
+		return "", nil, &wire.Fault{Part: "exec", Op: "run", Err: errors.New("no such program")}
+	case !b.on:
+		return "", nil, fmt.Errorf("%w: nobody there", steps.ErrNotDone)
+	}
+	return "here", nil, nil
+}
+
 // TestPowerCycle: a cycle that did not happen is never taken for one.
 func TestPowerCycle(t *testing.T) {
 	tests := []struct {
 		name             string
 		b                *board
 		console, network bool
+		alive            *profile.Alive
 		want             error // nil: it happened
 		fault            bool
 	}{
@@ -140,11 +157,19 @@ func TestPowerCycle(t *testing.T) {
 		{name: "the network answers while it is off", b: &board{on: true, deadOff: true}, network: true, fault: true},
 		{name: "the network does not come back", b: &board{on: true, deadOn: true}, network: true, want: ErrLost},
 		{name: "nothing could show it", b: &board{on: true}, want: ErrNotDeclared},
+		{name: "its sign of life goes and comes", b: &board{on: true}, alive: signOfLife},
+		{name: "its sign of life stays", b: &board{on: true, deadOff: true}, alive: signOfLife, fault: true},
+		{name: "its sign of life does not come back", b: &board{on: true, deadOn: true}, alive: signOfLife, want: ErrLost},
+		{name: "the program that looks for it is broken", b: &board{on: true, noNet: true}, alive: signOfLife, fault: true},
+		{name: "nothing shows it, and that is declared", b: &board{on: true}, alive: &profile.Alive{None: profile.None{None: "it is potted"}}, want: ErrNotWired},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				d := tt.b.with(t, tt.console, tt.network)
+				if tt.alive != nil {
+					d.Profile.Alive, d.bench.Exec = *tt.alive, tt.b.exec
+				}
 				err := d.PowerCycle(t.Context())
 				_, fault := wire.AsFault(err)
 				assert.Equal(t, tt.fault, fault, "%v", err)

@@ -156,6 +156,7 @@ func (d *Device) program(ctx context.Context, name string, l *profile.Login) (pr
 		return nil, fmt.Errorf("a program that tries a login: %w", ErrNotWired)
 	}
 	cfg := program.Config{Part: PartProgram(name), Argv: l.Exec, Name: name, Within: l.Within, Command: l.Proof.Command, Proof: compiled(l.Proof.Match), Texts: texts(l)}
+	cfg.Unit = d.unit.public()
 	if l.Port != 0 {
 		cfg.Port = cmp.Or(d.bench.Ports[l.Port], l.Port)
 	}

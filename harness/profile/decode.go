@@ -156,7 +156,7 @@ var stepKeys = map[string][]string{
 	"line":    {"expect", "within"},
 	"power":   {"within"},
 	"wait":    {"within"},
-	"exec":    {"expect", "extract", "within"},
+	"exec":    {"give", "expect", "extract", "within"},
 	"ask":     {"expect", "extract", "within"},
 	"repeat":  {"steps", "within"},
 }

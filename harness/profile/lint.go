@@ -331,6 +331,9 @@ func (l *linter) rest() {
 			l.errorf(append(at, "length"), "write a number from 1 to 1024", "length is %d", s.Length)
 		}
 	}
+	if a := p.Alive; p.Source.Has("alive") && !a.Declared() && len(a.Steps) == 0 {
+		l.errorf([]string{"alive"}, `write steps, or none: "why nothing shows it"`, "alive says nothing")
+	}
 	if d := p.Discloses; d.Given && !d.Declared() && !p.Source.Has("discloses", "allow") {
 		l.errorf([]string{"discloses"}, `write allow: [expressions], or none: "why nothing"`, "discloses says nothing")
 	}

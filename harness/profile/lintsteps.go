@@ -63,6 +63,7 @@ func (p *Profile) StepLists() []StepList {
 	}
 	add(StepList{Path: []string{"log", "read"}, Must: []string{"log"}, Steps: p.Log.Read})
 	add(StepList{Path: []string{"recovery", "steps"}, Steps: p.Recovery.Steps})
+	add(StepList{Path: []string{"alive", "steps"}, Steps: p.Alive.Steps})
 	return out
 }
 
@@ -258,9 +259,14 @@ func (l *stepLint) exec(s *Step) {
 	if len(s.Exec) == 0 || s.Exec[0] == "" {
 		l.at(s, "write the program and its arguments as a list", "the step runs no program")
 	}
+	for _, k := range sortedKeys(s.Give) {
+		if !IsValueName(k) {
+			l.at(s, "use small letters, digits, dashes and underscores", "%q is no name of a value", k)
+		}
+	}
 	for _, a := range s.Exec {
 		if strings.Contains(a, "${secret.") || strings.Contains(a, "${old}") || strings.Contains(a, "${new}") || strings.Contains(a, "${unit.label-password}") {
-			l.at(s, "take it out; the program reads values from its standard input", "an argument holds a secret, and process lists show arguments")
+			l.at(s, "take it out, and hand it over on the program's standard input: give: {NAME: '${secret.NAME}'}", "an argument holds a secret, and process lists show arguments")
 		}
 	}
 }
@@ -292,7 +298,7 @@ func (l *stepLint) plainSecrets(s *Step) {
 			l.at(s, "write ${secret.NAME}, and give NAME in the rig file's secrets", "%s stands in the profile in plain text", key)
 		}
 	}
-	for _, m := range []map[string]string{s.Header, s.Form} {
+	for _, m := range []map[string]string{s.Header, s.Form, s.Give} {
 		for _, k := range sortedKeys(m) {
 			look(k, m[k])
 		}

@@ -38,6 +38,7 @@ type Profile struct {
 	Log       Log               `yaml:"log"`
 	Recovery  Recovery          `yaml:"recovery"`
 	Network   Network           `yaml:"network"`
+	Alive     Alive             `yaml:"alive"`
 
 	// Digest is the sha256 of the file as read, in hex.
 	Digest string `yaml:"-"`
@@ -128,7 +129,11 @@ type Rate struct {
 
 // Answer is a declared reaction to bytes sent, which shows that our
 // transmitter reaches the DUT.
+//
+// None says that the console takes no input at all: that nothing can be typed at
+// it. What it says is listened to all the same.
 type Answer struct {
+	None   `yaml:",inline"`
 	Send   string  `yaml:"send"`
 	Expect Pattern `yaml:"expect"`
 }
@@ -388,6 +393,13 @@ type Log struct {
 	Failed  string            `yaml:"failed"` // regular expression with ${user} and ${channel}, and a group named source where it is logged
 	OK      string            `yaml:"ok"`
 	Sources map[string]string `yaml:"sources"` // channel → what the source must match
+}
+
+// Alive is a sign of life of a DUT that no console shows booting and that has no
+// login on the network: steps that work while it runs and do not without its supply.
+type Alive struct {
+	None  `yaml:",inline"`
+	Steps []Step `yaml:"steps"`
 }
 
 // Recovery is the declared way back of a DUT that does not answer.

@@ -60,7 +60,7 @@ func References(text string) ([]string, error) {
 func (s *Step) Texts() []string {
 	out := []string{s.HTTP, s.Run, s.Send, s.Body, s.File, s.Ask, s.Password}
 	out = append(out, s.Exec...)
-	for _, m := range []map[string]string{s.Header, s.Form} {
+	for _, m := range []map[string]string{s.Header, s.Form, s.Give} {
 		for _, k := range sortedKeys(m) {
 			out = append(out, m[k])
 		}

@@ -39,7 +39,10 @@ type Step struct {
 	Power string        `yaml:"power"` // on, off, cycle
 	Wait  time.Duration `yaml:"wait"`
 	Exec  []string      `yaml:"exec"`
-	Ask   string        `yaml:"ask"` // a person; the answer is yes, no or a text
+	// Give are further values that the program of Exec is given on its input,
+	// secrets too.
+	Give map[string]string `yaml:"give"`
+	Ask  string            `yaml:"ask"` // a person; the answer is yes, no or a text
 
 	Repeat int    `yaml:"repeat"`
 	Steps  []Step `yaml:"steps"` // of repeat

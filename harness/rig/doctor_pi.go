@@ -34,7 +34,7 @@ func (v *visit) bootPulls() {
 		if !ok || drive == "input" {
 			return
 		}
-		up := n <= 8
+		up := pulledUp(n)
 		low := active == "low"
 		pull, other := "down", "GPIO0 to GPIO8"
 		if up {
@@ -57,6 +57,23 @@ func (v *visit) bootPulls() {
 	if p := v.file.Power; p != nil && p.Driver == "gpio" {
 		look(PowerPart, p.Chip, p.Line, p.Active, "")
 	}
+}
+
+// pulledUp says whether a pin of a Pi's header is pulled up at boot, and not down.
+func pulledUp(n int) bool { return n <= 8 }
+
+// BootPull gives the pull, "up" or "down", that a Raspberry Pi has on a line until a
+// program asks for it; "" on another computer, or for a line that is none of its
+// header's.
+func BootPull(root fs.FS, chip, line string) string {
+	n, ok := bcmNumber(chip, line)
+	switch {
+	case !ok || piModel(root) == "":
+		return ""
+	case pulledUp(n):
+		return "up"
+	}
+	return "down"
 }
 
 // bcmNumber gives the number of a pin on a Pi's header: by its name, or by its

@@ -362,7 +362,11 @@ func (l *fileLint) claimLine(at []string, chip, line string) {
 		l.errorf(append(slices.Clone(at), "line"), "write chip: gpiochip0 too, or the line's name", "line %s is an offset, and of no chip", line)
 		return
 	}
-	l.claim(at, strings.Join(strings.Fields("line "+chip+" "+line), " "))
+	if chip != "" { // one chip has several spellings: gpiochip0, /dev/gpiochip0, 0
+		l.claim(at, strings.Replace(gpioKey(chip, line), "gpio ", "line ", 1))
+		return
+	}
+	l.claim(at, "line "+line)
 }
 
 // claim says that an instrument uses something that only one can.

@@ -120,7 +120,7 @@ func (m *Machine) known() string {
 
 // Find looks which declared state the DUT is in, the last known one first.
 func (m *Machine) Find(ctx context.Context, d *dut.Device) (string, error) {
-	names := slices.Clone(m.prof.States.Order)
+	names := slices.DeleteFunc(slices.Clone(m.prof.States.Order), func(n string) bool { return m.prof.States.Items[n].Declared() }) // to be none
 	if i := slices.Index(names, m.current); i > 0 {
 		names = slices.Insert(slices.Delete(names, i, i+1), 0, m.current)
 	}

@@ -184,6 +184,22 @@ func TestFindAsksTheLastKnownFirst(t *testing.T) {
 	assert.Equal(t, Unknown, m.Current())
 }
 
+// A state that is declared not to exist is none that the DUT can be in: that it is
+// not recognised is nothing that the profile lacks.
+func TestFindLeavesOutWhatThereIsNot(t *testing.T) {
+	p := declared("onboarded")
+	p.States.Order = append([]string{"factory"}, p.States.Order...)
+	p.States.Items["factory"] = &profile.State{None: profile.None{None: "made for one owner"}}
+	w := &world{is: "somewhere else"}
+	_, err := NewMachine(p, nil, nil, nil).Find(t.Context(), w.device(t, p))
+	require.ErrorIs(t, err, ErrUnknown)
+	assert.NotErrorIs(t, err, dut.ErrNotDeclared)
+	w.is = "onboarded"
+	got, err := NewMachine(p, nil, nil, nil).Find(t.Context(), w.device(t, p))
+	require.NoError(t, err)
+	assert.Equal(t, "onboarded", got)
+}
+
 func TestReachable(t *testing.T) {
 	m := NewMachine(declared("a b c", "a>b", "b>c reset"), nil, nil, nil)
 	require.NoError(t, m.Reachable("a", "a"))

@@ -527,7 +527,14 @@ func (r *runner) exec(ctx context.Context, s *profile.Step) error {
 			return err
 		}
 	}
-	text, got, err := r.t.Exec(ctx, argv, r.vars)
+	values := maps.Clone(r.vars)
+	for k, v := range s.Give { // for this program alone
+		var err error
+		if values[k], err = r.fill(v); err != nil {
+			return err
+		}
+	}
+	text, got, err := r.t.Exec(ctx, argv, values)
 	if errors.Is(err, ErrNotDone) {
 		return r.failed(s, "the program to say that it is done", err.Error())
 	}

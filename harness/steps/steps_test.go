@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -331,6 +332,19 @@ func TestExec(t *testing.T) {
 	assert.Equal(t, "t1", vars["token"])
 	assert.Equal(t, "all good", vars["said"])
 	assert.Equal(t, []string{`exec ["./pair" "A1"]`}, b.did)
+
+	// What is given is for this program alone, and a secret goes by its input.
+	b.values["secret.pin"] = "0wner-s3cret"
+	var given []map[string]string
+	b.exec = func(argv []string, values map[string]string) (string, map[string]string, error) {
+		assert.NotContains(t, strings.Join(argv, " "), "0wner-s3cret")
+		given = append(given, maps.Clone(values))
+		return "", nil, nil
+	}
+	vars, err = Run(t.Context(), b, stepsOf(t, "    - {exec: [./pair], give: {pin: '${secret.pin}', at: '${unit.serial}'}}\n    - {exec: [./pair]}\n"), nil)
+	require.NoError(t, err)
+	assert.Equal(t, []map[string]string{{"pin": "0wner-s3cret", "at": "A1"}, {}}, given)
+	assert.Empty(t, vars)
 
 	b.exec = func([]string, map[string]string) (string, map[string]string, error) {
 		return "", nil, errors.Join(ErrNotDone, errors.New("it says no"))

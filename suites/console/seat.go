@@ -80,12 +80,26 @@ var (
 			return check.NotDeclared("the profile does not say what console %s is", c.Channel)
 		}
 		switch on := loginOn(in.Profile, c.Channel); {
+		case on == "" && con.Answer.Declared():
+			if con.Silent {
+				return check.RigLacks("nothing shows that the wire of console %s is connected: it is declared silent, and to answer nothing", c.Channel)
+			}
+			return check.DeclaredNone(con.Answer.None.None)
 		case on == "" && !answers(con):
-			return check.NotDeclared("nothing shows that what we send reaches console %s: declare a login on it with its owner, or answer: {send, expect}", c.Channel)
+			return check.NotDeclared("nothing shows that what we send reaches console %s: declare a login on it with its owner, or answer: {send, expect}, or none where it takes no input", c.Channel)
 		case on != "" && (con.Login.Zero() || con.Shell.Zero()):
 			return check.NotDeclared("login %s is on console %s, and the console does not declare its prompts (login, shell)", on, c.Channel)
 		}
 		return nil
+	}
+	// needsEar: something shows that what the console says is heard: a way in, or a
+	// boot where it takes no input.
+	needsEar check.Need = func(in check.Input, c *check.Case) *verdict.Judgement {
+		con := in.Profile.Consoles.Items[c.Channel]
+		if con == nil || con.Silent || !con.Answer.Declared() || loginOn(in.Profile, c.Channel) != "" {
+			return needsWay(in, c)
+		}
+		return needsBoot(in, c)
 	}
 	// needsSpeech: the console is not declared silent. What is checked on one
 	// that speaks, con-silent checks on the others.

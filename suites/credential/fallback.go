@@ -21,9 +21,14 @@ import (
 // failedBootDeclared: the profile says how a boot is made to fail, on a console
 // that the rig has.
 func failedBootDeclared(in check.Input, c *check.Case) *verdict.Judgement {
-	none := in.Profile.Consoles.None.None // nothing shows how a boot goes
+	var none string
+	if in.Profile.Consoles.Declared() {
+		return check.RigLacks("a failed boot shows on a console, and the device has none: %s", in.Profile.Consoles.None.None)
+	}
+	shown := false // that one is declared that shows anything
 	for _, name := range in.Profile.Consoles.Order {
 		con := in.Profile.Consoles.Items[name]
+		shown = shown || !con.Declared() && !con.Silent
 		switch f := con.Boot.Fail; {
 		case f.Declared():
 			none = f.None.None
@@ -39,8 +44,11 @@ func failedBootDeclared(in check.Input, c *check.Case) *verdict.Judgement {
 			return nil
 		}
 	}
-	if none != "" {
+	switch {
+	case none != "":
 		return check.DeclaredNone(none)
+	case !shown && len(in.Profile.Consoles.Order) > 0:
+		return check.RigLacks("a failed boot shows on a console, and the device is declared to have none that says anything")
 	}
 	return check.NotDeclared("the profile does not say how a boot is made to fail and what is then seen (boot.fail)")
 }

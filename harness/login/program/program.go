@@ -40,6 +40,9 @@ type Config struct {
 	Name string // of the login in the profile
 	Host string // of the DUT; empty where it is not known
 	Port int    // of the service, as the rig reaches it; 0 where none is declared
+	// Unit is what the label and the rig file say of the unit, without its secret: a
+	// device on the air is found by it.
+	Unit map[string]string
 	// Within is how long one run may take; 25 s where it is 0.
 	Within time.Duration
 	// Command is what shows the protected resource, where the maker declares one:
@@ -94,7 +97,7 @@ func (p *Prober) login(ctx context.Context, c login.Credential, keep bool) (id s
 }
 
 func (p *Prober) request(op string, c login.Credential) request {
-	r := request{Op: op, Login: p.cfg.Name, Host: p.cfg.Host, Port: p.cfg.Port, Within: p.cfg.Within.String(), Proof: p.cfg.Command}
+	r := request{Op: op, Login: p.cfg.Name, Host: p.cfg.Host, Port: p.cfg.Port, Unit: p.cfg.Unit, Within: p.cfg.Within.String(), Proof: p.cfg.Command}
 	if !c.NoUser {
 		r.User = &c.User
 	}

@@ -165,8 +165,9 @@ func TestFaults(t *testing.T) {
 func TestRequest(t *testing.T) {
 	dir := t.TempDir()
 	script := `cat >` + dir + `/request; tr '\0' '\n' </proc/$$/cmdline >` + dir + `/argv; env >` + dir + `/env; echo '{"kind":"silent"}'`
+	var unit map[string]string
 	ask := func(c login.Credential) map[string]any {
-		_, err := sh(t, script, func(c *program.Config) { c.Command = "id" }).Try(t.Context(), c)
+		_, err := sh(t, script, func(c *program.Config) { c.Command, c.Unit = "id", unit }).Try(t.Context(), c)
 		require.NoError(t, err)
 		for _, f := range []string{"argv", "env"} {
 			b, err := os.ReadFile(filepath.Join(dir, f))
@@ -188,6 +189,9 @@ func TestRequest(t *testing.T) {
 	assert.Equal(t, all, ask(login.Credential{NoPassword: true}))
 	delete(all, "user")
 	assert.Equal(t, all, ask(login.Nobody))
+	unit = map[string]string{"serial": "AP-1", "ble": "02:00:00:00:00:01"}
+	all["unit"] = map[string]any{"serial": "AP-1", "ble": "02:00:00:00:00:01"}
+	assert.Equal(t, all, ask(login.Nobody), "a device on the air is found by what the rig file says of it")
 }
 
 // alive says whether a process runs; a killed one that nobody has reaped is none.

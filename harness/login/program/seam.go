@@ -47,6 +47,8 @@ type request struct {
 	Login string `json:"login"`          // name of the login in the profile
 	Host  string `json:"host,omitempty"` // of the DUT, where it is known
 	Port  int    `json:"port,omitempty"` // at which the rig reaches the service, where one is declared
+	// Unit has serial, mac and the rig's values of the unit, as far as they are given.
+	Unit map[string]string `json:"unit,omitempty"`
 	// Within is how long the program may take; then it is killed.
 	Within   string  `json:"within"`
 	User     *string `json:"user,omitempty"`
