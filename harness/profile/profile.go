@@ -355,6 +355,7 @@ type SetupSkip struct {
 
 // Network says what the DUT's network stack bears, and where it is on IPv6.
 type Network struct {
+	None        `yaml:",inline"`
 	Connections int  `yaml:"connections"` // at the same time; 0: a careful number
 	Rate        int  `yaml:"rate"`        // new ones a second; 0: a careful number
 	IPv6        IPv6 `yaml:"ipv6"`

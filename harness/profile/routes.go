@@ -151,6 +151,15 @@ func (l *linter) writesMarker(r *Route) bool {
 // network looks at what the network is said to bear.
 func (l *linter) network() {
 	n := l.p.Network
+	if n.Declared() {
+		for _, name := range l.p.States.Order {
+			if len(l.p.States.Items[name].Services) > 0 {
+				l.errorf([]string{"network", "none"}, "keep one of the two", "the device is on no network, and state %s has services", name)
+				return
+			}
+		}
+		return
+	}
 	for _, k := range []struct {
 		key    string
 		v, top int

@@ -39,17 +39,25 @@ func portCases(state string) check.Planner {
 			cases = append(cases, c)
 		}
 		return cases
-	}).With(check.NeedsNetwork, check.NeedsState(state), wholeWay, ofIPv6, func(in check.Input, c *check.Case) *verdict.Judgement {
+	}).With(onNetwork, check.NeedsState(state), check.NeedsNetwork, wholeWay, ofIPv6, func(in check.Input, c *check.Case) *verdict.Judgement {
 		s := in.Profile.States.Items[state]
 		switch {
 		case len(s.Services) == 0 && !in.Profile.Source.Has("states", state, "services"):
 			return check.NotDeclared("the profile does not say which services there are (states.%s.services)", state)
 		case canary(in.Profile, state) == 0:
-			return check.NotDeclared("no declared service shows that the DUT is there: give state %s a login on a port of its services, or in holds a request to one", state)
+			return check.RigLacks("nothing that the rig speaks shows at a declared port that the DUT is there: give state %s a login on a port of its services, or in holds a request to one", state)
 		}
 		return nil
 	})
 }
+
+// onNetwork: the device is on a network of IP.
+var onNetwork = check.OfProfile(func(p *profile.Profile) *verdict.Judgement {
+	if p.Network.Declared() {
+		return check.DeclaredNone(p.Network.None.None)
+	}
+	return nil
+})
 
 // wholeWay: nothing between rig and DUT carries some of its ports alone.
 func wholeWay(in check.Input, _ *check.Case) *verdict.Judgement {

@@ -32,7 +32,7 @@ var UnauthMap = check.Check{
 	From:   states.Onboarded.State,
 	Effect: check.Disturbs,
 	Budget: check.Budget{Case: 15 * time.Minute, Cleanup: 30 * time.Second},
-	Cases: check.Planner(check.Device).With(check.NeedsNetwork, check.OfProfile(func(p *profile.Profile) *verdict.Judgement {
+	Cases: check.Planner(check.Device).With(check.OfProfile(func(p *profile.Profile) *verdict.Judgement {
 		l := p.Logins.Items[p.Routes.Login]
 		switch {
 		case p.Routes.Declared():
@@ -45,7 +45,7 @@ var UnauthMap = check.Check{
 			return check.RigLacks("login %s speaks %s, and routes are asked by HTTP", p.Routes.Login, l.Protocol)
 		}
 		return nil
-	})),
+	}), check.NeedsNetwork),
 	Run: func(ctx context.Context, t *check.T) {
 		g := enter(ctx, t)
 		defer g.leave()
