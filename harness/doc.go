@@ -41,12 +41,11 @@
 //
 // From the bottom: verdict, baseline, escape and strictyaml are words and texts.
 // wire says what an instrument is, driver/… are the instruments; portscan asks over
-// one which ports answer. journal is the
-// record and its fold. profile is the maker's declaration. console and login/…
-// speak with the DUT; steps is the one grammar of actions that a user writes.
-// dut puts these together behind a session, state moves the DUT, check is what
-// suites are written with. rig is the bench with its lease, doctor and safe
-// state; runner plans and runs, gotest does so under go test; report/… shows a
-// journal and nothing else. A package imports only from those before it: the test
+// one of them which ports answer. journal is the record and its fold. profile is the
+// maker's declaration. console and login/… speak with the DUT; steps is the one
+// grammar of actions that a user writes. dut puts these together behind a session,
+// state moves the DUT, check is what suites are written with. rig is the bench with
+// its lease, doctor and safe state; runner plans and runs, gotest does so under go
+// test; report/… shows a journal and nothing else. A package imports only from those before it: the test
 // beside this page keeps that.
 package harness

@@ -195,7 +195,11 @@ func (g *gate) told(ctx context.Context, d disguise) (dut.Answer, error) {
 // owner is the control of a route that tells something: the owner gets it.
 func (g *gate) owner(ctx context.Context, r *profile.Route, s *sight) (dut.Answer, error) {
 	start := time.Now()
-	res, err := g.session.Do(ctx, login.Request{Method: r.Method(), Path: r.Path()})
+	req, err := g.t.Device().Filled(r.Step(g.login, "owner"), nil)
+	if err != nil {
+		return dut.Answer{}, err
+	}
+	res, err := g.session.Do(ctx, req)
 	a := dut.Answer{Took: time.Since(start), Raw: login.Cut(res.Body)}
 	if err := ours(ctx, err); err != nil {
 		return a, err
@@ -252,18 +256,10 @@ func (g *gate) ownerWrites(ctx context.Context, r *profile.Route, marker string)
 
 // strangerWrites tries to write without a login, and looks as the owner.
 func (g *gate) strangerWrites(ctx context.Context, r *profile.Route, d disguise, marker string) (dut.Answer, error) {
-	req, err := g.t.Device().Filled(r.Step(g.login, ""), map[string]string{"marker": marker})
+	d, err := g.dressed(r, d, marker)
 	if err != nil {
 		return dut.Answer{}, err
 	}
-	d.body = req.Body
-	header := map[string]string{}
-	for _, h := range []map[string]string{req.Header, d.header} {
-		for k, v := range h {
-			header[k] = v
-		}
-	}
-	d.header = header
 	_, a, err := g.ask(ctx, d)
 	if err != nil || a.Kind != "" {
 		return a, err
@@ -271,6 +267,22 @@ func (g *gate) strangerWrites(ctx context.Context, r *profile.Route, d disguise,
 	w, err := g.written(ctx, r, marker, a.Detail)
 	w.Raw, w.Took = a.Raw, a.Took
 	return w, err
+}
+
+// dressed gives a disguise with what the route's request has to carry.
+func (g *gate) dressed(r *profile.Route, d disguise, marker string) (disguise, error) {
+	req, err := g.t.Device().Filled(r.Step(g.login, ""), map[string]string{"marker": marker})
+	if err != nil {
+		return d, err
+	}
+	header := map[string]string{}
+	for _, h := range []map[string]string{req.Header, d.header} {
+		for k, v := range h {
+			header[k] = v
+		}
+	}
+	d.header, d.body = header, req.Body
+	return d, nil
 }
 
 // restore writes what was there before, as the owner.

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"rigor/harness/login"
 	"rigor/harness/profile"
 	"rigor/harness/verdict"
 )
@@ -30,8 +29,10 @@ const leastWords = 2
 func (g *gate) sight(ctx context.Context, r *profile.Route) (*sight, string) {
 	var pages [2]map[string]bool
 	s := &sight{match: r.Match}
+	req, err := g.t.Device().Filled(r.Step(g.login, "owner"), nil)
+	g.t.OK(err)
 	for i := range pages {
-		res, err := g.session.Do(ctx, login.Request{Method: r.Method(), Path: r.Path()})
+		res, err := g.session.Do(ctx, req)
 		g.t.OK(ours(ctx, err))
 		if err != nil {
 			return nil, "the owner does not get it either: " + err.Error()

@@ -111,7 +111,13 @@ func (g *gate) read(ctx context.Context, r *profile.Route) {
 		Control: func(ctx context.Context) (dut.Answer, error) { return g.owner(ctx, r, s) },
 		Anti:    func(ctx context.Context) (dut.Answer, error) { return g.look(ctx, g.nowhere(), s) },
 		Probes:  g.disguises(r),
-		Try:     func(ctx context.Context, d disguise) (dut.Answer, error) { return g.look(ctx, d, s) },
+		Try: func(ctx context.Context, d disguise) (dut.Answer, error) {
+			d, err := g.dressed(r, d, "")
+			if err != nil {
+				return dut.Answer{}, err
+			}
+			return g.look(ctx, d, s)
+		},
 		Name:    disguise.String,
 		Every:   manyTries,
 		Refusal: []verdict.Kind{verdict.Refused},
@@ -160,7 +166,15 @@ func (g *gate) act(ctx context.Context, r *profile.Route) {
 		Control: g.ownerIsIn,
 		Anti:    func(ctx context.Context) (dut.Answer, error) { return g.told(ctx, g.nowhere()) },
 		Probes:  g.acting(r),
-		Try:     func(ctx context.Context, d disguise) (dut.Answer, error) { return g.told(ctx, d) },
+		Try: func(ctx context.Context, d disguise) (dut.Answer, error) {
+			if d.method == r.Method() {
+				var err error
+				if d, err = g.dressed(r, d, g.t.Secret(r.Request, 10)); err != nil {
+					return dut.Answer{}, err
+				}
+			}
+			return g.told(ctx, d)
+		},
 		Name:    disguise.String,
 		Every:   manyTries,
 		Refusal: []verdict.Kind{verdict.Refused},

@@ -229,3 +229,32 @@ func TestValidate(t *testing.T) {
 		require.ErrorContains(t, err, tc.want)
 	}
 }
+
+// A socket that hears from any port hears an answer from another one; what is asked
+// for wrongly, and a link that was closed, say so.
+func TestListenPacket(t *testing.T) {
+	t.Parallel()
+	l := newLink(t, Config{Part: "link"})
+	c, err := l.ListenPacket(t.Context(), "udp4")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = c.Close() })
+	var lc net.ListenConfig
+	other, err := lc.ListenPacket(t.Context(), "udp4", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = other.Close() })
+	_, err = other.WriteTo([]byte("hello"), &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: c.LocalAddr().(*net.UDPAddr).Port})
+	require.NoError(t, err)
+	require.NoError(t, c.SetDeadline(time.Now().Add(5*time.Second)))
+	buf := make([]byte, 16)
+	n, from, err := c.ReadFrom(buf)
+	require.NoError(t, err)
+	assert.Equal(t, "hello", string(buf[:n]))
+	assert.Equal(t, other.LocalAddr().String(), from.String())
+
+	_, err = l.ListenPacket(t.Context(), "tcp")
+	require.Error(t, err)
+	require.NoError(t, l.Close())
+	_, err = l.ListenPacket(t.Context(), "udp4")
+	_, is := wire.AsFault(err)
+	assert.True(t, is)
+}
