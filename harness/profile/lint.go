@@ -41,6 +41,7 @@ func (p *Profile) lint() strictyaml.Errors {
 	l.states()
 	l.ways()
 	l.rest()
+	l.floors()
 	l.log()
 	l.steps()
 	slices.SortStableFunc(l.errs, func(a, b *strictyaml.Error) int {

@@ -35,9 +35,26 @@ func New(inner wire.Dialer, limit int) *Dialer {
 	return &Dialer{inner: inner, limit: limit}
 }
 
+// Over gives the same ear over another dialer.
+func (d *Dialer) Over(inner wire.Dialer) wire.Dialer { return &over{d, inner} }
+
+type over struct {
+	ear   *Dialer
+	inner wire.Dialer
+}
+
+// DialContext dials through the other dialer.
+func (o *over) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	return o.ear.dial(ctx, o.inner, network, address)
+}
+
 // DialContext dials through the inner dialer.
 func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
-	c, err := d.inner.DialContext(ctx, network, address)
+	return d.dial(ctx, d.inner, network, address)
+}
+
+func (d *Dialer) dial(ctx context.Context, inner wire.Dialer, network, address string) (net.Conn, error) {
+	c, err := inner.DialContext(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}
