@@ -129,6 +129,37 @@ func (d *Device) chain(ctx context.Context, port int, suites []uint16) (chain []
 	return chain, nil, nil
 }
 
+// SayClear sends a line to a port without any protection, and reads what comes of it, as
+// a control of who listens: the service makes nothing of it. A port that takes no
+// connection is Unreachable.
+func (d *Device) SayClear(ctx context.Context, port int, text string) (Answer, error) {
+	c, why, err := d.connect(ctx, port)
+	if err != nil {
+		return Answer{}, err
+	}
+	if why != nil {
+		return Answer{Kind: verdict.Unreachable, Detail: why.Error()}, nil
+	}
+	defer func() { _ = c.Close() }() // nothing is to come of it
+	defer login.Bind(ctx, c)()
+	if err := c.SetDeadline(time.Now().Add(greetingPause)); err != nil {
+		return Answer{Kind: verdict.Unreachable, Detail: err.Error()}, nil
+	}
+	if _, err := io.WriteString(c, text+"\r\n"); err != nil {
+		return Answer{Kind: verdict.Unreachable, Detail: err.Error()}, nil
+	}
+	defer d.waiting("what a service makes of a line in clear")()
+	raw := make([]byte, 1<<10)
+	n, _ := c.Read(raw) // its end or silence: it has taken the line, or not
+	return Answer{Kind: verdict.Accepted, Detail: "the line was sent", Raw: raw[:n]}, nil
+}
+
+// RequestClear asks a port without TLS for a path, without a login. The kinds are
+// Request's.
+func (d *Device) RequestClear(ctx context.Context, port int, method, path string) (Answer, error) {
+	return d.request(ctx, &profile.Step{Port: port}, method, path)
+}
+
 // SSHOffer reads which algorithms an SSH server offers. A port that takes no
 // connection is Unreachable.
 func (d *Device) SSHOffer(ctx context.Context, port int) (sshkex.Offer, error) {

@@ -41,7 +41,7 @@ var SecretLeak = check.Check{
 		held := check.Refute(ctx, t, "no secret of the unit comes out of the console, in any encoding", check.Negative[scene]{
 			Control: h.sees,
 			Anti: func(context.Context) (dut.Answer, error) {
-				return h.search(0, []secrets.Secret{{"what was never sent", t.Secret("never sent", 20), secrets.DrawnPiece}})
+				return h.search(0, []secrets.Secret{{Name: "what was never sent", Value: t.Secret("never sent", 20), Piece: secrets.DrawnPiece}})
 			},
 			Probes:  h.scenes(),
 			Try:     h.play,
@@ -139,7 +139,7 @@ func (h *hunt) sees(ctx context.Context) (dut.Answer, error) {
 	if _, err := session.Do(ctx, login.Request{Command: "echo " + base64.StdEncoding.EncodeToString([]byte(m))}); err != nil && dut.IsFault(err) {
 		return a, err
 	}
-	found, err := h.search(from, []secrets.Secret{{"the marker that was typed", m, 0}})
+	found, err := h.search(from, []secrets.Secret{{Name: "the marker that was typed", Value: m}})
 	if err == nil && found.Kind != verdict.Accepted {
 		found.Kind, found.Detail = verdict.Silent, "a marker that was typed on this console is not found in its transcript"
 	}
@@ -165,7 +165,7 @@ func (h *hunt) scenes() []scene {
 			h.gaps = append(h.gaps, fmt.Sprintf("store %s takes no marker that could be told from chance", name))
 			continue
 		}
-		h.secrets = append(h.secrets, secrets.Secret{"what was put into store " + name, m, piece})
+		h.secrets = append(h.secrets, secrets.Secret{Name: "what was put into store " + name, Value: m, Piece: piece})
 		out = append(out, scene{"store " + name + " is written", func(ctx context.Context) error {
 			h.t.Note("store %s holds a marker from now on", name)
 			_, err := h.t.Device().Steps(ctx, s.Plant, map[string]string{"marker": m})
@@ -209,7 +209,7 @@ func (h *hunt) change(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	h.secrets = append(h.secrets, secrets.Secret{"a password that was set", temp, secrets.DrawnPiece})
+	h.secrets = append(h.secrets, secrets.Secret{Name: "a password that was set", Value: temp, Piece: secrets.DrawnPiece})
 	done := h.t.Intent(intentPassword, "the owner's password is changed for "+h.t.ID(), map[string]string{"login": name, "label": h.t.ID() + "/changed"})
 	h.t.Cleanup(func(ctx context.Context, t *check.T) {
 		door := t.Device().Login(name)

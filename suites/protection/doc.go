@@ -8,5 +8,5 @@ import "rigor/harness/check"
 var Suite = check.Suite{
 	Name:   "protection",
 	Title:  "Data is protected on the wire",
-	Checks: []*check.Check{&TLSServer, &SSHServer},
+	Checks: []*check.Check{&TLSServer, &SSHServer, &Plaintext},
 }

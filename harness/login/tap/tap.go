@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -58,7 +59,7 @@ func (d *Dialer) dial(ctx context.Context, inner wire.Dialer, network, address s
 	if err != nil {
 		return nil, err
 	}
-	r := &Record{Address: address, Opened: time.Now(), limit: d.limit}
+	r := &Record{Address: address, Opened: time.Now(), limit: d.limit, client: addrPort(c.LocalAddr()), server: addrPort(c.RemoteAddr())}
 	d.mu.Lock()
 	d.conns = append(d.conns, r)
 	d.mu.Unlock()
@@ -98,11 +99,21 @@ type Record struct {
 	Address string
 	Opened  time.Time
 
+	client, server netip.AddrPort
+
 	mu       sync.Mutex
 	limit    int
 	sent     []byte
 	received []byte
+	chunks   []chunk
 	cut      bool
+}
+
+// chunk is when how much of a way was carried.
+type chunk struct {
+	at   time.Time
+	sent bool
+	n    int
 }
 
 // Bytes gives copies of what was sent to the DUT and received from it. Cut
@@ -121,6 +132,9 @@ func (r *Record) add(to *[]byte, b []byte) {
 		b, r.cut = b[:max(room, 0)], true
 	}
 	*to = append(*to, b...)
+	if len(b) > 0 {
+		r.chunks = append(r.chunks, chunk{time.Now(), to == &r.sent, len(b)})
+	}
 }
 
 type conn struct {
