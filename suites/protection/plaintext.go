@@ -37,7 +37,7 @@ var Plaintext = check.Check{
 	},
 	From:   states.Onboarded.State,
 	Effect: check.Disturbs,
-	Allow:  []check.Leave{check.LoginTries, check.Configure},
+	Allow:  []check.Leave{check.LoginTries}, // and what is stored, where config is allowed
 	Budget: check.Budget{Case: 5 * time.Minute},
 	Cases:  check.Planner(check.Device).With(check.NeedsNetwork, needsHeard),
 	Run: func(ctx context.Context, t *check.T) {
@@ -245,6 +245,10 @@ func (l *listener) scenes() (out []scene) {
 	for _, name := range p.Stores.Order {
 		s := p.Stores.Items[name]
 		if s.Declared() {
+			continue
+		}
+		if !slices.Contains(l.t.Input().Allow, check.Configure) {
+			l.gaps = append(l.gaps, fmt.Sprintf("store %s is not written: the rig file does not allow config", name))
 			continue
 		}
 		m, piece, ok := secrets.Marker(l.rng, s)
