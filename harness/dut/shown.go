@@ -3,8 +3,10 @@ package dut
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -172,9 +174,17 @@ func (d *Device) SSHOffer(ctx context.Context, port int) (sshkex.Offer, error) {
 	return sshkex.Ask(ctx, c, helloTime)
 }
 
+// CertDigest is the digest by which a login's facts name a certificate.
+func CertDigest(c *x509.Certificate) string {
+	sum := sha256.Sum256(c.Raw)
+	return hex.EncodeToString(sum[:])
+}
+
 // Shown is what a service shows of its keys.
 type Shown struct {
 	Keys []pubkey.Key
+	// Facts are what a login over the same service has in its facts.
+	Facts []string
 	// Missing names the kinds that a server offers and for which it breaks the
 	// handshake off: so it has no such key that could be shared with anybody.
 	Missing []string
@@ -233,6 +243,7 @@ func (d *Device) certKeys(ctx context.Context, l *profile.Login) (s Shown, err e
 		s.Unread = append(s.Unread, why.Error())
 	}
 	for _, chain := range chains {
+		s.Facts = append(s.Facts, CertDigest(chain[0]))
 		k, err := pubkey.Of(chain[0].PublicKey, fmt.Sprintf("certificate of port %d", l.Port))
 		if err != nil {
 			s.Unread = append(s.Unread, err.Error())
@@ -268,7 +279,9 @@ func (d *Device) hostKeys(ctx context.Context, l *profile.Login) (s Shown, err e
 			return s, err
 		case why == nil:
 			shown[kind] = true
-			s.add(pubkey.OfSSH(key, fmt.Sprintf("SSH host key of port %d by %s", l.Port, name)))
+			k := pubkey.OfSSH(key, fmt.Sprintf("SSH host key of port %d by %s", l.Port, name))
+			s.Facts = append(s.Facts, k.Fingerprint)
+			s.add(k)
 		case brokenOff(why):
 			s.Missing = append(s.Missing, name)
 		default:

@@ -3,6 +3,7 @@ package credential
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,7 +16,9 @@ import (
 	"rigor/harness/check"
 	"rigor/harness/dut"
 	"rigor/harness/journal"
+	"rigor/harness/login"
 	"rigor/harness/verdict"
+	"rigor/suites/secrets"
 )
 
 // BadKeys: none of the keys that a service shows is one whose private key is
@@ -28,10 +31,11 @@ var BadKeys = check.Check{
 	},
 	From:   states.Onboarded.State,
 	Effect: check.Reads,
+	Allow:  []check.Leave{check.LoginTries},
 	Budget: check.Budget{Case: 3 * time.Minute},
-	Cases:  check.Planner(check.PerLogin).With(check.NeedsKeys),
+	Cases:  check.Planner(check.PerLogin).With(check.NeedsKeys, check.NeedsOwner),
 	Run: func(ctx context.Context, t *check.T) {
-		s, ref := shownKeys(ctx, t)
+		s, ref := shownKeys(ctx, t, t.Case().Channel)
 		t.Claim("no key is published, short or factored", func(c *check.Claim) {
 			c.Show(ref)
 			var all []string
@@ -50,10 +54,15 @@ var BadKeys = check.Check{
 	},
 }
 
-// shownKeys gives the keys that the service of the case shows, and keeps them.
-func shownKeys(ctx context.Context, t *check.T) (dut.Shown, journal.Ref) {
-	s, err := t.Device().ShownKeys(ctx, t.Case().Channel)
+// shownKeys gives the keys that the service of a login shows, and keeps them. It claims
+// that it is the DUT's own service.
+func shownKeys(ctx context.Context, t *check.T, channel string) (dut.Shown, journal.Ref) {
+	o, ref, ok := secrets.Own(ctx, t, channel)
+	s, err := t.Device().ShownKeys(ctx, channel)
 	t.OK(err)
+	secrets.ClaimOwn(t, o, ref, ok, func(facts map[string]string) bool {
+		return slices.Contains(s.Facts, facts[login.FactHostKey]) || slices.Contains(s.Facts, facts[login.FactTLS])
+	})
 	return s, t.Keep("keys.txt", "the public keys that the service shows, as a rig file takes them for a further unit (units: keys)", []byte(s.Text()))
 }
 

@@ -25,8 +25,9 @@ var SharedKeys = check.Check{
 	},
 	From:   states.Onboarded.State,
 	Effect: check.Reads,
+	Allow:  []check.Leave{check.LoginTries},
 	Budget: check.Budget{Case: 3 * time.Minute},
-	Cases: check.Planner(check.PerLogin).With(check.NeedsKeys, func(in check.Input, _ *check.Case) *verdict.Judgement {
+	Cases: check.Planner(check.PerLogin).With(check.NeedsKeys, check.NeedsOwner, func(in check.Input, _ *check.Case) *verdict.Judgement {
 		if in.KeyUnits < 1 {
 			return &verdict.Judgement{Verdict: verdict.Inconclusive, Reason: verdict.ReasonTwoUnits,
 				Detail: "one unit cannot show that its keys are its own; give those of a second one in the rig's units, as cred-bad-keys keeps them in keys.txt"}
@@ -34,7 +35,7 @@ var SharedKeys = check.Check{
 		return nil
 	}),
 	Run: func(ctx context.Context, t *check.T) {
-		s, ref := shownKeys(ctx, t)
+		s, ref := shownKeys(ctx, t, t.Case().Channel)
 		t.Claim("no key is another unit's", func(c *check.Claim) {
 			c.Show(ref)
 			others, whole := 0, 0

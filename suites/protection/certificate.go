@@ -12,19 +12,21 @@ import (
 	"time"
 
 	"rigor/harness/check"
+	"rigor/harness/dut"
 	"rigor/harness/login/pubkey"
 	"rigor/harness/verdict"
 )
 
 // certificates claims that what the server shows of itself holds: keys and signatures
 // of today, valid now, signed by somebody else unless it is declared to be the unit's
-// own.
-func (s *tlsServer) certificates(ctx context.Context) {
+// own. It gives the digests of the server's certificates.
+func (s *tlsServer) certificates(ctx context.Context) (digests []string) {
 	t := s.t
 	chains, why, err := t.Device().Certificates(ctx, s.port)
 	t.OK(err)
 	var text bytes.Buffer
 	for _, chain := range chains {
+		digests = append(digests, dut.CertDigest(chain[0]))
 		for _, cert := range chain {
 			fmt.Fprintf(&text, "subject %s\nissuer %s\nvalid from %s to %s\nkey %s, signed with %s\n", cert.Subject, cert.Issuer,
 				cert.NotBefore.UTC().Format(time.RFC3339), cert.NotAfter.UTC().Format(time.RFC3339), keyText(cert), cert.SignatureAlgorithm)
@@ -72,6 +74,7 @@ func (s *tlsServer) certificates(ctx context.Context) {
 			}
 		}
 	})
+	return digests
 }
 
 // minCurve is the least size of a curve in bits.

@@ -13,8 +13,10 @@ import (
 	"rigor/harness/baseline/en303645"
 	"rigor/harness/baseline/nist8259a"
 	"rigor/harness/check"
+	"rigor/harness/login"
 	"rigor/harness/login/sshkex"
 	"rigor/harness/verdict"
+	"rigor/suites/secrets"
 )
 
 // SSHServer: an SSH server offers no algorithm under the floor that its maker
@@ -27,12 +29,15 @@ var SSHServer = check.Check{
 	},
 	From:   states.Onboarded.State,
 	Effect: check.Reads,
+	Allow:  []check.Leave{check.LoginTries},
 	Budget: check.Budget{Case: time.Minute},
-	Cases:  check.Planner(check.PerLogin).With(check.NeedsSSH),
+	Cases:  check.Planner(check.PerLogin).With(check.NeedsSSH, check.NeedsOwner),
 	Run: func(ctx context.Context, t *check.T) {
+		met, shown, own := secrets.Own(ctx, t, t.Case().Channel)
 		o, err := t.Device().SSHOffer(ctx, t.Device().Login(t.Case().Channel).Decl().Port)
 		t.OK(err)
 		ref := t.Keep("offer.txt", "the algorithms that the server offers, from its own first packet", []byte(o.String()))
+		secrets.ClaimOwn(t, met, shown, own, func(facts map[string]string) bool { return facts[login.FactServer] == o.Version })
 		t.Claim("the server offers nothing under the floor", func(c *check.Claim) {
 			c.Show(ref)
 			if o.Kind != verdict.Accepted {

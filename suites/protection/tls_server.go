@@ -14,9 +14,11 @@ import (
 	"rigor/harness/baseline/nist8259a"
 	"rigor/harness/check"
 	"rigor/harness/dut"
+	"rigor/harness/login"
 	"rigor/harness/login/tlshello"
 	"rigor/harness/profile"
 	"rigor/harness/verdict"
+	"rigor/suites/secrets"
 )
 
 // TLSServer: a TLS server takes no version and no suite under the floor that its maker
@@ -29,10 +31,12 @@ var TLSServer = check.Check{
 	},
 	From:   states.Onboarded.State,
 	Effect: check.Reads,
+	Allow:  []check.Leave{check.LoginTries},
 	Budget: check.Budget{Case: 5 * time.Minute},
-	Cases:  check.Planner(check.PerLogin).With(check.NeedsTLS),
+	Cases:  check.Planner(check.PerLogin).With(check.NeedsTLS, check.NeedsOwner),
 	Run: func(ctx context.Context, t *check.T) {
 		s := &tlsServer{t: t, port: t.Device().Login(t.Case().Channel).Decl().Port}
+		o, ref, own := secrets.Own(ctx, t, t.Case().Channel)
 		check.Refute(ctx, t, "the server takes no version, suite, group or compression under the floor", check.Negative[offer]{
 			Control: s.takes,
 			// A server that takes a suite that nobody has would take anything.
@@ -51,7 +55,8 @@ var TLSServer = check.Check{
 			Opened:  verdict.ReasonExpectation,
 		})
 		s.renegotiation(ctx)
-		s.certificates(ctx)
+		shown := s.certificates(ctx)
+		secrets.ClaimOwn(t, o, ref, own, func(facts map[string]string) bool { return slices.Contains(shown, facts[login.FactTLS]) })
 	},
 }
 
