@@ -49,6 +49,7 @@ const (
 	maxLine   = 1 << 10
 	maxBefore = 32
 	maxPacket = 35000
+	maxNames  = 500 // of one kind; servers have some twenty
 	ours      = "SSH-2.0-Rigor\r\n"
 )
 
@@ -159,6 +160,9 @@ func Parse(b []byte) (o Offer, done bool) {
 		}
 		if l > 0 {
 			lists[i] = strings.Split(string(p[4:4+l]), ",")
+		}
+		if len(lists[i]) > maxNames {
+			return garbled()
 		}
 		p = p[4+l:]
 	}
