@@ -268,6 +268,7 @@ func (d *Device) hostKeys(ctx context.Context, l *profile.Login) (s Shown, err e
 		return s, nil
 	}
 	shown, failed := map[string]bool{}, map[string]string{} // by kind
+	first := ""                                             // that was shown
 	for _, name := range offer.HostKeys {
 		kind := cmp.Or(kinds[name], name)
 		if shown[kind] {
@@ -278,7 +279,7 @@ func (d *Device) hostKeys(ctx context.Context, l *profile.Login) (s Shown, err e
 		case err != nil:
 			return s, err
 		case why == nil:
-			shown[kind] = true
+			shown[kind], first = true, cmp.Or(first, name)
 			k := pubkey.OfSSH(key, fmt.Sprintf("SSH host key of port %d by %s", l.Port, name))
 			s.Facts = append(s.Facts, k.Fingerprint)
 			s.add(k)
@@ -286,6 +287,13 @@ func (d *Device) hostKeys(ctx context.Context, l *profile.Login) (s Shown, err e
 			s.Missing = append(s.Missing, name)
 		default:
 			failed[kind] = why.Error()
+		}
+	}
+	if len(s.Missing) > 0 && len(s.Keys) > 0 { // a connection that the rig lost looks the same
+		if _, why, err := d.hostKey(ctx, l.Port, first); err != nil {
+			return s, err
+		} else if why != nil {
+			s.Unread, s.Missing = append(s.Unread, fmt.Sprintf("%s, and then %s: %v", strings.Join(s.Missing, ", "), first, why)), nil
 		}
 	}
 	for _, kind := range slices.Sorted(maps.Keys(failed)) {

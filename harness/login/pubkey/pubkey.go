@@ -49,6 +49,9 @@ func Of(key crypto.PublicKey, where string) (Key, error) {
 
 // OfSSH gives a key as an SSH server shows it.
 func OfSSH(p ssh.PublicKey, where string) Key {
+	if c, ok := p.(*ssh.Certificate); ok { // the key that it is about
+		p = c.Key
+	}
 	k := Key{Fingerprint: ssh.FingerprintSHA256(p), Type: p.Type(), Line: strings.TrimSpace(string(ssh.MarshalAuthorizedKey(p))), Where: where}
 	if c, ok := p.(ssh.CryptoPublicKey); ok {
 		if r, ok := c.CryptoPublicKey().(*rsa.PublicKey); ok {
