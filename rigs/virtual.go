@@ -24,6 +24,7 @@ type Virtual struct {
 	temp     bool
 	operator string
 	label2   string
+	keys2    string // of the second unit
 }
 
 // UsesVirtual says whether a rig file drives the built-in device.
@@ -61,28 +62,31 @@ func NewVirtual(f *rig.File, seed uint64) (*Virtual, error) {
 	}
 	v.operator = "Ow-" + hex.EncodeToString(r[:])
 	if len(f.Units) > 0 {
-		if v.label2, err = secondLabel(dc, f.Units[0]); err != nil {
+		if v.label2, v.keys2, err = secondUnit(dc, f.Units[0]); err != nil {
 			return nil, err
 		}
 	}
 	return v, nil
 }
 
-// secondLabel is the password on the label of a second unit, as the same
-// factory would print it.
-func secondLabel(dc virtual.Config, u rig.Unit) (string, error) {
+// secondUnit is the password on the label of a second unit, as the same factory would
+// print it, and the public keys that the unit makes.
+func secondUnit(dc virtual.Config, u rig.Unit) (label, keys string, err error) {
 	dir, err := os.MkdirTemp("", "rigor-virtual-")
 	if err != nil {
-		return "", fmt.Errorf("make a folder for the second unit: %w", err)
+		return "", "", fmt.Errorf("make a folder for the second unit: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }() // a folder of ours for temporary files
 	dc.Dir, dc.Serial, dc.MAC, dc.Seed = dir, u.Serial, u.MAC, dc.Seed+1
 	d, err := virtual.New(dc)
 	if err != nil {
-		return "", fmt.Errorf("make the second unit: %w", err)
+		return "", "", fmt.Errorf("make the second unit: %w", err)
 	}
 	defer func() { _ = d.Close() }() // it was never powered
-	return d.Label(), nil
+	if keys, err = d.PublicKeys(); err != nil {
+		return "", "", fmt.Errorf("the second unit: %w", err)
+	}
+	return d.Label(), keys, nil
 }
 
 // local is the built-in device as the table of drivers makes it.
@@ -136,6 +140,10 @@ func (v *Virtual) Given(name string) (string, error) {
 	case "label-2":
 		if v.label2 != "" {
 			return v.label2, nil
+		}
+	case "keys-2":
+		if v.keys2 != "" {
+			return v.keys2, nil
 		}
 	}
 	return "", fmt.Errorf("the built-in device has no secret %q", name)

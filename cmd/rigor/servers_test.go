@@ -49,7 +49,7 @@ var fast = []string{"con-shell-noauth", "cred-blank", "cred-transport", "net-inf
 
 var serversRuns = []serversRun{
 	// Hardened, each channel on a device of its own: together it is everything.
-	{name: "hardened-ssh", selectors: []string{"*[ssh]", "*[web]", "idn-*", "net-unauth-map"}},
+	{name: "hardened-ssh", selectors: []string{"*[ssh]", "*[web]", "idn-*", "net-unauth-map", "dat-*"}},
 	{name: "hardened-telnet-list", selectors: []string{"cred-known-list[telnet]"}},
 	{name: "hardened-telnet", selectors: []string{"cred-blank[telnet]", "cred-enum[telnet]", "net-info[telnet]"}},
 	{name: "hardened-console", selectors: []string{"*[console]", "*[main]"}},

@@ -27,6 +27,7 @@ type Input struct {
 	Forwarded []int
 	Allow     []Leave
 	Units     int // units whose labels the rig file gives
+	KeyUnits  int // further units whose keys it gives
 	// Credentials are logins to try besides the published ones, given by hand.
 	Credentials []login.Credential
 }

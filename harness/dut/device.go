@@ -14,6 +14,8 @@ import (
 
 	"rigor/harness/console"
 	"rigor/harness/login/program"
+	"rigor/harness/login/pubkey"
+	"rigor/harness/login/tap"
 	"rigor/harness/login/uart"
 	"rigor/harness/profile"
 	"rigor/harness/verdict"
@@ -26,7 +28,8 @@ type Unit struct {
 	MAC    string
 	Label  string // the password on the label; a secret
 	Values map[string]string
-	Others []Unit // further units of the model, by their labels
+	Keys   []pubkey.Key // that are recorded of it
+	Others []Unit       // further units of the model, by their labels
 }
 
 // public gives what is no secret of the unit, by the names that the rig file has for
@@ -75,6 +78,8 @@ type Device struct {
 	counted *bootCount
 	booted  *coldBoots
 	traces  map[string]*uart.Trace // of each console, for the whole run
+	book    *keyBook
+	ear     *tap.Dialer // that hears what goes over the network; nil for none
 	s       *Session
 }
 
@@ -84,7 +89,7 @@ func New(p *profile.Profile, u Unit, b *Bench) *Device {
 	for name := range b.Consoles {
 		traces[name] = &uart.Trace{}
 	}
-	return &Device{Profile: p, unit: u, bench: b, boots: &atomic.Int64{}, place: &place{}, booted: &coldBoots{at: map[string]int{}}, traces: traces,
+	return &Device{Profile: p, unit: u, bench: b, boots: &atomic.Int64{}, place: &place{}, book: &keyBook{}, booted: &coldBoots{at: map[string]int{}}, traces: traces,
 		counted: &bootCount{from: map[string]console.Cursor{}, n: map[string]int{}}}
 }
 
@@ -148,7 +153,11 @@ func (d *Device) Dialer() (wire.Dialer, error) {
 	if d.bench.Link == nil {
 		return nil, fmt.Errorf("network: %w", ErrNotWired)
 	}
-	return d.s.Dialer(&forwarded{&verified{d.bench.Link, d}, d.bench.Ports}, PartLink), nil
+	out := d.s.Dialer(&forwarded{&verified{d.bench.Link, d}, d.bench.Ports}, PartLink)
+	if d.ear != nil {
+		return d.ear.Over(out), nil
+	}
+	return out, nil
 }
 
 // forwarded dials the DUT's ports where the rig's forwarder has them.

@@ -144,8 +144,12 @@ func (t target) Ask(ctx context.Context, question string) (answer string, err er
 // kind says whether it gave something: Accepted for a status of 2xx, Refused
 // for 3xx and 4xx.
 func (d *Device) Request(ctx context.Context, loginName, method, path string) (Answer, error) {
+	return d.request(ctx, &profile.Step{Login: loginName}, method, path)
+}
+
+func (d *Device) request(ctx context.Context, at *profile.Step, method, path string) (Answer, error) {
 	start := time.Now()
-	resp, err := target{d}.Web(ctx, &profile.Step{Login: loginName}, login.Request{Method: method, Path: path})
+	resp, err := target{d}.Web(ctx, at, login.Request{Method: method, Path: path})
 	a := Answer{Took: time.Since(start)}
 	switch {
 	case IsFault(err), errors.Is(err, ErrNotDeclared), errors.Is(err, ErrNotWired), errors.Is(err, ErrRevoked), ctx.Err() != nil:

@@ -43,6 +43,7 @@ func (p *Profile) lint() strictyaml.Errors {
 	l.rest()
 	l.routes()
 	l.network()
+	l.floors()
 	l.log()
 	l.steps()
 	slices.SortStableFunc(l.errs, func(a, b *strictyaml.Error) int {

@@ -35,6 +35,9 @@ type Profile struct {
 	Routes    Routes            `yaml:"routes"`
 	Stores    Section[*Store]   `yaml:"stores"`
 	Discloses Discloses         `yaml:"discloses"`
+	TLS       TLS               `yaml:"tls"`
+	SSH       SSH               `yaml:"ssh"`
+	Keys      Keys              `yaml:"keys"`
 	Log       Log               `yaml:"log"`
 	Recovery  Recovery          `yaml:"recovery"`
 	Network   Network           `yaml:"network"`
@@ -381,6 +384,33 @@ type Discloses struct {
 	None  `yaml:",inline"`
 	Given bool
 	Allow []*regexp.Regexp `yaml:"allow"`
+}
+
+// TLS is the floor of the DUT's TLS servers, as its maker declares it. What it does
+// not say is TLS 1.2 and nothing weak.
+type TLS struct {
+	Oldest string   `yaml:"oldest"` // version that is still taken: "1.0" to "1.3"; "1.2" where it is not said
+	Allow  []string `yaml:"allow"`  // classes of suites that are taken in spite of their age: cbc-sha1, 3des
+	// SelfSigned says that the certificates are the unit's own. Nil: it does not say.
+	SelfSigned *bool `yaml:"self-signed"`
+}
+
+// SSH is the floor of the DUT's SSH servers.
+type SSH struct {
+	Allow []string `yaml:"allow"` // algorithms that are offered in spite of their age, by name
+}
+
+// What a factory reset does to the unit's keys.
+const (
+	KeysNew  = "new"
+	KeysKept = "kept"
+)
+
+// Keys says what becomes of the unit's own keys: SSH host keys, the keys of its
+// certificates.
+type Keys struct {
+	None  `yaml:",inline"`
+	Reset string `yaml:"reset"` // new: a factory reset makes others; kept: it does not
 }
 
 // Log says how the DUT's log is read and what its entries look like.

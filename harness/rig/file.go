@@ -45,6 +45,10 @@ type Unit struct {
 	MAC           string            `yaml:"mac"`
 	LabelPassword string            `yaml:"label-password"` // secret:NAME
 	Values        map[string]string `yaml:"values"`         // further ${unit.NAME}
+	// Keys are the unit's public keys, of which some are those of its SSH host keys
+	// and certificates: SHA256:… or TYPE BASE64 as OpenSSH writes them, or
+	// secret:NAME for several, with commas between.
+	Keys []string `yaml:"keys"`
 }
 
 // Limits bounds what wears. Zero means no limit is declared.

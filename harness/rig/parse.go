@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 
+	"rigor/harness/login/pubkey"
 	"rigor/harness/profile"
 	"rigor/harness/strictyaml"
 )
@@ -157,6 +158,14 @@ func (l *fileLint) unit(at []string, u *Unit) {
 		l.errorf(append(at, "mac"), `write it in quotes, as "02:00:00:00:00:01"`, "mac is %q", u.MAC)
 	}
 	l.secret(append(at, "label-password"), u.LabelPassword)
+	for i, k := range u.Keys {
+		at := append(slices.Clone(at), "keys", strconv.Itoa(i))
+		if strings.HasPrefix(k, "secret:") {
+			l.secret(at, k)
+		} else if _, err := pubkey.Parse(k); err != nil {
+			l.errorf(at, "write SHA256:… or TYPE BASE64, as cred-shared-keys keeps them in keys.txt", "%v", err)
+		}
+	}
 	for _, name := range sortedKeys(u.Values) {
 		if !nameForm.MatchString(name) || slices.Contains([]string{"serial", "mac", "label-password"}, name) {
 			l.errorf(append(at, "values", name), "use small letters, digits and dashes, and no name that a unit has already", "%q is no name of a value", name)

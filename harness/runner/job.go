@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"rigor/harness/check"
@@ -24,6 +25,7 @@ import (
 	"rigor/harness/journal"
 	"rigor/harness/login"
 	"rigor/harness/login/program"
+	"rigor/harness/login/pubkey"
 	"rigor/harness/profile"
 	"rigor/harness/rig"
 	"rigor/harness/vcd"
@@ -140,6 +142,11 @@ func PlanInput(f *rig.File, p *profile.Profile) check.Input {
 			if u.LabelPassword != "" {
 				in.Units++
 			}
+		}
+	}
+	for _, u := range f.Units {
+		if len(u.Keys) > 0 {
+			in.KeyUnits++
 		}
 	}
 	return in
@@ -419,7 +426,21 @@ func (j *Job) unit(bench *rig.Bench, u rig.Unit) (dut.Unit, error) {
 	if err != nil {
 		return dut.Unit{}, fmt.Errorf("the label-password of unit %s: %w", u.Serial, err)
 	}
-	return dut.Unit{Serial: u.Serial, MAC: u.MAC, Label: label, Values: u.Values}, nil
+	out := dut.Unit{Serial: u.Serial, MAC: u.MAC, Label: label, Values: u.Values}
+	for _, k := range u.Keys {
+		text := k
+		if strings.HasPrefix(k, "secret:") {
+			if text, err = bench.Secrets.Value(k); err != nil {
+				return dut.Unit{}, fmt.Errorf("the keys of unit %s: %w", u.Serial, err)
+			}
+		}
+		keys, err := pubkey.ParseList(text)
+		if err != nil {
+			return dut.Unit{}, fmt.Errorf("the keys of unit %s: %w", u.Serial, err)
+		}
+		out.Keys = append(out.Keys, keys...)
+	}
+	return out, nil
 }
 
 func (j *Job) start() *journal.Event {

@@ -152,3 +152,19 @@ type Finder interface {
 	// addr; nil where it knows none.
 	Neighbour(ctx context.Context, addr netip.Addr) (net.HardwareAddr, error)
 }
+
+// Frame is one frame of Ethernet, as it was on the wire or, of a Capturer that hears
+// only what is in it, as it could have been.
+type Frame struct {
+	At   time.Time
+	Data []byte // from the destination's address on, without the check sequence
+}
+
+// Capturer hears what goes over a network.
+type Capturer interface {
+	// Frames gives what was heard up to now, in its order. Cut says that more went
+	// over than was kept, so that a search that finds nothing says nothing.
+	Frames() (frames []Frame, cut bool)
+	// Scope says what is heard, and what is not, for the record.
+	Scope() string
+}

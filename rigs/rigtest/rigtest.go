@@ -25,6 +25,7 @@ type Planted struct {
 	Profile            func(*profile.Profile)
 	File               func(*rig.File)
 	Drivers            func(rig.Drivers)
+	Dir                string // of the run; one of the test's own where it is empty
 }
 
 // Run runs the selected cases of a suite and gives the folded result.
@@ -46,8 +47,12 @@ func Run(t *testing.T, suite check.Suite, p Planted, selectors ...string) *journ
 	if p.Drivers != nil {
 		p.Drivers(drivers)
 	}
+	dir := p.Dir
+	if dir == "" {
+		dir = filepath.Join(t.TempDir(), "run")
+	}
 	job := &runner.Job{File: file, Profile: prof, Suites: []check.Suite{suite}, Drivers: drivers, Env: rig.Env{Given: map[string]func(string) (string, error){"virtual": v.Given}},
-		Selectors: selectors, Dir: filepath.Join(t.TempDir(), "run"), RunID: "test", Seed: 7, Exec: rigs.Exec}
+		Selectors: selectors, Dir: dir, RunID: "test", Seed: 7, Exec: rigs.Exec}
 	require.NoError(t, job.Run(t.Context()))
 	res, err := runner.Load(job.Dir)
 	require.NoError(t, err)

@@ -18,6 +18,7 @@ import (
 	"rigor/harness/dut"
 	"rigor/harness/login"
 	"rigor/harness/verdict"
+	"rigor/suites/secrets"
 )
 
 // SecretLeak: no secret of the unit is seen on the console, in any phase.
@@ -37,11 +38,11 @@ var SecretLeak = check.Check{
 		t.Cleanup(recovered)
 		h := &hunt{seat: s}
 		h.mute = s.door == nil && s.con.Decl().Answer.Declared()
-		h.secrets, h.gaps = unitSecrets(t)
+		h.secrets, h.gaps = secrets.OfUnit(t)
 		held := check.Refute(ctx, t, "no secret of the unit comes out of the console, in any encoding", check.Negative[scene]{
 			Control: h.sees,
 			Anti: func(context.Context) (dut.Answer, error) {
-				return h.search(0, []secret{{"what was never sent", t.Secret("never sent", 20), drawnPiece}})
+				return h.search(0, []secrets.Secret{{Name: "what was never sent", Value: t.Secret("never sent", 20), Piece: secrets.DrawnPiece}})
 			},
 			Probes:  h.scenes(),
 			Try:     h.play,
@@ -61,7 +62,7 @@ var SecretLeak = check.Check{
 // hunt is the search for secrets on one console.
 type hunt struct {
 	*seat
-	secrets []secret
+	secrets []secrets.Secret
 	gaps    []string // what cannot be looked at
 	mute    bool     // it takes no input: a boot is what shows that it is heard
 }
@@ -97,7 +98,7 @@ func (h *hunt) play(ctx context.Context, c scene) (dut.Answer, error) {
 
 // search looks for secrets in the transcript from a cursor on: Accepted where
 // one is found.
-func (h *hunt) search(from hc.Cursor, secrets []secret) (dut.Answer, error) {
+func (h *hunt) search(from hc.Cursor, list []secrets.Secret) (dut.Answer, error) {
 	text, err := h.con.Since(from)
 	if errors.Is(err, hc.ErrForgotten) {
 		return dut.Answer{Kind: verdict.Unproven, Detail: err.Error()}, nil
@@ -105,10 +106,10 @@ func (h *hunt) search(from hc.Cursor, secrets []secret) (dut.Answer, error) {
 	if err != nil {
 		return dut.Answer{}, err
 	}
-	if what, found := find(text, secrets); found {
+	if what, found := secrets.Find(text, list); found {
 		return dut.Answer{Kind: verdict.Accepted, Detail: what}, nil
 	}
-	return dut.Answer{Kind: verdict.Refused, Detail: fmt.Sprintf("none of %d secrets in %d bytes", len(secrets), len(text))}, nil
+	return dut.Answer{Kind: verdict.Refused, Detail: fmt.Sprintf("none of %d secrets in %d bytes", len(list), len(text))}, nil
 }
 
 // sees is the control: what the device says on this console is found by the same
@@ -143,7 +144,7 @@ func (h *hunt) sees(ctx context.Context) (dut.Answer, error) {
 	if _, err := session.Do(ctx, login.Request{Command: "echo " + base64.StdEncoding.EncodeToString([]byte(m))}); err != nil && dut.IsFault(err) {
 		return a, err
 	}
-	found, err := h.search(from, []secret{{"the marker that was typed", m, 0}})
+	found, err := h.search(from, []secrets.Secret{{Name: "the marker that was typed", Value: m}})
 	if err == nil && found.Kind != verdict.Accepted {
 		found.Kind, found.Detail = verdict.Silent, "a marker that was typed on this console is not found in its transcript"
 	}
@@ -180,12 +181,12 @@ func (h *hunt) scenes() []scene {
 		if s.Declared() {
 			continue
 		}
-		m, piece, ok := marker(h.t.Rand(), s)
+		m, piece, ok := secrets.Marker(h.t.Rand(), s)
 		if !ok || len(s.Plant) == 0 {
 			h.gaps = append(h.gaps, fmt.Sprintf("store %s takes no marker that could be told from chance", name))
 			continue
 		}
-		h.secrets = append(h.secrets, secret{"what was put into store " + name, m, piece})
+		h.secrets = append(h.secrets, secrets.Secret{Name: "what was put into store " + name, Value: m, Piece: piece})
 		out = append(out, scene{"store " + name + " is written", func(ctx context.Context) error {
 			h.t.Note("store %s holds a marker from now on", name)
 			_, err := h.t.Device().Steps(ctx, s.Plant, map[string]string{"marker": m})
@@ -231,7 +232,7 @@ func (h *hunt) change(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	h.secrets = append(h.secrets, secret{"a password that was set", temp, drawnPiece})
+	h.secrets = append(h.secrets, secrets.Secret{Name: "a password that was set", Value: temp, Piece: secrets.DrawnPiece})
 	done := h.t.Intent(intentPassword, "the owner's password is changed for "+h.t.ID(), map[string]string{"login": name, "label": h.t.ID() + "/changed"})
 	h.t.Cleanup(func(ctx context.Context, t *check.T) {
 		door := t.Device().Login(name)

@@ -16,5 +16,6 @@ var Suite = check.Suite{
 		// the lock-out spares the others a lock each.
 		&Blank, &LockRecover, &BruteForce, &KnownList, &FactoryState, &ForcedSet, &Enum,
 		&Fallback, &Change, &Policy, &Persist, &Derivable, &Unique, &Transport,
+		&BadKeys, &SharedKeys, &KeysReset,
 	},
 }

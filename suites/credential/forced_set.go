@@ -139,7 +139,11 @@ func backToFactory(ctx context.Context, t *check.T) {
 		return
 	}
 	t.Note("the device left the factory state; way %s leads back", id)
+	noteKeys(ctx, t)
 	t.OK(walk(ctx, t.Device(), id))
+	if a, err := alive(ctx); err == nil && a.Kind == verdict.Accepted {
+		t.Device().WasReset()
+	}
 }
 
 // walk walks a declared way to the factory state.

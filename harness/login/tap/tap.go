@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -35,13 +36,30 @@ func New(inner wire.Dialer, limit int) *Dialer {
 	return &Dialer{inner: inner, limit: limit}
 }
 
+// Over gives the same ear over another dialer.
+func (d *Dialer) Over(inner wire.Dialer) wire.Dialer { return &over{d, inner} }
+
+type over struct {
+	ear   *Dialer
+	inner wire.Dialer
+}
+
+// DialContext dials through the other dialer.
+func (o *over) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	return o.ear.dial(ctx, o.inner, network, address)
+}
+
 // DialContext dials through the inner dialer.
 func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
-	c, err := d.inner.DialContext(ctx, network, address)
+	return d.dial(ctx, d.inner, network, address)
+}
+
+func (d *Dialer) dial(ctx context.Context, inner wire.Dialer, network, address string) (net.Conn, error) {
+	c, err := inner.DialContext(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}
-	r := &Record{Address: address, Opened: time.Now(), limit: d.limit}
+	r := &Record{Address: address, Opened: time.Now(), limit: d.limit, client: addrPort(c.LocalAddr()), server: addrPort(c.RemoteAddr())}
 	d.mu.Lock()
 	d.conns = append(d.conns, r)
 	d.mu.Unlock()
@@ -81,11 +99,21 @@ type Record struct {
 	Address string
 	Opened  time.Time
 
+	client, server netip.AddrPort
+
 	mu       sync.Mutex
 	limit    int
 	sent     []byte
 	received []byte
+	chunks   []chunk
 	cut      bool
+}
+
+// chunk is when how much of a way was carried.
+type chunk struct {
+	at   time.Time
+	sent bool
+	n    int
 }
 
 // Bytes gives copies of what was sent to the DUT and received from it. Cut
@@ -104,6 +132,9 @@ func (r *Record) add(to *[]byte, b []byte) {
 		b, r.cut = b[:max(room, 0)], true
 	}
 	*to = append(*to, b...)
+	if len(b) > 0 {
+		r.chunks = append(r.chunks, chunk{time.Now(), to == &r.sent, len(b)})
+	}
 }
 
 type conn struct {

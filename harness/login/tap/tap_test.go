@@ -9,7 +9,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"rigor/harness/capture"
 	"rigor/harness/login/tap"
+	"rigor/harness/wire"
 )
 
 func TestTap(t *testing.T) {
@@ -48,6 +50,19 @@ func TestTap(t *testing.T) {
 	sent, received, _ := d.Records()[0].Bytes()
 	assert.Equal(t, "password", string(sent))
 	assert.Equal(t, "hello", string(received))
+	var heard wire.Capturer = d
+	frames, cut := heard.Frames()
+	assert.False(t, cut)
+	var said []string
+	for _, s := range capture.Streams(frames) {
+		said = append(said, string(s.Data))
+		if string(s.Data) == "password" {
+			assert.Equal(t, l.Addr().String(), s.To.String())
+			assert.NotEqual(t, s.Frame(0), s.Frame(4), "two writes are two frames")
+		}
+	}
+	assert.ElementsMatch(t, []string{"password", "hello"}, said)
+	assert.Contains(t, heard.Scope(), "own connections")
 	found, _ = d.Sent(nil)
 	assert.False(t, found)
 

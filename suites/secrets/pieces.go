@@ -1,4 +1,4 @@
-package console
+package secrets
 
 import (
 	"bytes"
@@ -12,7 +12,7 @@ import (
 // text between the parts. So pieces are looked for, too, each long enough to be no
 // accident: in what was drawn at random, and in what somebody chose.
 const (
-	drawnPiece = 8 // 40 bits and more, of letters and digits
+	DrawnPiece = 8 // 40 bits and more, of letters and digits
 	chosen     = 12
 )
 
@@ -38,14 +38,14 @@ type pieceKey [8]byte
 type pieces map[pieceKey][]piece
 
 type piece struct {
-	of    secret
+	of    Secret
 	at    int // in the secret
 	form  string
 	bytes []byte
 }
 
 // add takes in what a piece looks like in one form.
-func (ps pieces) add(s secret, at int, form string, b []byte) {
+func (ps pieces) add(s Secret, at int, form string, b []byte) {
 	k := pieceKey(b)
 	ps[k] = append(ps[k], piece{s, at, form, b})
 }
@@ -67,15 +67,15 @@ func (ps pieces) in(text []byte) (piece, bool) {
 
 // findPiece looks for pieces of secrets in what a console said, as it came and as
 // hex. What stands before one is not told: it may be the piece before.
-func findPiece(text, plain []byte, secrets []secret) (what string, found bool) {
+func findPiece(text, plain []byte, secrets []Secret) (what string, found bool) {
 	said, coded := pieces{}, pieces{}
 	for _, s := range secrets {
-		if s.piece < len(pieceKey{}) || len(s.value) <= s.piece {
+		if s.Piece < len(pieceKey{}) || len(s.Value) <= s.Piece {
 			continue
 		}
-		for at := range len(s.value) - s.piece + 1 {
-			part := s.value[at : at+s.piece]
-			if s.piece == chosen && !wordless(part) {
+		for at := range len(s.Value) - s.Piece + 1 {
+			part := s.Value[at : at+s.Piece]
+			if s.Piece == chosen && !wordless(part) {
 				continue
 			}
 			said.add(s, at, "plain", []byte(part))
@@ -91,7 +91,7 @@ func findPiece(text, plain []byte, secrets []secret) (what string, found bool) {
 		ps   pieces
 	}{{plain, said}, {text, said}, {digits(plain), coded}} {
 		if p, ok := view.ps.in(view.text); ok {
-			return fmt.Sprintf("a piece of %s stands there, as %s: bytes %d to %d of %d", p.of.name, p.form, p.at+1, p.at+p.of.piece, len(p.of.value)), true
+			return fmt.Sprintf("a piece of %s stands there, as %s: bytes %d to %d of %d", p.of.Name, p.form, p.at+1, p.at+p.of.Piece, len(p.of.Value)), true
 		}
 	}
 	return "", false

@@ -1,4 +1,7 @@
-package console
+// Package secrets looks for what a device must not tell in what it says: the secrets
+// that the rig knows of it, in every encoding, and in pieces. Checks of the console and of
+// the wire share it.
+package secrets
 
 import (
 	"bytes"
@@ -14,10 +17,10 @@ import (
 	"rigor/harness/profile"
 )
 
-// secret is what must not be seen on a console.
-type secret struct {
-	name, value string
-	piece       int // how long a part of it is no accident any more; 0: none is known to be
+// Secret is what must not be seen.
+type Secret struct {
+	Name, Value string
+	Piece       int // how long a part of it is no accident any more; 0: none is known to be
 }
 
 // minSecret is the length from which a secret can be looked for: a shorter one
@@ -27,17 +30,17 @@ const minSecret = 6
 // privateKey is the head of a private key in PEM, RFC 7468.
 var privateKey = regexp.MustCompile(`-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----`)
 
-// unitSecrets gives the secrets of the unit that the rig knows: its owners'
+// OfUnit gives the secrets of the unit that the rig knows: its owners'
 // passwords and its label's. What is too short to be looked for is named in the
 // second result.
-func unitSecrets(t *check.T) (out []secret, short []string) {
+func OfUnit(t *check.T) (out []Secret, short []string) {
 	add := func(name, value string) {
 		switch {
-		case value == "" || slices.ContainsFunc(out, func(s secret) bool { return s.value == value }):
+		case value == "" || slices.ContainsFunc(out, func(s Secret) bool { return s.Value == value }):
 		case len(value) < minSecret:
 			short = append(short, name+" is too short to be looked for")
 		default:
-			out = append(out, secret{name, value, chosenPiece(value)})
+			out = append(out, Secret{name, value, chosenPiece(value)})
 		}
 	}
 	for _, name := range check.LoginChannels(t.Profile()) {
@@ -53,16 +56,16 @@ func unitSecrets(t *check.T) (out []secret, short []string) {
 	return out, short
 }
 
-// find looks for secrets in what a console said: as it came, and without the
+// Find looks for secrets in what a device said: as it came, and without the
 // escape sequences and line ends between, in every encoding.
-func find(text []byte, secrets []secret) (what string, found bool) {
+func Find(text []byte, secrets []Secret) (what string, found bool) {
 	plain := expect.Plain(text)
 	joined := bytes.ReplaceAll(plain, []byte("\n"), nil) // a dump is broken into lines
 	for _, view := range [][]byte{plain, text, joined} {
 		for _, s := range secrets {
-			for _, enc := range escape.Encodings(s.value) {
+			for _, enc := range escape.Encodings(s.Value) {
 				if i := bytes.Index(view, enc.Bytes); i >= 0 {
-					return fmt.Sprintf("%s stands there, as %s, behind %q", s.name, enc.Name, before(view, i)), true
+					return fmt.Sprintf("%s stands there, as %s, behind %q", s.Name, enc.Name, before(view, i)), true
 				}
 			}
 		}
@@ -92,10 +95,10 @@ var alphabets = map[string]string{
 	"digits": "0123456789",
 }
 
-// marker makes a value for a store, of the alphabet and length that it takes, and
+// Marker makes a value for a store, of the alphabet and length that it takes, and
 // says how long a piece of it has markerBits. It gives false where the whole has
 // less.
-func marker(rng *rand.Rand, s *profile.Store) (value string, piece int, ok bool) {
+func Marker(rng *rand.Rand, s *profile.Store) (value string, piece int, ok bool) {
 	const usual = 24
 	letters, known := alphabets[s.Alphabet]
 	n := s.Length
@@ -109,5 +112,5 @@ func marker(rng *rand.Rand, s *profile.Store) (value string, piece int, ok bool)
 	for i := range out {
 		out[i] = letters[rng.IntN(len(letters))]
 	}
-	return string(out), max(drawnPiece, int(math.Ceil(markerBits/math.Log2(float64(len(letters)))))), true
+	return string(out), max(DrawnPiece, int(math.Ceil(markerBits/math.Log2(float64(len(letters)))))), true
 }
