@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -38,7 +39,9 @@ func (d *standin) network(ctx context.Context, t *testing.T, f *rig.File, all *s
 			conf := d.sshConfig(t)
 			f.Network.Ports[l.Port] = d.gated(ctx, t, all, func(c net.Conn) { d.ssh(c, conf, l) })
 		case strings.HasPrefix(l.Protocol, "http"):
-			s := httptest.NewTLSServer(d.web(l))
+			s := httptest.NewUnstartedServer(d.web(l))
+			s.TLS = &tls.Config{MinVersion: tls.VersionTLS13}
+			s.StartTLS()
 			t.Cleanup(s.Close)
 			f.Network.Ports[l.Port] = d.gated(ctx, t, all, func(c net.Conn) { relay(c, s.Listener.Addr().String()) })
 		case l.Protocol == "exec" && l.Port != 0:
@@ -183,6 +186,7 @@ func (d *standin) sshConfig(t *testing.T) func(l *profile.Login) *ssh.ServerConf
 			}
 			return nil, nil
 		}}
+		c.KeyExchanges, c.MACs = []string{"curve25519-sha256"}, []string{"hmac-sha2-256-etm@openssh.com", "hmac-sha2-256"}
 		c.AddHostKey(signer)
 		return c
 	}

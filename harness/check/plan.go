@@ -297,6 +297,9 @@ func NeedsPower(in Input, c *Case) *verdict.Judgement {
 
 // NeedsNetwork: the rig reaches the DUT by network. The case leans on it.
 func NeedsNetwork(in Input, c *Case) *verdict.Judgement {
+	if none := in.Profile.Network.None; none.Declared() {
+		return DeclaredNone(none.None)
+	}
 	if !in.Network {
 		return RigLacks("the rig has no network")
 	}

@@ -20,6 +20,10 @@ func NeedsTLS(in Input, c *Case) *verdict.Judgement {
 		return DeclaredNone("a console is a wire of its own; there is no TLS on it")
 	case l.Protocol == "ssh":
 		return DeclaredNone("SSH protects itself; dat-ssh-server looks at that")
+	case l.Protocol == "snmp":
+		return DeclaredNone("SNMP is datagrams, on which there is no TLS here")
+	case l.Protocol == "ftp" && l.TLS:
+		return RigLacks("the TLS of FTP begins behind a command, and is not looked into")
 	case l.TLS:
 		return firstOnPort(in, c.Channel, l)
 	case l.Transport.Declared():

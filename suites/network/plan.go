@@ -39,7 +39,7 @@ func portCases(state string) check.Planner {
 			cases = append(cases, c)
 		}
 		return cases
-	}).With(onNetwork, check.NeedsState(state), check.NeedsNetwork, wholeWay, ofIPv6, func(in check.Input, c *check.Case) *verdict.Judgement {
+	}).With(check.NeedsState(state), check.NeedsNetwork, wholeWay, ofIPv6, func(in check.Input, c *check.Case) *verdict.Judgement {
 		s := in.Profile.States.Items[state]
 		switch {
 		case len(s.Services) == 0 && !in.Profile.Source.Has("states", state, "services"):
@@ -50,14 +50,6 @@ func portCases(state string) check.Planner {
 		return nil
 	})
 }
-
-// onNetwork: the device is on a network of IP.
-var onNetwork = check.OfProfile(func(p *profile.Profile) *verdict.Judgement {
-	if p.Network.Declared() {
-		return check.DeclaredNone(p.Network.None.None)
-	}
-	return nil
-})
 
 // wholeWay: nothing between rig and DUT carries some of its ports alone.
 func wholeWay(in check.Input, _ *check.Case) *verdict.Judgement {
