@@ -67,9 +67,11 @@ type Far interface {
 	// Receive has the frames that come from there given to a function, nil for
 	// nobody, until the next call.
 	Receive(func(frame []byte))
-	// Alive says what is wrong with the far end as an instrument, nil where
-	// nothing is; a device without power is nothing wrong.
-	Alive(ctx context.Context) error
+	// Alive says what is known to be wrong with the far end as an instrument, nil
+	// where nothing is; a device without power is nothing wrong. It returns at once.
+	Alive() error
+	// Check is Alive, and asks the far end.
+	Check(ctx context.Context) error
 }
 
 // Config describes our end.
@@ -225,7 +227,7 @@ func (l *Link) Check(ctx context.Context) error {
 	if l.ctx.Err() != nil {
 		return l.fault(op, net.ErrClosed)
 	}
-	if err := l.far.Alive(ctx); err != nil {
+	if err := l.far.Check(ctx); err != nil {
 		return l.fault(op, err)
 	}
 	return nil

@@ -59,7 +59,9 @@ func (e end) Receive(f func([]byte)) {
 	e.s.to[1-e.i] = f
 }
 
-func (e end) Alive(context.Context) error {
+func (e end) Check(context.Context) error { return e.Alive() }
+
+func (e end) Alive() error {
 	e.s.mu.Lock()
 	defer e.s.mu.Unlock()
 	return e.s.alive

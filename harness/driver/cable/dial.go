@@ -39,7 +39,7 @@ func (l *Link) DialContext(ctx context.Context, network, address string) (net.Co
 	if !l.leads(to) {
 		return nil, l.fault(op, fmt.Errorf("%w: our end has %v", syscall.ENETUNREACH, l.conf.Own))
 	}
-	if err := l.far.Alive(ctx); err != nil {
+	if err := l.far.Alive(); err != nil {
 		return nil, l.fault(op, err)
 	}
 	window, cancel := context.WithTimeout(ctx, l.conf.DialTimeout)
@@ -54,8 +54,8 @@ func (l *Link) DialContext(ctx context.Context, network, address string) (net.Co
 		return nil, l.fault(op, net.ErrClosed)
 	}
 	// What the emulator did meanwhile explains more than a silence.
-	if ctx.Err() == nil {
-		if broken := l.far.Alive(ctx); broken != nil {
+	if ctx.Err() == nil && !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, syscall.ECONNRESET) {
+		if broken := l.far.Check(ctx); broken != nil {
 			return nil, l.fault(op, broken)
 		}
 	}
@@ -199,7 +199,7 @@ func (c *conn) why(err error) error {
 	case c.link.ctx.Err() != nil:
 		return c.link.fault("use a connection", net.ErrClosed)
 	}
-	if broken := c.link.far.Alive(c.link.ctx); broken != nil {
+	if broken := c.link.far.Alive(); broken != nil {
 		return c.link.fault("use a connection", broken)
 	}
 	return translate(err)
