@@ -117,6 +117,12 @@ func (f *File) expandHome(home func() (string, error)) error {
 	if f.Virtual != nil {
 		at = append(at, &f.Virtual.Persist)
 	}
+	for _, m := range f.Machines {
+		at = append(at, &m.File, &m.QEMU)
+		for i := range m.Disks {
+			at = append(at, &m.Disks[i].File)
+		}
+	}
 	for _, s := range at {
 		if err := inHome(s, "", home); err != nil {
 			return err

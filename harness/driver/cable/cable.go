@@ -12,8 +12,8 @@
 //     distributions forbid; each dial has to enter the namespace by a helper, and
 //     what is left behind by kill -9 has to be cleaned.
 //   - A stack in user space needs no right at all, is gone with the process, sees
-//     every frame (a cut cable is a frame that is dropped), and costs about 2.5 MB
-//     of the program.
+//     every frame (a cut cable is a frame that is dropped), and makes the program
+//     5.5 MB larger, 4.1 MB where it is stripped.
 //
 // Ports, resets, ARP and the network's silence are the device's own in the last
 // two. The last is the default; who wants other programs on the same wire puts

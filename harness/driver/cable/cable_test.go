@@ -242,8 +242,9 @@ func TestConnectionsEnd(t *testing.T) {
 	require.NoError(t, c.Close())
 	assert.ErrorIs(t, <-read, net.ErrClosed, "who reads is woken")
 
-	c, far := dial(), <-held
-	far = <-held
+	<-held
+	c = dial()
+	far := <-held
 	rst := far.(*gonet.TCPConn)
 	_, err = c.Write([]byte("unread"))
 	require.NoError(t, err)

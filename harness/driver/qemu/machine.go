@@ -43,18 +43,18 @@ type Machine struct {
 	program string
 	ctx     context.Context // for what lives as long as the machine
 
-	doing chan struct{} // held by On and Off
+	doing chan struct{}   // held by On and Off
+	made  map[string]bool // role → its overlay is there; for who holds doing
 
 	mu       sync.Mutex
 	closed   bool
 	run      *run  // the process; nil without power
 	crash    error // why it ended by itself; until Off
 	starting context.CancelFunc
-	overlays map[string]string // role → path, once they are made
-	held     bool              // reset is asserted
-	driven   map[int]bool      // level of each input of the chip that is ours
-	outs     map[int]bool      // of each output, as last told
-	watched  bool              // somebody looks at outputs
+	held     bool         // reset is asserted
+	driven   map[int]bool // level of each input of the chip that is ours
+	outs     map[int]bool // of each output, as last told
+	watched  bool         // somebody looks at outputs
 	ports    map[int]*Port
 	change   chan struct{} // closed at the next change of all this
 	net      *ether
@@ -67,7 +67,7 @@ func Open(ctx context.Context, conf Config) (*Machine, error) {
 	if err := conf.Spec.Validate(); err != nil {
 		return nil, err
 	}
-	m := &Machine{conf: conf, ctx: context.WithoutCancel(ctx), doing: make(chan struct{}, 1), driven: map[int]bool{}, outs: map[int]bool{}, ports: map[int]*Port{}, change: make(chan struct{})}
+	m := &Machine{conf: conf, ctx: context.WithoutCancel(ctx), doing: make(chan struct{}, 1), made: map[string]bool{}, driven: map[int]bool{}, outs: map[int]bool{}, ports: map[int]*Port{}, change: make(chan struct{})}
 	m.net = &ether{m: m}
 	var err error
 	if m.program, err = findProgram(ctx, conf); err != nil {

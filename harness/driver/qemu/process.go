@@ -76,7 +76,7 @@ type plan struct {
 }
 
 // plan makes the command line.
-func (m *Machine) plan(disks map[string]string) (p *plan, err error) {
+func (m *Machine) plan() (p *plan, err error) {
 	p = &plan{uarts: map[int]net.Conn{}}
 	defer func() {
 		if err != nil {
@@ -87,17 +87,15 @@ func (m *Machine) plan(disks map[string]string) (p *plan, err error) {
 		}
 	}()
 	add := func(args ...string) { p.args = append(p.args, args...) }
-	spec := m.conf.Spec
-	expand := []string{"${dir}", m.conf.Dir}
-	for role, path := range disks {
-		expand = append(expand, "${disk."+role+"}", path)
-	}
-	text := strings.NewReplacer(expand...)
-	for _, a := range spec.Args {
-		add(text.Replace(a))
+	given := map[int]bool{} // disks that an argument names
+	for i, a := range m.conf.Spec.Args {
+		if i > 0 && strings.HasSuffix(m.conf.Spec.Args[i-1], "-drive") {
+			a = m.onOverlay(a, given)
+		}
+		add(strings.ReplaceAll(a, "${dir}", m.conf.Dir))
 	}
 	add("-name", "rigor-"+m.conf.Name, "-S", "-no-shutdown", "-display", "none", "-monitor", "none")
-	m.planDisks(add, disks)
+	m.planDisks(add, given)
 	socket := func(id string) (net.Conn, error) {
 		c, fd, err := p.pair()
 		add("-chardev", fmt.Sprintf("socket,id=%s,fd=%d", id, fd))
@@ -129,17 +127,30 @@ func (m *Machine) plan(disks map[string]string) (p *plan, err error) {
 
 func uartName(n int) string { return "rigor-uart" + strconv.Itoa(n) }
 
-func (m *Machine) planDisks(add func(...string), disks map[string]string) {
+// onOverlay gives a -drive the overlay of the disk that it names.
+func (m *Machine) onOverlay(arg string, given map[int]bool) string {
+	file, ok := option(arg, "file")
+	if !ok {
+		return arg
+	}
+	i := m.conf.Spec.disk(file) // which Mistakes has looked for
+	given[i] = true
+	out := []string{"file=" + m.overlay(m.conf.Spec.Disks[i]), "format=qcow2"}
+	for o := range strings.SplitSeq(arg, ",") {
+		if name, _, _ := strings.Cut(o, "="); name != "file" && name != "format" {
+			out = append(out, o)
+		}
+	}
+	return strings.Join(out, ",")
+}
+
+func (m *Machine) planDisks(add func(...string), given map[int]bool) {
 	flash := 0
-	for _, d := range m.conf.Spec.Disks {
-		if slices.ContainsFunc(m.conf.Spec.Args, func(a string) bool { return strings.Contains(a, "${disk."+d.Role+"}") }) {
+	for i, d := range m.conf.Spec.Disks {
+		if given[i] {
 			continue
 		}
-		format := "qcow2"
-		if d.Snapshot != nil && !*d.Snapshot {
-			format = d.Format
-		}
-		drive := fmt.Sprintf("file=%s,format=%s", disks[d.Role], format)
+		drive := fmt.Sprintf("file=%s,format=qcow2", m.overlay(d))
 		if strings.HasPrefix(d.Role, "pflash") {
 			add("-drive", fmt.Sprintf("if=pflash,unit=%d,%s", flash, drive))
 			flash++
@@ -153,9 +164,13 @@ func (m *Machine) planDisks(add func(...string), disks map[string]string) {
 }
 
 func (m *Machine) planNet(p *plan, add func(...string)) error {
-	mac := ""
+	card := m.conf.Spec.NIC
+	if card == "" {
+		card = "virtio-net-pci,romfile="
+	}
+	card += ",netdev=cable"
 	if m.conf.Spec.MAC != "" {
-		mac = ",mac=" + m.conf.Spec.MAC
+		card += ",mac=" + m.conf.Spec.MAC
 	}
 	switch {
 	case m.conf.Tap != "":
@@ -174,18 +189,17 @@ func (m *Machine) planNet(p *plan, add func(...string)) error {
 		add("-netdev", fmt.Sprintf("socket,id=cable,fd=%d", fd))
 	}
 	if !m.conf.Spec.mentions("netdev=cable") {
-		add("-device", "virtio-net-pci,netdev=cable,romfile="+mac)
+		add("-device", card)
 	}
 	return nil
 }
 
 // start makes a process and brings the device to its first instruction.
 func (m *Machine) start(ctx context.Context) error {
-	disks, err := m.makeOverlays(ctx)
-	if err != nil {
+	if err := m.makeOverlays(ctx); err != nil {
 		return err
 	}
-	p, err := m.plan(disks)
+	p, err := m.plan()
 	if err != nil {
 		return err
 	}

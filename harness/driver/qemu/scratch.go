@@ -103,34 +103,25 @@ func makeScratch(dir string) error {
 }
 
 // makeOverlays makes a disk for each image, into which the device writes in its
-// place.
-func (m *Machine) makeOverlays(ctx context.Context) (map[string]string, error) {
-	m.mu.Lock()
-	made := m.overlays
-	m.mu.Unlock()
-	if made != nil {
-		return made, nil
-	}
-	made = map[string]string{}
+// place. Those that are there are kept.
+func (m *Machine) makeOverlays(ctx context.Context) error {
 	for _, d := range m.conf.Spec.Disks {
-		file := under(m.conf.Dir, d.File)
-		if d.Snapshot != nil && !*d.Snapshot {
-			made[d.Role] = file
+		over := m.overlay(d)
+		if _, err := os.Stat(over); err == nil && m.made[d.Role] && !d.Snapshot {
 			continue
 		}
-		over := filepath.Join(m.conf.Scratch, d.Role+".qcow2")
+		file := under(m.conf.Dir, d.File)
 		cmd := exec.CommandContext(ctx, "qemu-img", "create", "-q", "-f", "qcow2", "-F", d.Format, "-b", file, over)
 		cmd.WaitDelay = time.Second
 		if out, err := cmd.CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("disk %s: qemu-img: %w: %.300q", d.Role, err, bytes.TrimSpace(out))
+			return fmt.Errorf("disk %s: qemu-img: %w: %.300q", d.Role, err, bytes.TrimSpace(out))
 		}
-		made[d.Role] = over
+		m.made[d.Role] = true
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.overlays = made
-	return made, nil
+	return nil
 }
+
+func (m *Machine) overlay(d Disk) string { return filepath.Join(m.conf.Scratch, d.Role+".qcow2") }
 
 const recordFile = "process.json"
 

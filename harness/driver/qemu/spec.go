@@ -27,12 +27,15 @@ import (
 type Spec struct {
 	// QEMU is the program: qemu-system-aarch64.
 	QEMU string `yaml:"qemu"`
-	// Args is its command line, but for disks, serial lines, the network card on
-	// the cable, and the monitor, which are added. ${dir} stands for the folder of
-	// the file, ${disk.ROLE} for the path of a disk that is not to be added.
-	Args  []string `yaml:"args"`
-	Disks []Disk   `yaml:"disks"`
-	// MAC is the hardware address of the network card on the cable.
+	// Args is its command line, but for serial lines, the network card on the cable,
+	// and the monitor, which are added. ${dir} stands for the folder of the file.
+	Args []string `yaml:"args"`
+	// Disks are all images that it may write to. A -drive of Args that names the file
+	// of one gets its overlay in place; any other disk is added.
+	Disks []Disk `yaml:"disks"`
+	// NIC is the network card on the cable as -device names it; virtio-net-pci where
+	// empty. MAC is its hardware address; without one there is no card.
+	NIC   string `yaml:"nic"`
 	MAC   string `yaml:"mac"`
 	PL061 *Chip  `yaml:"pl061"`
 	// Address is the device's own, for the reader.
@@ -47,9 +50,9 @@ type Disk struct {
 	// drive=ROLE. One that begins with "pflash" is flash memory; any other that no
 	// argument names gets a virtio-blk-pci device.
 	Role string `yaml:"role"`
-	// Snapshot says that what is written is lost when the rig is closed, as it is
-	// where nothing is said; false writes into the image itself.
-	Snapshot *bool `yaml:"snapshot"`
+	// Snapshot says that what is written is lost with the supply, as a disk in
+	// memory does. Any other keeps it until the rig is closed.
+	Snapshot bool `yaml:"snapshot"`
 }
 
 // Chip is the machine's GPIO chip.
@@ -111,7 +114,10 @@ var never = map[string]string{
 	"-qtest":     "the rig has it",
 	"-snapshot":  "it loses at each boot what the device wrote; leave it out: overlays are made for each run",
 	"-no-reboot": "a device that restarts itself would be off",
+	"-hda":       asDisk, "-hdb": asDisk, "-hdc": asDisk, "-hdd": asDisk, "-sd": asDisk, "-pflash": asDisk, "-mtdblock": asDisk, "-fda": asDisk, "-blockdev": asDisk,
 }
+
+const asDisk = "name the image under disks, so that it stays as it is"
 
 // Mistakes lists what is wrong, by place.
 func (s Spec) Mistakes() []Mistake {
@@ -131,8 +137,13 @@ func (s Spec) Mistakes() []Mistake {
 			add("a forwarder of QEMU's user network takes connections for a port on which the device does not listen", "write network: {driver: qemu, …} in the rig file", at...)
 		}
 		for _, ref := range refForm.FindAllString(a, -1) {
-			if !s.known(ref) {
-				add(fmt.Sprintf("%s stands for nothing", ref), "there are ${dir}, and ${disk.ROLE} for each disk", at...)
+			if ref != "${dir}" {
+				add(fmt.Sprintf("%s stands for nothing", ref), "there is ${dir}, the folder of this file", at...)
+			}
+		}
+		if i > 0 && strings.HasSuffix(s.Args[i-1], "-drive") {
+			if file, ok := option(a, "file"); ok && s.disk(file) < 0 {
+				add(fmt.Sprintf("the drive's file %s is not among the disks", file), asDisk, at...)
 			}
 		}
 	}
@@ -146,12 +157,20 @@ func (s Spec) Mistakes() []Mistake {
 	return out
 }
 
-func (s Spec) known(ref string) bool {
-	if ref == "${dir}" {
-		return true
+// option gives one of the options that commas part.
+func option(arg, name string) (value string, ok bool) {
+	for o := range strings.SplitSeq(arg, ",") {
+		if v, ok := strings.CutPrefix(o, name+"="); ok {
+			return v, true
+		}
 	}
-	role, ok := strings.CutPrefix(strings.TrimSuffix(ref, "}"), "${disk.")
-	return ok && slices.ContainsFunc(s.Disks, func(d Disk) bool { return d.Role == role })
+	return "", false
+}
+
+// disk gives which disk has a file, as an argument names it; -1 where none has.
+func (s Spec) disk(file string) int {
+	file = filepath.Clean(strings.TrimPrefix(file, "${dir}/"))
+	return slices.IndexFunc(s.Disks, func(d Disk) bool { return filepath.Clean(d.File) == file })
 }
 
 func (s Spec) disks() (out []Mistake) {
@@ -174,6 +193,9 @@ func (s Spec) disks() (out []Mistake) {
 		}
 		if seen[d.Role] {
 			add("role", fmt.Sprintf("two disks are called %q", d.Role), "one disk has one role")
+		}
+		if s.disk(d.File) != i {
+			add("file", "two disks have the file "+d.File, "one image is one disk")
 		}
 		seen[d.Role] = true
 		if strings.ContainsAny(d.File, ",\x00") {
