@@ -6,13 +6,16 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"path/filepath"
+	"slices"
 
 	"rigor/harness/driver/cable"
 	"rigor/harness/driver/qemu"
 	"rigor/harness/escape"
 	"rigor/harness/rig"
+	"rigor/harness/strictyaml"
 	"rigor/harness/wire"
 )
 
@@ -30,13 +33,11 @@ func (ms machines) config(name string, env rig.Env) (conf qemu.Config, err error
 		slog.Info("The machine says", "machine", name, "text", escape.Excerpt(line, 300))
 	}}
 	if m.File != "" {
-		path := m.File
-		if !filepath.IsAbs(path) {
-			path = filepath.Join(env.Dir, path)
-		}
+		path := machineFile(env.Dir, m)
 		conf.Dir = filepath.Dir(path)
-		if conf.Spec, err = qemu.Load(path); errors.Is(err, fs.ErrNotExist) {
-			err = fmt.Errorf("%w; build the device first: that writes it", err)
+		conf.Spec, err = qemu.Load(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return conf, &wire.Fault{Part: env.Part, Op: "open machine " + name, Err: fmt.Errorf("%w; build the device first: that writes it", err)}
 		}
 		if err != nil {
 			return conf, fmt.Errorf("machine %s: %w", name, err)
@@ -44,6 +45,48 @@ func (ms machines) config(name string, env rig.Env) (conf qemu.Config, err error
 	}
 	conf.Scratch, err = qemu.ScratchDir(env.Rig, name)
 	return conf, err
+}
+
+// machineFile is the path of a machine's own file.
+func machineFile(dir string, m *rig.Machine) string {
+	if filepath.IsAbs(m.File) {
+		return m.File
+	}
+	return filepath.Join(dir, m.File)
+}
+
+// checkMachines reads the files of a rig's machines, those that are there: a device
+// that is not built yet can be planned for. The error is a strictyaml.Errors.
+func checkMachines(f *rig.File) error {
+	specs := map[string]qemu.Spec{}
+	for name, m := range f.Machines {
+		if m.File == "" {
+			continue
+		}
+		spec, err := qemu.Load(machineFile(filepath.Dir(f.Path), m))
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			return fmt.Errorf("%s: machine %s: %w", f.Source.Pos("machines", name, "file"), name, err)
+		default:
+			specs[name] = spec
+		}
+	}
+	var errs strictyaml.Errors
+	for _, name := range slices.Sorted(maps.Keys(f.Lines)) {
+		l := f.Lines[name]
+		spec, ok := specs[l.Machine]
+		if l.Driver != "qemu" || !ok {
+			continue
+		}
+		if err := Known("line of machine "+l.Machine, l.Line, spec.LineNames()); err != nil {
+			errs = append(errs, &strictyaml.Error{Pos: f.Source.Pos("lines", name, "line"), What: err.Error()})
+		}
+	}
+	if len(errs) > 0 {
+		return errs.Arrange()
+	}
+	return nil
 }
 
 // get gives the machine, and what gives it back. That it cannot be had is a
