@@ -25,6 +25,8 @@ const (
 	// read its UART: what comes then is lost, as on a wire. Without that they would
 	// wait for the login prompt.
 	unread = 2 * time.Second
+	// again is how long it is given, once it was seen not to read.
+	again = 50 * time.Millisecond
 )
 
 // Port is a UART of a machine. It is the same one from boot to boot.
@@ -201,19 +203,22 @@ func (p *Port) Write(ctx context.Context, b []byte) error {
 // room waits until the device has taken what came before, and says whether what
 // comes is lost.
 func (p *Port) room(ctx context.Context, c net.Conn) (lost bool, err error) {
-	start := time.Now()
+	start, most := time.Now(), unread
+	p.mu.Lock()
+	if p.full {
+		most = again
+	}
+	p.mu.Unlock()
 	for wait := 50 * time.Microsecond; ; wait = min(2*wait, 5*time.Millisecond) {
 		n, err := untaken(c)
 		if err != nil {
 			return false, err
 		}
 		p.mu.Lock()
-		if n == 0 {
-			p.full = false
-		} else if time.Since(start) > unread {
-			p.full = true
+		lost = n > 0 && time.Since(start) > most
+		if n == 0 || lost {
+			p.full = lost
 		}
-		lost = p.full
 		p.mu.Unlock()
 		if n == 0 || lost {
 			return lost, nil
