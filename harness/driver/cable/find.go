@@ -22,6 +22,7 @@ const (
 	widest      = 22              // of a network that is asked whole
 	atOnce      = 256             // addresses that are asked at a time: the stack knows 512
 	second      = 3 * time.Second // for a second address of IPv4 to show
+	sweepEvery  = 2 * time.Millisecond
 )
 
 // Find asks every address of our network (a /22 around ours at most) who has it.
@@ -78,26 +79,34 @@ func (l *Link) sweep(ctx context.Context, mac net.HardwareAddr) []netip.Addr {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	answers := make(chan answer, atOnce)
+	pace := time.NewTicker(sweepEvery) // small devices lose what comes faster
+	defer pace.Stop()
 	all := l.network()
 	next, asked := all.Addr().Next(), 0
 	var found []netip.Addr
 	for {
-		for asked < atOnce && all.Contains(next.Next()) && ctx.Err() == nil {
+		more := all.Contains(next.Next()) && ctx.Err() == nil
+		if asked == 0 && !more {
+			return found
+		}
+		var tick <-chan time.Time
+		if more && asked < atOnce {
+			tick = pace.C
+		}
+		select {
+		case <-tick:
 			if at := next; at != l.conf.Own.Addr() {
 				asked++
 				go func() { answers <- answer{at, l.ask(ctx, at)} }()
 			}
 			next = next.Next()
-		}
-		if asked == 0 {
-			return found
-		}
-		got := <-answers
-		asked--
-		if bytes.Equal(got.mac, mac) {
-			found = append(found, got.at)
-			timer := time.AfterFunc(second, cancel)
-			defer timer.Stop()
+		case got := <-answers:
+			asked--
+			if bytes.Equal(got.mac, mac) {
+				found = append(found, got.at)
+				timer := time.AfterFunc(second, cancel)
+				defer timer.Stop()
+			}
 		}
 	}
 }

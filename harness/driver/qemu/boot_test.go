@@ -382,7 +382,9 @@ func TestBreak(t *testing.T) {
 	require.NoError(t, p.SetRate(t.Context(), 9600))
 }
 
-// atPrompt brings a board to its prompt, and gives what runs a command there.
+// atPrompt brings a board to its prompt, and gives what runs a command there. The
+// prompt is waited for each time: what is typed ahead, U-Boot may take for a try to
+// interrupt it.
 func atPrompt(t *testing.T, m *Machine) (do func(command, answer string), tr *transcript) {
 	t.Helper()
 	p, tr := port(t, m)
@@ -392,6 +394,9 @@ func atPrompt(t *testing.T, m *Machine) (do func(command, answer string), tr *tr
 		t.Helper()
 		require.NoError(t, p.Write(t.Context(), []byte(command+"\r")))
 		tr.expect(t, answer, bootWithin)
+		if answer != "Using" {
+			tr.expect(t, "=> ", bootWithin)
+		}
 	}, tr
 }
 
@@ -448,15 +453,17 @@ func TestLines(t *testing.T) {
 
 	assert.False(t, is(led))
 	seen := make(chan error, 1)
-	go func() { _, err := led.Wait(t.Context(), true); seen <- err }()
-	do("mw.l "+direction+" 80; mw.l "+data+" 80", "=> ")
+	wait, stop := context.WithTimeout(t.Context(), bootWithin)
+	defer stop()
+	go func() { _, err := led.Wait(wait, true); seen <- err }()
+	do("mw.l "+direction+" 80; mw.l "+data+" 80", "80")
 	require.NoError(t, <-seen)
 	assert.True(t, is(led))
-	do("mw.l "+data+" 0", "=> ")
-	_, err := led.Wait(t.Context(), false)
+	do("mw.l "+data+" 0", " 0")
+	_, err := led.Wait(wait, false)
 	require.NoError(t, err)
-	do("mw.l "+data+" 80", "=> ")
-	_, err = led.Wait(t.Context(), true)
+	do("mw.l "+data+" 80", "80")
+	_, err = led.Wait(wait, true)
 	require.NoError(t, err)
 	assert.ErrorIs(t, led.Assert(t.Context()), wire.ErrUnsupported)
 	require.NoError(t, led.Release(t.Context()))
