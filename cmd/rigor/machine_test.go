@@ -159,11 +159,20 @@ func TestMachineBreaks(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir, command := board(t)
-			done := make(chan result, 1)
-			go func() { done <- output(t, command("run", "--rig", "rig.yaml", "--out", "out", "con-boot-interrupt")) }()
-			pid := awaitMachine(t, dir, 100*time.Millisecond)
-			require.NoError(t, syscall.Kill(pid, sig))
-			r := <-done
+			killed := make(chan error, 1)
+			go func() {
+				pid := 0
+				for pid == 0 {
+					for _, pid = range machinesIn(dir) {
+						break
+					}
+					time.Sleep(5 * time.Millisecond)
+				}
+				time.Sleep(100 * time.Millisecond)
+				killed <- syscall.Kill(pid, sig)
+			}()
+			r := output(t, command("run", "--rig", "rig.yaml", "--out", "out", "con-boot-interrupt"))
+			require.NoError(t, <-killed)
 			assert.Equal(t, 75, r.code, "%v", r)
 			assert.Contains(t, r.stdout, "ERROR")
 			if sig == syscall.SIGSEGV {

@@ -491,7 +491,7 @@ func TestNetwork(t *testing.T) {
 	require.Error(t, err, "a prompt answers nobody")
 	_, fault := wire.AsFault(err)
 	require.False(t, fault, "%v", err)
-	do("ping 10.0.7.77", "Using") // it waits for an answer, and answers meanwhile
+	do("ping 10.0.7.77", "Using")                                                                      // it waits for an answer, and answers meanwhile
 	at, err := l.(wire.Finder).Find(t.Context(), net.HardwareAddr{0x52, 0x52, 0x52, 0x52, 0x52, 0x52}) // U-Boot's own idea
 	require.NoError(t, err)
 	assert.Equal(t, "10.0.7.1", at.String())
