@@ -18,6 +18,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"rigor/fixtures/gateway"
 	"rigor/harness/escape"
 	"rigor/harness/verdict"
 )
@@ -36,6 +37,7 @@ type cli struct {
 	Validate validateCmd `cmd:"" help:"Show that the checks detect what they say: planted weaknesses and bench faults."`
 	Safe     safeCmd     `cmd:"" help:"Put a rig into its safe state now."`
 	Virtual  virtualCmd  `cmd:"" help:"Serve the built-in device as a process of its own."`
+	Gateway  gatewayCmd  `cmd:"" help:"Build the reference gateway, a real device in emulation."`
 	Console  consoleCmd  `cmd:"" help:"Talk to a console of the rig."`
 	Power    powerCmd    `cmd:"" help:"Switch the device's supply."`
 	Press    pressCmd    `cmd:"" help:"Assert a line of the rig for a time."`
@@ -95,7 +97,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	signal.Ignore(syscall.SIGPIPE)
 	stdout, stderr = stream{stdout}, stream{stderr}
 	var c cli
-	parser, err := kong.New(&c, kong.Name("rigor"), kong.Writers(stdout, stderr), kong.Vars{"version": version()},
+	parser, err := kong.New(&c, kong.Name("rigor"), kong.Writers(stdout, stderr), kong.Vars{"version": version(), "gateway_serial": gateway.FirstUnit.Serial, "gateway_mac": gateway.FirstUnit.MAC},
 		kong.Description("Checks a device under test on its rig against an IoT security baseline. Exit codes: 0 pass, 1 fail, 2 usage, 3 inconclusive, 4 nothing selected, 75 rig trouble, 130 interrupted."),
 		kong.UsageOnError(), kong.Exit(func(code int) { panic(&exitError{code}) }))
 	if err != nil {

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"rigor/fixtures/gateway"
+	"rigor/harness/verdict"
+)
+
+type gatewayCmd struct {
+	Build gatewayBuildCmd `cmd:"" help:"Build the reference gateway's images from Debian's packages, without root."`
+	List  gatewayListCmd  `cmd:"" help:"List the weaknesses that can be built in."`
+}
+
+type gatewayBuildCmd struct {
+	Out      string `required:"" placeholder:"DIR" help:"The folder for images, machine.json, unit.json and manifest.json."`
+	Weakness string `placeholder:"NAME" help:"Build this weakness in."`
+	Serial   string `placeholder:"SERIAL" help:"Of the unit, default ${gateway_serial}."`
+	MAC      string `name:"mac" placeholder:"MAC" help:"Of the unit, default ${gateway_mac}."`
+	Updates  bool   `help:"Build update packages too: newer, older, unsigned and others."`
+	Fresh    bool   `help:"Fetch the lists of packages anew."`
+}
+
+// Run builds the gateway and says where it is.
+func (c *gatewayBuildCmd) Run(ctx context.Context, a *app) error {
+	if c.Weakness != "" && !gateway.Known(c.Weakness) {
+		return usage(fmt.Errorf("no weakness is called %q; see rigor gateway list", c.Weakness))
+	}
+	unit := gateway.FirstUnit
+	if c.Serial != "" {
+		unit.Serial = c.Serial
+	}
+	if c.MAC != "" {
+		unit.MAC = c.MAC
+	}
+	start := time.Now()
+	say := func(format string, args ...any) { _, _ = fmt.Fprintf(a.err, format+"\n", args...) }
+	m, err := gateway.Build(ctx, gateway.Config{Dir: c.Out, Weakness: c.Weakness, Unit: unit, Updates: c.Updates, Fresh: c.Fresh, Say: say})
+	var missing *gateway.MissingError
+	switch {
+	case errors.As(err, &missing):
+		return &codeError{verdict.ExitRig, fmt.Errorf("the gateway %w", err)}
+	case err != nil:
+		return err
+	}
+	_, err = fmt.Fprintf(a.out, "%s: gateway %s of %d packages, %v\n", c.Out, m.Version, len(m.Packages), time.Since(start).Round(100*time.Millisecond))
+	return err
+}
+
+type gatewayListCmd struct{}
+
+// Run lists the weaknesses.
+func (c *gatewayListCmd) Run(a *app) error {
+	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	for _, k := range gateway.Weaknesses() {
+		if _, err := fmt.Fprintf(w, "%s\t%s\n", k.Name, k.Does); err != nil {
+			return err
+		}
+	}
+	return w.Flush()
+}
