@@ -146,6 +146,10 @@ func inHome(s *string, prefix string, home func() (string, error)) error {
 	if err != nil {
 		return fmt.Errorf("find the folder that %s~/ stands for: %w", prefix, err)
 	}
+	// The cache may be elsewhere (XDG Base Directory Specification).
+	if in, ok := strings.CutPrefix(rest, ".cache/"); ok && filepath.IsAbs(os.Getenv("XDG_CACHE_HOME")) {
+		dir, rest = os.Getenv("XDG_CACHE_HOME"), in
+	}
 	*s = prefix + filepath.Join(dir, rest)
 	return nil
 }
