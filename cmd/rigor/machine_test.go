@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"hash/crc32"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -207,4 +208,31 @@ func TestMachineIsMissing(t *testing.T) {
 			assert.Contains(t, r.stdout+r.stderr, tt.says)
 		})
 	}
+}
+
+// A person who looks at the console of an emulated device sees it start: nothing
+// else could have switched it on.
+func TestMachineConsole(t *testing.T) {
+	t.Parallel()
+	_, command := board(t)
+	cmd := command("console", "--rig", "rig.yaml")
+	in, err := cmd.StdinPipe()
+	require.NoError(t, err)
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	var said strings.Builder
+	buf := make([]byte, 512)
+	for !strings.Contains(said.String(), "U-Boot 20") {
+		n, err := out.Read(buf)
+		said.Write(buf[:n])
+		if err != nil {
+			break
+		}
+	}
+	assert.Contains(t, said.String(), "U-Boot 20")
+	_, err = in.Write([]byte{0x1d})
+	require.NoError(t, err)
+	_, _ = io.Copy(io.Discard, out)
+	require.NoError(t, cmd.Wait())
 }

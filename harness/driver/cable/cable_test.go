@@ -79,7 +79,7 @@ var (
 )
 
 // pair gives our end, and a device's.
-func pair(t *testing.T) (s *segment, ours, device *Link) {
+func pair(t testing.TB) (s *segment, ours, device *Link) {
 	t.Helper()
 	s = &segment{}
 	done := make(chan struct{})
@@ -386,6 +386,16 @@ func TestNothingRunsOn(t *testing.T) {
 	assert.Eventually(t, func() bool {
 		return !strings.Contains(string(buf[:runtime.Stack(buf, true)]), "gvisor.dev")
 	}, 5*time.Second, 10*time.Millisecond)
+}
+
+// What a try costs where nobody listens, as a scan of ports has it; the far end is
+// one of our own kind.
+func BenchmarkRefused(b *testing.B) {
+	_, ours, _ := pair(b)
+	for b.Loop() {
+		_, err := ours.DialContext(b.Context(), "tcp", "10.0.7.1:23")
+		require.ErrorIs(b, err, syscall.ECONNREFUSED)
+	}
 }
 
 // Whatever the device sends, our end stands.
