@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -36,9 +37,6 @@ func (ms machines) config(name string, env rig.Env) (conf qemu.Config, err error
 		path := machineFile(env.Dir, m)
 		conf.Dir = filepath.Dir(path)
 		conf.Spec, err = qemu.Load(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			return conf, &wire.Fault{Part: env.Part, Op: "open machine " + name, Err: fmt.Errorf("%w; build the device first: that writes it", err)}
-		}
 		if err != nil {
 			return conf, fmt.Errorf("machine %s: %w", name, err)
 		}
@@ -53,6 +51,20 @@ func machineFile(dir string, m *rig.Machine) string {
 		return m.File
 	}
 	return filepath.Join(dir, m.File)
+}
+
+// built looks whether the files of a rig's machines are there.
+func built(f *rig.File) error {
+	for _, name := range slices.Sorted(maps.Keys(f.Machines)) {
+		m := f.Machines[name]
+		if m.File == "" {
+			continue
+		}
+		if _, err := os.Stat(machineFile(filepath.Dir(f.Path), m)); err != nil {
+			return fmt.Errorf("machine %s: %w; build the device first, which writes it: the built-in gateway is made by rigor gateway build", name, err)
+		}
+	}
+	return nil
 }
 
 // checkMachines reads the files of a rig's machines, those that are there: a device

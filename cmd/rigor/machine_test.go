@@ -196,7 +196,7 @@ func TestMachineIsMissing(t *testing.T) {
 		{"no QEMU", "qemu: qemu-system-aarch64", "qemu: /nowhere/qemu-system-aarch64", "apt-get install qemu-system-arm", 75},
 		{"no image", "file: disk.img", "file: gone.img", "disk disk: open ", 75},
 		{"QEMU refuses", "cortex-a53", "cortex-x99", "does not start: exit status 1", 75},
-		{"no machine's file", boardRig[strings.Index(boardRig, "    qemu: "):strings.Index(boardRig, "power: ")], "    file: gone/machine.json\n", "build the device first", 75},
+		{"no machine's file", boardRig[strings.Index(boardRig, "    qemu: "):strings.Index(boardRig, "power: ")], "    file: gone/machine.json\n", "nothing was run: machine dut: stat ", 2},
 		{"a line that it has not", "line: led", "line: lde", `machine dut has no line "lde"; did you mean "led"?`, 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
