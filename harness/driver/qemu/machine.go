@@ -42,6 +42,7 @@ type Machine struct {
 	conf    Config
 	program string
 	ctx     context.Context // for what lives as long as the machine
+	images  map[string]os.FileInfo
 
 	doing chan struct{}   // held by On and Off
 	made  map[string]bool // role → its overlay is there; for who holds doing
@@ -61,20 +62,21 @@ type Machine struct {
 }
 
 // Open looks whether a machine can be had: program and images are there, and new
-// enough. Nothing is started; ctx bounds the looking alone. The error is no *wire.Fault: which part it is, the
-// instrument knows that asks for it.
+// enough. Nothing is started; ctx bounds the looking alone. The error is no
+// *wire.Fault: which part it is, the instrument knows that asks for it.
 func Open(ctx context.Context, conf Config) (*Machine, error) {
 	if err := conf.Spec.Validate(); err != nil {
 		return nil, err
 	}
-	m := &Machine{conf: conf, ctx: context.WithoutCancel(ctx), doing: make(chan struct{}, 1), made: map[string]bool{}, driven: map[int]bool{}, outs: map[int]bool{}, ports: map[int]*Port{}, change: make(chan struct{})}
+	m := &Machine{conf: conf, ctx: context.WithoutCancel(ctx), doing: make(chan struct{}, 1), change: make(chan struct{}), images: map[string]os.FileInfo{},
+		made: map[string]bool{}, driven: map[int]bool{}, outs: map[int]bool{}, ports: map[int]*Port{}}
 	m.net = &ether{m: m}
 	var err error
 	if m.program, err = findProgram(ctx, conf); err != nil {
 		return nil, err
 	}
 	for _, d := range conf.Spec.Disks {
-		if err := image(under(conf.Dir, d.File)); err != nil {
+		if m.images[d.Role], err = image(under(conf.Dir, d.File)); err != nil {
 			return nil, fmt.Errorf("disk %s: %w", d.Role, err)
 		}
 	}
@@ -85,20 +87,36 @@ func Open(ctx context.Context, conf Config) (*Machine, error) {
 }
 
 // image looks whether an image can be read.
-func image(path string) error {
+func image(path string) (os.FileInfo, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	switch {
 	case err != nil:
-		return err
+		return nil, err
 	case !info.Mode().IsRegular() && info.Mode()&os.ModeDevice == 0:
-		return fmt.Errorf("%s is no file", path)
+		return nil, fmt.Errorf("%s is no file", path)
 	case info.Mode().IsRegular() && info.Size() == 0:
-		return fmt.Errorf("%s is empty", path)
+		return nil, fmt.Errorf("%s is empty", path)
+	}
+	return info, nil
+}
+
+// unchanged looks whether the images are those that the machine was opened with: an
+// overlay over another image is a device that nobody built.
+func (m *Machine) unchanged() error {
+	for _, d := range m.conf.Spec.Disks {
+		path := under(m.conf.Dir, d.File)
+		is, err := os.Stat(path)
+		if err != nil {
+			return fmt.Errorf("disk %s: %w", d.Role, err)
+		}
+		if was := m.images[d.Role]; !os.SameFile(was, is) || was.Size() != is.Size() || !was.ModTime().Equal(is.ModTime()) {
+			return fmt.Errorf("disk %s: %s was changed while the rig uses it, and the device's flash with it: run it again", d.Role, path)
+		}
 	}
 	return nil
 }
@@ -134,6 +152,9 @@ func (m *Machine) On(ctx context.Context) error {
 		return crash
 	case r != nil:
 		return nil
+	}
+	if err := m.unchanged(); err != nil {
+		return err
 	}
 	return m.start(ctx)
 }
@@ -175,7 +196,7 @@ func (m *Machine) State(ctx context.Context) (on bool, err error) {
 	if r == nil {
 		return false, nil
 	}
-	return true, m.ask(ctx, r)
+	return true, errors.Join(m.unchanged(), m.ask(ctx, r))
 }
 
 // Alive says what is known to be wrong with the machine. It asks nobody.
