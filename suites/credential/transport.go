@@ -196,8 +196,7 @@ func looked(ctx context.Context, door *dut.Door, own, nobody login.Credential, o
 	if err != nil {
 		return a, err
 	}
-	mine := strings.ReplaceAll(o.Facts[login.FactReply], own.User, "USER")
-	theirs := strings.ReplaceAll(other.Facts[login.FactReply], nobody.User, "USER")
+	mine, theirs := withoutNames(own.User, nobody.User, o.Facts[login.FactReply]), withoutNames(own.User, nobody.User, other.Facts[login.FactReply])
 	switch {
 	case theirs == "":
 		a.Kind, a.Detail = verdict.Incompatible, fmt.Sprintf("the owner's login in clear was answered with %s; a stranger's, to compare it with, was not: %s", mine, other.Detail)
@@ -207,4 +206,10 @@ func looked(ctx context.Context, door *dut.Door, own, nobody login.Credential, o
 		a.Kind, a.Detail = verdict.Refused, fmt.Sprintf("owner and stranger were answered with %s: %s", mine, a.Detail)
 	}
 	return a, nil
+}
+
+// withoutNames takes the names that were tried out of an answer, both of them out of
+// each: the page itself may be called as the owner is.
+func withoutNames(own, nobody, reply string) string {
+	return strings.NewReplacer(own, "USER", nobody, "USER").Replace(reply)
 }
