@@ -25,6 +25,10 @@ const (
 	// read its UART: what comes then is lost, as on a wire. Without that they would
 	// wait for the login prompt.
 	unread = 2 * time.Second
+	// slow is the same for a device that has read more in this boot than a UART keeps:
+	// on a busy computer it may only be late, and half a password is another one.
+	slow  = 8 * time.Second
+	reads = 64 // bytes
 	// again is how long it is given, once it was seen not to read.
 	again = 50 * time.Millisecond
 )
@@ -49,6 +53,7 @@ type Port struct {
 	run     *run
 	conn    net.Conn // nil without power
 	full    bool     // the device did not read what came last
+	sent    int      // bytes of this boot; all but the last few are read
 }
 
 var _ wire.Port = (*Port)(nil)
@@ -90,7 +95,7 @@ func (m *Machine) port(n int) *Port {
 // attach takes the socket of a new process.
 func (p *Port) attach(r *run, c net.Conn) {
 	p.mu.Lock()
-	p.run, p.conn, p.full = r, c, false
+	p.run, p.conn, p.full, p.sent = r, c, false, 0
 	p.mu.Unlock()
 	r.wg.Go(func() { p.pump(r, c) })
 }
@@ -188,6 +193,9 @@ func (p *Port) Write(ctx context.Context, b []byte) error {
 		}
 		if err == nil {
 			_, err = c.Write(b[:n])
+			p.mu.Lock()
+			p.sent += n
+			p.mu.Unlock()
 		}
 		if err != nil {
 			if err := p.m.unlessOff(r, err); err != nil {
@@ -205,8 +213,11 @@ func (p *Port) Write(ctx context.Context, b []byte) error {
 func (p *Port) room(ctx context.Context, c net.Conn) (lost bool, err error) {
 	start, most := time.Now(), unread
 	p.mu.Lock()
-	if p.full {
+	switch {
+	case p.full:
 		most = again
+	case p.sent > reads:
+		most = slow
 	}
 	p.mu.Unlock()
 	for wait := 50 * time.Microsecond; ; wait = min(2*wait, 5*time.Millisecond) {
