@@ -136,7 +136,7 @@ func TestDeviceApart(t *testing.T) {
 
 // TestOneImporter: the library of an instrument is known to its driver alone.
 func TestOneImporter(t *testing.T) {
-	libraries := map[string]string{"go.bug.st/serial": "driver/serial", "periph.io/x/host/v3": "driver/gpio"}
+	libraries := map[string]string{"go.bug.st/serial": "driver/serial", "periph.io/x/host/v3": "driver/gpio", "gvisor.dev/gvisor": "driver/cable"}
 	seen := map[string]bool{}
 	for _, p := range packages(t) {
 		for _, imp := range p.Imports {

@@ -15,6 +15,7 @@ import (
 	"rigor/harness/driver/http"
 	"rigor/harness/driver/link"
 	"rigor/harness/driver/person"
+	"rigor/harness/driver/qemu"
 	"rigor/harness/driver/serial"
 	"rigor/harness/driver/tcp"
 	"rigor/harness/escape"
@@ -26,18 +27,19 @@ import (
 
 // Drivers is the table by which a rig file's instruments are opened.
 func Drivers() rig.Drivers {
+	ms := machines{qemu.NewSet()}
 	return rig.Drivers{
 		Power: map[string]func(context.Context, *rig.Power, rig.Env) (wire.Power, error){
-			"gpio": gpioPower, "exec": execPower, "http": httpPower, "ask": askPower,
+			"gpio": gpioPower, "exec": execPower, "http": httpPower, "ask": askPower, "qemu": ms.power,
 		},
 		Line: map[string]func(context.Context, *rig.Line, rig.Env) (wire.Line, error){
-			"gpio": gpioLine, "exec": execLine, "ask": askLine,
+			"gpio": gpioLine, "exec": execLine, "ask": askLine, "qemu": ms.line,
 		},
 		Port: map[string]func(context.Context, *rig.Port, rig.Env) (wire.Port, error){
-			"serial": serialPort, "tcp": tcpPort, "exec": execPort,
+			"serial": serialPort, "tcp": tcpPort, "exec": execPort, "qemu": ms.port,
 		},
 		Link: map[string]func(context.Context, *rig.Network, rig.Env) (wire.Link, error){
-			"link": netLink,
+			"link": netLink, "qemu": ms.link,
 		},
 		Local: local,
 	}

@@ -2,6 +2,7 @@ package rigs
 
 import (
 	"os"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"strings"
@@ -99,4 +100,48 @@ func TestReferenceShowsGoodFiles(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, rig.Check(f, p))
 	assert.Empty(t, rig.Lacking(f, p))
+}
+
+// The rig of an emulated device that the reference shows goes with the profile that
+// it shows; the examples to copy are good ones.
+func TestReferenceShowsAGoodMachine(t *testing.T) {
+	block := regexp.MustCompile("(?s)```yaml\n(rig: emulated\n.*?)```").FindStringSubmatch(chapters(t)["Rig file"])
+	require.Len(t, block, 2)
+	f, err := rig.Parse("README.md", []byte(block[1]))
+	require.NoError(t, err)
+	shown := regexp.MustCompile("(?s)```yaml\n(profile: .*?)```").FindStringSubmatch(chapters(t)["A first bench"])
+	require.Len(t, shown, 2)
+	p, err := profile.Parse("README.md", []byte(shown[1]))
+	require.NoError(t, err)
+	require.NoError(t, rig.Check(f, p))
+	assert.Empty(t, rig.Lacking(f, p))
+
+	f, p, err = Load("examples/emulated.yaml")
+	require.NoError(t, err)
+	assert.Empty(t, rig.Lacking(f, p))
+}
+
+// A machine's own file is held against the rig's lines as soon as it is there.
+func TestMachineFileIsRead(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		return path
+	}
+	write("p.yaml", "profile: p\n")
+	file := write("rig.yaml", `rig: r
+profile: p.yaml
+machines: {dut: {driver: qemu, file: machine.json}}
+power: {driver: qemu, machine: dut}
+lines: {led: {driver: qemu, machine: dut, line: lde}}
+`)
+	_, _, err := Load(file)
+	require.NoError(t, err, "a device that is not built yet can be planned for")
+	write("machine.json", `{"qemu": "qemu-system-aarch64", "pl061": {"lines": {"led": 7}}}`)
+	_, _, err = Load(file)
+	assert.ErrorContains(t, err, `rig.yaml:5:43: no line of machine dut is called "lde"; did you mean "led"?`)
+	write("machine.json", `{"qemu": "qemu-system-aarch64", "colour": 1}`)
+	_, _, err = Load(file)
+	assert.ErrorContains(t, err, `machine.json:1:33: the file has no key "colour"`)
 }

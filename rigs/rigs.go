@@ -19,7 +19,10 @@ func Load(name string) (*rig.File, *profile.Profile, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return f, p, checkVirtual(f)
+	if err := checkVirtual(f); err != nil {
+		return f, p, err
+	}
+	return f, p, checkMachines(f)
 }
 
 func load(name string) (*rig.File, *profile.Profile, error) {

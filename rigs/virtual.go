@@ -89,10 +89,11 @@ func secondUnit(dc virtual.Config, u rig.Unit) (label, keys string, err error) {
 	return d.Label(), keys, nil
 }
 
-// local is the built-in device as the table of drivers makes it.
+// local is the built-in device as the table of drivers makes it. Of an emulated one
+// it looks whether there is one at all, before anything else is asked for.
 func local(f *rig.File, seed uint64) (*rig.Local, error) {
 	if !UsesVirtual(f) {
-		return nil, nil
+		return nil, built(f)
 	}
 	v, err := NewVirtual(f, seed)
 	if err != nil {

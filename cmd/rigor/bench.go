@@ -215,7 +215,8 @@ type consoleCmd struct {
 }
 
 // Run talks to a console: what the device sends is shown harmlessly, what is
-// typed goes to it. Ctrl-] ends it.
+// typed goes to it. Ctrl-] ends it. An emulated device, which lives no longer than
+// this command, is switched on for it.
 func (c *consoleCmd) Run(ctx context.Context, a *app) error {
 	return bound(ctx, a, c.Rig, func(ctx context.Context, b *rig.Bench, f *rig.File, _ *profile.Profile) error {
 		port := b.Consoles[c.Name]
@@ -229,6 +230,11 @@ func (c *consoleCmd) Run(ctx context.Context, a *app) error {
 		ctx, stop := context.WithCancel(ctx)
 		defer stop()
 		con := console.Open(ctx, port, console.Options{Part: rig.ConsolePart(c.Name), Newline: nl})
+		if f.Power != nil && f.Power.Driver == "qemu" {
+			if err := b.Power.On(ctx); err != nil {
+				return errors.Join(err, con.Close())
+			}
+		}
 		if fd := int(os.Stdin.Fd()); term.IsTerminal(fd) {
 			old, err := term.MakeRaw(fd)
 			if err != nil {

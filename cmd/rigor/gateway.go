@@ -2,8 +2,12 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"text/tabwriter"
 	"time"
 
@@ -17,7 +21,7 @@ type gatewayCmd struct {
 }
 
 type gatewayBuildCmd struct {
-	Out      string `required:"" placeholder:"DIR" help:"The folder for images, machine.json, unit.json and manifest.json."`
+	Out      string `placeholder:"DIR" help:"The folder for images, machine.json, unit.json and manifest.json, and for what its owner has: label and operator. Default: where the rig gateway looks for it, rigor/gateway/device in the user's cache."`
 	Weakness string `placeholder:"NAME" help:"Build this weakness in."`
 	Serial   string `placeholder:"SERIAL" help:"Of the unit, default ${gateway_serial}."`
 	MAC      string `name:"mac" placeholder:"MAC" help:"Of the unit, default ${gateway_mac}."`
@@ -37,6 +41,13 @@ func (c *gatewayBuildCmd) Run(ctx context.Context, a *app) error {
 	if c.MAC != "" {
 		unit.MAC = c.MAC
 	}
+	if c.Out == "" {
+		cache, err := os.UserCacheDir()
+		if err != nil {
+			return fmt.Errorf("find a place for the gateway: %w", err)
+		}
+		c.Out = filepath.Join(cache, "rigor", "gateway", "device")
+	}
 	start := time.Now()
 	say := func(format string, args ...any) { _, _ = fmt.Fprintf(a.err, format+"\n", args...) }
 	m, err := gateway.Build(ctx, gateway.Config{Dir: c.Out, Weakness: c.Weakness, Unit: unit, Updates: c.Updates, Fresh: c.Fresh, Say: say})
@@ -47,8 +58,26 @@ func (c *gatewayBuildCmd) Run(ctx context.Context, a *app) error {
 	case err != nil:
 		return err
 	}
+	if err := owner(c.Out, unit.Label); err != nil {
+		return err
+	}
 	_, err = fmt.Fprintf(a.out, "%s: gateway %s of %d packages, %v\n", c.Out, m.Version, len(m.Packages), time.Since(start).Round(100*time.Millisecond))
 	return err
+}
+
+// owner writes what the owner of a gateway has: the code on its label, and a
+// password of their choice.
+func owner(dir, label string) error {
+	var r [9]byte
+	if _, err := rand.Read(r[:]); err != nil {
+		return fmt.Errorf("choose the owner's password: %w", err)
+	}
+	for name, text := range map[string]string{"label": label, "operator": "Ow-" + hex.EncodeToString(r[:])} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text+"\n"), 0o600); err != nil {
+			return fmt.Errorf("write what the gateway's owner has: %w", err)
+		}
+	}
+	return nil
 }
 
 type gatewayListCmd struct{}

@@ -66,6 +66,8 @@ type Env struct {
 	Secrets *Secrets
 	Virtual *Virtual
 
+	Machines map[string]*Machine
+
 	// salvage takes what opens and leaves the rest: no error of the file, of a
 	// secret or of an instrument may keep another from being made safe.
 	salvage bool
@@ -151,7 +153,7 @@ func Bind(ctx context.Context, f *File, prof *profile.Profile, d Drivers, env En
 	if err != nil {
 		return nil, fmt.Errorf("rig %s: the folder of its file: %w", f.Name, err)
 	}
-	env.Dir, env.Rig, env.Virtual = dir, f.Name, f.Virtual
+	env.Dir, env.Rig, env.Virtual, env.Machines = dir, f.Name, f.Virtual, f.Machines
 	if err := hollow(f); err != nil {
 		return nil, fmt.Errorf("rig %s: %w", f.Name, err)
 	}
@@ -181,6 +183,11 @@ func hollow(f *File) error {
 	for name, cfg := range f.Consoles {
 		if cfg == nil {
 			return fmt.Errorf("consoles.%s: nothing stands there", name)
+		}
+	}
+	for name, cfg := range f.Machines {
+		if cfg == nil {
+			return fmt.Errorf("machines.%s: nothing stands there", name)
 		}
 	}
 	return nil

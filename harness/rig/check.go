@@ -73,7 +73,7 @@ func (l *crossLint) finding() {
 			l.need("unit.mac", "write mac: as it stands on the unit's label", "state "+name)
 		}
 		n := l.f.Network
-		if n == nil || n.Driver == "virtual" || n.Interface != "" || l.named["network.interface"] {
+		if n == nil || n.Driver == "virtual" || n.Driver == "qemu" || n.Interface != "" || l.named["network.interface"] {
 			continue
 		}
 		l.named["network.interface"] = true

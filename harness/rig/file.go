@@ -6,6 +6,7 @@ package rig
 import (
 	"time"
 
+	"rigor/harness/driver/qemu"
 	"rigor/harness/strictyaml"
 	"rigor/harness/wire"
 )
@@ -19,15 +20,18 @@ type File struct {
 	// only two units can show.
 	Units []Unit `yaml:"units"`
 	// Allow lists what may be done to this unit beyond reading.
-	Allow    []string          `yaml:"allow"` // login-tries, config, reset, update, power-cut, power, debug-attach, halt, rom-loader
-	Limits   Limits            `yaml:"limits"`
-	Power    *Power            `yaml:"power"`
-	Lines    map[string]*Line  `yaml:"lines"`
-	Consoles map[string]*Port  `yaml:"consoles"`
-	Network  *Network          `yaml:"network"`
-	Secrets  map[string]string `yaml:"secrets"` // NAME: env:VAR, file:PATH, or virtual:NAME
-	Lacks    map[string]string `yaml:"lacks"`   // check id: reason
-	Loopback []Loopback        `yaml:"loopback"`
+	Allow  []string `yaml:"allow"` // login-tries, config, reset, update, power-cut, power, debug-attach, halt, rom-loader
+	Limits Limits   `yaml:"limits"`
+	// Machines are emulated devices, of which power, lines, consoles and network
+	// with driver qemu are parts.
+	Machines map[string]*Machine `yaml:"machines"`
+	Power    *Power              `yaml:"power"`
+	Lines    map[string]*Line    `yaml:"lines"`
+	Consoles map[string]*Port    `yaml:"consoles"`
+	Network  *Network            `yaml:"network"`
+	Secrets  map[string]string   `yaml:"secrets"` // NAME: env:VAR, file:PATH, or virtual:NAME
+	Lacks    map[string]string   `yaml:"lacks"`   // check id: reason
+	Loopback []Loopback          `yaml:"loopback"`
 	// Expect is what a golden unit's run must give: case id → verdict or
 	// verdict.reason. For validate.
 	Expect map[string]string `yaml:"expect"`
@@ -59,7 +63,7 @@ type Limits struct {
 
 // Power is the switch of the DUT's supply.
 type Power struct {
-	Driver    string        `yaml:"driver"` // gpio, exec, http, ask, virtual
+	Driver    string        `yaml:"driver"` // gpio, exec, http, ask, qemu, virtual
 	Line      string        `yaml:"line"`
 	Chip      string        `yaml:"chip"`
 	Active    string        `yaml:"active"` // high, low
@@ -71,6 +75,7 @@ type Power struct {
 	Password  string        `yaml:"password"` // secret:NAME
 	Exec      []string      `yaml:"exec"`
 	Ask       string        `yaml:"ask"` // which supply a person switches
+	Machine   string        `yaml:"machine"`
 	OffSettle time.Duration `yaml:"off-settle"`
 	Rest      string        `yaml:"rest"`  // off, on: how the rig is left
 	Proof     string        `yaml:"proof"` // cold-boot, switch, none: how off is proven
@@ -78,14 +83,15 @@ type Power struct {
 
 // Line is one GPIO wire.
 type Line struct {
-	Driver string   `yaml:"driver"` // gpio, exec, ask, virtual
-	Line   string   `yaml:"line"`   // its name, or its offset with chip
-	Chip   string   `yaml:"chip"`
-	Active string   `yaml:"active"` // high, low
-	Drive  string   `yaml:"drive"`  // push-pull, open-drain, open-source, input
-	Pull   string   `yaml:"pull"`   // none, up, down
-	Exec   []string `yaml:"exec"`
-	Ask    string   `yaml:"ask"` // which line a person asserts
+	Driver  string   `yaml:"driver"` // gpio, exec, ask, qemu, virtual
+	Line    string   `yaml:"line"`   // its name, or its offset with chip
+	Chip    string   `yaml:"chip"`
+	Active  string   `yaml:"active"` // high, low
+	Drive   string   `yaml:"drive"`  // push-pull, open-drain, open-source, input
+	Pull    string   `yaml:"pull"`   // none, up, down
+	Exec    []string `yaml:"exec"`
+	Ask     string   `yaml:"ask"` // which line a person asserts
+	Machine string   `yaml:"machine"`
 }
 
 // ByHand says whether a person is the switch or the line.
@@ -114,13 +120,14 @@ const DefaultBaud = 115200
 
 // Port is one console's port.
 type Port struct {
-	Driver  string        `yaml:"driver"` // serial, tcp, exec, virtual
-	Port    string        `yaml:"port"`   // device path, by a stable name; virtual: main, aux
+	Driver  string        `yaml:"driver"` // serial, tcp, exec, qemu, virtual
+	Port    string        `yaml:"port"`   // device path, by a stable name; qemu: 0, 1 …; virtual: main, aux
 	Address string        `yaml:"address"`
 	RFC2217 bool          `yaml:"rfc2217"`
 	Baud    int           `yaml:"baud"`
 	Frame   string        `yaml:"frame"`
 	Exec    []string      `yaml:"exec"` // its input and output are the console's bytes
+	Machine string        `yaml:"machine"`
 	Newline string        `yaml:"newline"`
 	Pace    time.Duration `yaml:"pace"` // between bytes
 	Echo    time.Duration `yaml:"echo"` // each byte's echo is waited for, so long at most
@@ -128,10 +135,21 @@ type Port struct {
 
 // Network is the link to the DUT.
 type Network struct {
-	Driver    string      `yaml:"driver"` // link (default), virtual
+	Driver    string      `yaml:"driver"` // link (default), qemu, virtual
 	Interface string      `yaml:"interface"`
+	Machine   string      `yaml:"machine"`
+	Own       string      `yaml:"own"`     // address of our end of the machine's cable, with the length of its prefix
 	Address   string      `yaml:"address"` // of the DUT, where the profile's states give none
 	Ports     map[int]int `yaml:"ports"`   // DUT's port → port at address, behind a forwarder
+}
+
+// Machine is an emulated device: either its own file describes it, or the keys of
+// that stand here.
+type Machine struct {
+	Driver    string `yaml:"driver"` // qemu
+	File      string `yaml:"file"`
+	Tap       string `yaml:"tap"` // its network card hangs on this interface, not on the rig's cable
+	qemu.Spec `yaml:",inline"`
 }
 
 // Loopback is a pair of lines that the wiring joins, to prove both.

@@ -53,6 +53,8 @@ type orders struct {
 	Lines   map[string]*Line  `json:"lines,omitempty"`
 	Secrets map[string]string `json:"secrets,omitempty"`
 	Virtual *Virtual          `json:"virtual,omitempty"`
+
+	Machines map[string]*Machine `json:"machines,omitempty"`
 }
 
 const (
@@ -130,7 +132,7 @@ func newOrders(spec GuardSpec) ([]byte, error) {
 	}
 	f := spec.File
 	o := orders{Rig: f.Name, Dir: dir, Store: spec.Store.Dir(), Within: spec.Within,
-		Power: f.Power, Lines: f.Lines, Secrets: f.Secrets, Virtual: f.Virtual}
+		Power: f.Power, Lines: f.Lines, Secrets: f.Secrets, Virtual: f.Virtual, Machines: f.Machines}
 	if o.Within <= 0 {
 		o.Within = 10*time.Second + settling(f)
 	}
@@ -360,7 +362,7 @@ func standIn(ctx context.Context, store *Store, o orders, locks []*os.File, d Dr
 			_ = writeHolder(lock, Holder{PID: os.Getpid(), Rig: o.Rig, Since: ended.UTC().Truncate(time.Second), Host: host, Role: roleGuard})
 		}
 	}()
-	f := &File{Name: o.Rig, Power: o.Power, Lines: o.Lines, Secrets: o.Secrets, Virtual: o.Virtual}
+	f := &File{Name: o.Rig, Power: o.Power, Lines: o.Lines, Secrets: o.Secrets, Virtual: o.Virtual, Machines: o.Machines}
 	acts, err := MakeSafe(ctx, f, d, env)
 	if err == nil {
 		// A program that the run had just started may have done its work

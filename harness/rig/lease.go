@@ -71,6 +71,10 @@ func Resources(f *File) []Resource {
 			add(PowerPart, execKey(f, p.Exec)...)
 		case "http":
 			add(PowerPart, "switch", urlKey(p.URL))
+		case "qemu":
+			// Its sockets have no names, and its images are only read: only its folder is
+			// for one at a time.
+			add(PowerPart, "machine", f.Name, p.Machine)
 		}
 	}
 	if n := f.Network; n != nil && n.Address == "" && n.Interface != "" && f.Unit.MAC != "" {

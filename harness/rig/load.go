@@ -117,6 +117,12 @@ func (f *File) expandHome(home func() (string, error)) error {
 	if f.Virtual != nil {
 		at = append(at, &f.Virtual.Persist)
 	}
+	for _, m := range f.Machines {
+		at = append(at, &m.File, &m.QEMU)
+		for i := range m.Disks {
+			at = append(at, &m.Disks[i].File)
+		}
+	}
 	for _, s := range at {
 		if err := inHome(s, "", home); err != nil {
 			return err
@@ -139,6 +145,10 @@ func inHome(s *string, prefix string, home func() (string, error)) error {
 	dir, err := home()
 	if err != nil {
 		return fmt.Errorf("find the folder that %s~/ stands for: %w", prefix, err)
+	}
+	// The cache may be elsewhere (XDG Base Directory Specification).
+	if in, ok := strings.CutPrefix(rest, ".cache/"); ok && filepath.IsAbs(os.Getenv("XDG_CACHE_HOME")) {
+		dir, rest = os.Getenv("XDG_CACHE_HOME"), in
 	}
 	*s = prefix + filepath.Join(dir, rest)
 	return nil

@@ -64,6 +64,7 @@ var driverKeys = map[string]map[string][]string{
 		"exec":    {"exec"},
 		"ask":     {"ask"},
 		"http":    {"url", "style", "channel", "auth", "user", "password"},
+		"qemu":    {"machine"},
 		"virtual": {},
 		"":        {"off-settle", "rest", "proof"},
 	},
@@ -71,19 +72,25 @@ var driverKeys = map[string]map[string][]string{
 		"gpio":    {"line", "chip", "active", "drive", "pull"},
 		"exec":    {"exec", "drive"},
 		"ask":     {"ask", "drive"},
+		"qemu":    {"machine", "line", "active", "drive"},
 		"virtual": {"line", "active", "drive"},
 	},
 	"consoles": {
 		"serial":  {"port", "baud", "frame"},
 		"tcp":     {"address", "rfc2217", "baud", "frame"},
 		"exec":    {"exec"},
+		"qemu":    {"machine", "port"},
 		"virtual": {"port"},
 		"":        {"newline", "pace", "echo"},
 	},
 	"network": {
 		"link":    {"interface"},
+		"qemu":    {"machine", "own"},
 		"virtual": {},
 		"":        {"address", "ports"},
+	},
+	"machines": {
+		"qemu": {"file", "tap", "qemu", "args", "disks", "nic", "mac", "pl061", "address"},
 	},
 }
 
@@ -94,17 +101,23 @@ var driverNeeds = map[string]map[string][][2]string{
 		"gpio": {{"line", "line: GPIO6"}, {"active", "active: low, or high"}},
 		"exec": {{"exec", "exec: [./switch]"}},
 		"http": {{"url", "url: http://HOST"}, {"style", "style: tasmota, shelly-gen1 or shelly-gen2"}},
+		"qemu": {{"machine", "machine: NAME, and NAME under machines"}},
 	},
 	"lines": {
 		"gpio":    {{"line", "line: GPIO17"}, {"active", "active: low, or high"}},
 		"exec":    {{"exec", "exec: [./line]"}},
+		"qemu":    {{"machine", "machine: NAME, and NAME under machines"}, {"line", "line: reset, or one of the machine's chip"}},
 		"virtual": {{"line", "line: reset"}, {"active", "active: low, or high"}},
 	},
 	"consoles": {
 		"serial":  {{"port", "port: /dev/serial/by-id/…"}},
 		"tcp":     {{"address", "address: HOST:PORT"}},
 		"exec":    {{"exec", "exec: [./console]"}},
+		"qemu":    {{"machine", "machine: NAME, and NAME under machines"}},
 		"virtual": {{"port", "port: main"}},
+	},
+	"network": {
+		"qemu": {{"machine", "machine: NAME, and NAME under machines"}, {"address", "address: 10.0.7.1, the device's"}, {"own", "own: 10.0.7.2/24, our end's"}},
 	},
 }
 
@@ -150,6 +163,7 @@ func (l *fileLint) all() {
 	l.lines()
 	l.consoles()
 	l.network()
+	l.machines()
 	l.rest()
 }
 
@@ -201,6 +215,11 @@ func (l *fileLint) power() {
 		l.claimLine(at, p.Chip, p.Line)
 	case "http":
 		l.claim(at, fmt.Sprintf("switch %s %d", p.URL, p.Channel))
+	case "qemu":
+		l.machine(at, p.Machine)
+		if p.Rest == "on" {
+			l.errorf(append(slices.Clone(at), "rest"), "write rest: off", "rest is on, and a machine ends with the run that uses it")
+		}
 	}
 }
 
@@ -223,6 +242,8 @@ func (l *fileLint) lines() {
 			}
 		case "gpio":
 			l.claimLine(at, ln.Chip, ln.Line)
+		case "qemu":
+			l.machineLine(at, ln)
 		case "virtual":
 			l.claim(at, "virtual line "+ln.Line)
 		}
@@ -253,7 +274,9 @@ func (l *fileLint) consoles() {
 		if c.Driver == "exec" && len(c.Exec) > 0 {
 			l.claim(at, "program "+strings.Join(c.Exec, " "))
 		}
-		if c.Port+c.Address != "" {
+		if c.Driver == "qemu" {
+			l.machinePort(at, c)
+		} else if c.Port+c.Address != "" {
 			l.claim(at, "port "+c.Driver+" "+c.Port+c.Address)
 		}
 	}
@@ -271,6 +294,9 @@ func (l *fileLint) network() {
 	}
 	l.driver("network", []string{"network"}, cmp.Or(n.Driver, "link"))
 	l.host([]string{"network", "address"}, n.Address)
+	if n.Driver == "qemu" {
+		l.machineNet(n)
+	}
 	for from, to := range n.Ports {
 		if from < 1 || from > 65535 || to < 1 || to > 65535 {
 			l.errorf([]string{"network", "ports"}, "write numbers from 1 to 65535", "the ports %d: %d are none", from, to)

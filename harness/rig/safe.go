@@ -200,7 +200,7 @@ func MakeSafe(ctx context.Context, f *File, d Drivers, env Env) ([]SafeAct, erro
 	lines := make(chan result, len(f.Lines))
 	for name, cfg := range f.Lines {
 		go func() {
-			one := &File{Name: f.Name, Lines: map[string]*Line{name: cfg}, Virtual: f.Virtual}
+			one := &File{Name: f.Name, Lines: map[string]*Line{name: cfg}, Virtual: f.Virtual, Machines: f.Machines}
 			act, err := persist(ctx, one, d, env)
 			lines <- result{act, err}
 		}()
@@ -220,7 +220,7 @@ func MakeSafe(ctx context.Context, f *File, d Drivers, env Env) ([]SafeAct, erro
 	defer head.Stop()
 	take(lines, len(f.Lines), head.C)
 	if f.Power != nil {
-		one := &File{Name: f.Name, Power: f.Power, Secrets: f.Secrets, Virtual: f.Virtual}
+		one := &File{Name: f.Name, Power: f.Power, Secrets: f.Secrets, Virtual: f.Virtual, Machines: f.Machines}
 		act, err := persist(ctx, one, d, env)
 		take(lines, len(f.Lines), nil)
 		got = append(got, result{act, err})
