@@ -50,9 +50,12 @@ func TestRunWithoutAPieceDoesNotPass(t *testing.T) {
 		selected     string
 		want         string
 	}{
-		{"routes", out("\nroutes:", "\nstores:"), nil, "info-leaks", "net-info[api]", "inconclusive.profile-missing"},
+		{"routes", out("\nroutes:", "\nnetwork:"), nil, "info-leaks", "net-info[api]", "inconclusive.profile-missing"},
 		{"routes.open", out("  open: [GET", "  setup: [GET"), nil, "info-leaks", "net-info[api]", "inconclusive.profile-missing"},
-		{"routes.protected", out("  protected: [GET", "\nstores:"), nil, "factory-open-api", "cred-factory-state[api]", ""},
+		{"routes.protected", out("  protected:", "\nnetwork:"), nil, "factory-open-api", "cred-factory-state[api]", ""},
+		{"routes.protected, of the map", out("  protected:", "\nnetwork:"), nil, "unauth-route", "net-unauth-map", "inconclusive.profile-missing"},
+		{"network.ipv6", out("  ipv6:", "\nstores:"), nil, "", "net-ports[tcp6]", "inconclusive.profile-missing"},
+		{"states.onboarded.services", after("  onboarded:", out("    services:", "    holds:")), nil, "undeclared-port", "net-ports[tcp]", "inconclusive.profile-missing"},
 		{"logins.api.transport", after("protocol: http-json", out("    transport:", "  console:")), nil, "plain-http-login", "cred-transport[api]", "inconclusive.profile-missing"},
 		{"setup.choose", out("  choose:", "  skips:"), nil, "blind-policy-setup", "cred-forced-set", "inconclusive.profile-missing"},
 		{"setup.label", out("  label: {wrong", "  skips:"), nil, "", "cred-forced-set", "inconclusive.profile-missing"},

@@ -118,7 +118,7 @@ func TestPortCases(t *testing.T) {
 	assert.Equal(t, map[string]string{tcp: "", udp: "", tcp6: missing, udp6: missing}, skips("onboarded", check.Input{Network: true}))
 	assert.Equal(t, map[string]string{tcp: lacks, udp: lacks, tcp6: lacks, udp6: lacks}, skips("onboarded", check.Input{Network: true, Forwarded: []int{22}}))
 	assert.Equal(t, map[string]string{tcp: lacks, udp: lacks, tcp6: lacks, udp6: lacks}, skips("factory", check.Input{}))
-	assert.Equal(t, map[string]string{tcp: missing, udp: missing, tcp6: missing, udp6: missing}, skips("bare", check.Input{Network: true}))
+	assert.Equal(t, map[string]string{tcp: lacks, udp: lacks, tcp6: missing, udp6: missing}, skips("bare", check.Input{Network: true}), "nothing speaks to its one port")
 	assert.Equal(t, map[string]string{tcp: missing, udp: missing, tcp6: missing, udp6: missing}, skips("updated", check.Input{Network: true}))
 }
 
