@@ -61,6 +61,7 @@ func TestMatrixRefusesUnknownNames(t *testing.T) {
 // A golden unit whose rig file says nothing of what to expect cannot be held
 // against it.
 func TestMatrixGoldenUnit(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	require.NoError(t, os.MkdirAll(filepath.Join(dir, "profiles"), 0o755))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "profiles", "virtual.yaml"), []byte(builtin(t, "profiles/virtual.yaml")), 0o600))

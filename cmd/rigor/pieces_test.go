@@ -21,6 +21,7 @@ func TestRunWithoutAPieceDoesNotPass(t *testing.T) {
 	if testing.Short() {
 		t.Skip("many runs")
 	}
+	t.Parallel()
 	out := func(from, to string) func(string) string { // from's beginning up to to's
 		return func(text string) string {
 			i := strings.Index(text, from)
