@@ -185,8 +185,7 @@ func TestOpenSSHUnknownAlgorithms(t *testing.T) {
 		"sntrup761x25519-sha512@openssh.com": "KexAlgorithms sntrup761x25519-sha512@openssh.com",
 		"umac-64@openssh.com":                "Ciphers aes256-ctr\nMACs umac-64@openssh.com",
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+		t.Run(name, func(t *testing.T) { // one after the other: two at a time may be given the same free port
 			address := openSSH(t, "PasswordAuthentication yes\nLogLevel ERROR\n"+settings)
 			for _, cred := range []login.Credential{owner(), {User: "owner", Password: "nope"}, login.Nobody} {
 				o, err := prober(t, address, nil).Try(t.Context(), cred)
