@@ -59,6 +59,9 @@ func TestTCP(t *testing.T) {
 // among them is found, and no port that refuses is called filtered.
 func TestSmallStack(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("waits for a slow device; left out by -short")
+	}
 	for _, bears := range []int64{3, 6, 20} {
 		h := &host{open: set(22, 133), bears: bears, delay: time.Millisecond}
 		res, err := NewTCP(h, "192.0.2.7", 22, quick).Scan(t.Context(), upTo(200))
@@ -71,6 +74,9 @@ func TestSmallStack(t *testing.T) {
 // Silence with a dead path is no state.
 func TestDeadPath(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("waits for a slow device; left out by -short")
+	}
 	dead := &host{open: set(22)}
 	dead.dead.Store(true)
 	_, err := NewTCP(dead, "192.0.2.7", 22, quick).Scan(t.Context(), upTo(200))

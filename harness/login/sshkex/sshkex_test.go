@@ -117,6 +117,9 @@ func names(list []struct {
 
 // What we read of OpenSSH's server and of dropbear is what ssh-audit reads.
 func TestAgainstSSHAudit(t *testing.T) {
+	if testing.Short() {
+		t.Skip("another program looks at several servers; left out by -short")
+	}
 	audit := peers.Need(t, "ssh-audit", "ssh-audit")
 	for _, c := range []struct {
 		name  string

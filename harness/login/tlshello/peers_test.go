@@ -75,6 +75,9 @@ func scan(t *testing.T, address string) (s scanned) {
 // classes of suites, the size of its group and compression; and of renegotiation what
 // openssl's client says.
 func TestAgainstSSLScan(t *testing.T) {
+	if testing.Short() {
+		t.Skip("another program looks at several servers; left out by -short")
+	}
 	for _, c := range []struct {
 		name string
 		args []string
