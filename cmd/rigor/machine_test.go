@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -162,15 +163,25 @@ func TestMachineBreaks(t *testing.T) {
 			dir, command := board(t)
 			killed := make(chan error, 1)
 			go func() {
-				pid := 0
-				for pid == 0 {
+				look := time.NewTicker(5 * time.Millisecond)
+				defer look.Stop()
+				late := time.After(time.Minute)
+				for pid := 0; ; {
+					select {
+					case <-look.C:
+					case <-late:
+						killed <- errors.New("no machine was switched on within a minute")
+						return
+					}
+					if pid != 0 { // it has begun to start
+						killed <- syscall.Kill(pid, sig)
+						return
+					}
 					for _, pid = range machinesIn(dir) {
+						look.Reset(100 * time.Millisecond)
 						break
 					}
-					time.Sleep(5 * time.Millisecond)
 				}
-				time.Sleep(100 * time.Millisecond)
-				killed <- syscall.Kill(pid, sig)
 			}()
 			r := output(t, command("run", "--rig", "rig.yaml", "--out", "out", "con-boot-interrupt"))
 			require.NoError(t, <-killed)

@@ -76,7 +76,7 @@ func newStandin(t *testing.T, f *rig.File, p *profile.Profile) *standin {
 	}
 	ln := listen(t)
 	d.lines = ln.Addr().String()
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.Background()) // not the test's, which is over before the cleanups
 	var all sync.WaitGroup
 	t.Cleanup(func() { cancel(); all.Wait() })
 	all.Go(func() {
