@@ -158,6 +158,12 @@ func (l *linter) network() {
 				return
 			}
 		}
+		for _, name := range l.p.Logins.Order {
+			if o := l.p.Logins.Items[name]; !o.Declared() && o.Protocol != "console" && o.Protocol != "exec" {
+				l.errorf([]string{"network", "none"}, "keep one of the two", "the device is on no network, and login %s is by %s", name, o.Protocol)
+				return
+			}
+		}
 		return
 	}
 	for _, k := range []struct {
