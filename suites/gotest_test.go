@@ -74,7 +74,7 @@ func TestGatewayWithPlants(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			if testing.Short() && c.name != "weakness" {
+			if testing.Short() {
 				t.Skip("runs on the built-in device; left out by -short")
 			}
 			dir := t.TempDir()

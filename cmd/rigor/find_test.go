@@ -66,6 +66,9 @@ func TestFoundByHardwareAddress(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			if testing.Short() && tc.want == "" {
+				t.Skip("waits for an answer that does not come; left out by -short")
+			}
 			res := findRun(t, tc.mac, tc.virtual, tc.cases...)
 			for _, id := range tc.cases {
 				c := caseOf(res, id)

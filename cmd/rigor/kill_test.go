@@ -56,7 +56,7 @@ func TestKilledRunLeavesASafeRigAndATrueReport(t *testing.T) {
 	t.Parallel()
 	kills, parallel := 50, 6
 	if testing.Short() {
-		kills, parallel = 4, 4
+		kills, parallel = 2, 2
 	}
 	var changed atomic.Int64
 	var wg sync.WaitGroup

@@ -11,6 +11,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
 
+	"rigor/harness/abreast"
 	"rigor/rigs"
 )
 
@@ -19,10 +20,7 @@ var update = flag.Bool("update", false, "write the golden parts of the scripts a
 // TestMain makes the test binary the program, under its own name in PATH: the
 // tests run it as a user does, in processes that can be killed.
 func TestMain(m *testing.M) {
-	// They wait for a device most of the time; a flag of the command line wins.
-	if err := flag.Set("test.parallel", "6"); err != nil {
-		panic(err)
-	}
+	abreast.Allow()
 	programs := maps.Clone(standinPrograms)
 	programs["rigor"], programs["app-client"] = main, appClient
 	testscript.Main(m, programs)

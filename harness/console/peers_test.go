@@ -67,6 +67,9 @@ func onPty(t *testing.T, cmd *exec.Cmd) *Console {
 
 func need(t *testing.T, program, pkg string) string {
 	t.Helper()
+	if testing.Short() {
+		t.Skipf("%s is tried without -short", program)
+	}
 	path, err := exec.LookPath(program)
 	if err != nil {
 		t.Skipf("needs %s: apt-get install %s", program, pkg)

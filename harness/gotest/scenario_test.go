@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"rigor/harness/abreast"
 	"rigor/harness/check"
 	"rigor/harness/journal"
 	"rigor/harness/rig"
@@ -33,6 +34,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(bareVar) != "" && os.Getenv(guardVar) == "" {
 		os.Exit(m.Run())
 	}
+	abreast.Allow()
 	os.Exit(Main(m, drivers(os.Getenv(dirVar))))
 }
 

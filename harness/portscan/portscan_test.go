@@ -25,6 +25,7 @@ func upTo(n int) []int {
 }
 
 func TestTCP(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		host           *host
 		open, filtered []int

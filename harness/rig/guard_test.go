@@ -200,6 +200,7 @@ func TestGuardOutlivesSignals(t *testing.T) {
 func TestGuardMakesSafeWhatItCan(t *testing.T) {
 	for _, bench := range []string{"broken", "hang"} {
 		t.Run(bench, func(t *testing.T) {
+			t.Parallel()
 			p := play(t, "run", bench)
 			took := p.kill(t, "released", "asserted", "off")
 			assert.Less(t, took, 1500*time.Millisecond, "a line in trouble does not keep the power on")

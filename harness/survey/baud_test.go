@@ -58,6 +58,7 @@ const boot = "\r\nU-Boot SPL 2023.01 (Jan 10 2023 - 12:00:00 +0000)\r\nTrying to
 
 // Whatever the device's rate, the text is found at it and at no other one.
 func TestGuessBaud(t *testing.T) {
+	t.Parallel()
 	for _, sent := range Rates() {
 		var samples []Sample
 		for _, rate := range Rates() {
@@ -72,6 +73,7 @@ func TestGuessBaud(t *testing.T) {
 }
 
 func TestIsText(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		name, text string
 		want       bool

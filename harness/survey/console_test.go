@@ -31,6 +31,7 @@ func golden(t *testing.T, name string, got []byte) {
 
 // What each recorded boot is recognised as.
 func TestRecognise(t *testing.T) {
+	t.Parallel()
 	boots, err := filepath.Glob("testdata/boots/*.txt")
 	require.NoError(t, err)
 	require.NotEmpty(t, boots)
@@ -49,6 +50,7 @@ func TestRecognise(t *testing.T) {
 }
 
 func TestWindow(t *testing.T) {
+	t.Parallel()
 	for line, want := range map[string]time.Duration{
 		"Hit any key to stop autoboot:  3 ":          3 * time.Second,
 		"Autoboot in 150 ms":                         150 * time.Millisecond,
@@ -64,6 +66,7 @@ func TestWindow(t *testing.T) {
 }
 
 func TestSign(t *testing.T) {
+	t.Parallel()
 	for line, want := range map[string]string{
 		"U-Boot 2023.01 (Jan 10 2023 - 12:00:00 +0000) ACME": "U-Boot 2023.01",
 		"[    0.204500] Run /sbin/init as init process":      "Run /sbin/init as init process",

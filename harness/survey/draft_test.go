@@ -90,6 +90,7 @@ func unmark(text string) string {
 // A draft is taken as it stands, and with every mark taken away: what is to be filled
 // in is at its place.
 func TestDraft(t *testing.T) {
+	t.Parallel()
 	for name, f := range map[string]*Findings{"rich": rich(), "poor": poor(), "deaf": deaf(), "hostile": hostile()} {
 		t.Run(name, func(t *testing.T) {
 			r, p := string(DraftRig(f)), string(DraftProfile(f))

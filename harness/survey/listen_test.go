@@ -100,6 +100,7 @@ func quick() Listening {
 
 // Whatever the device's rate, a whole boot is taken down at it.
 func TestFind(t *testing.T) {
+	t.Parallel()
 	for _, rate := range []int{115200, 9600, 38400, 1500000} {
 		t.Run(strconv.Itoa(rate), func(t *testing.T) {
 			t.Parallel()
@@ -123,6 +124,7 @@ func TestFind(t *testing.T) {
 // A console that says nothing is given up after one boot, one that says nothing
 // that can be read after some; neither is given a rate.
 func TestFindNothing(t *testing.T) {
+	t.Parallel()
 	silent := newBoard(9600, "")
 	e := Listen(silent)
 	h, err := e.Find(t.Context(), quick(), silent.cycle)
@@ -146,6 +148,7 @@ func TestFindNothing(t *testing.T) {
 
 // A port that breaks, and a power cycle that does not work, are errors.
 func TestFindTrouble(t *testing.T) {
+	t.Parallel()
 	b := newBoard(9600, boot)
 	e := Listen(b)
 	_, err := e.Find(t.Context(), quick(), func(context.Context) error { return errors.New("no switch") })
@@ -160,6 +163,7 @@ func TestFindTrouble(t *testing.T) {
 
 // A newline is sent only when it is asked for.
 func TestEnter(t *testing.T) {
+	t.Parallel()
 	b := newBoard(115200, boot)
 	b.answer = "\r\nacme login: "
 	e := Listen(b)

@@ -18,6 +18,7 @@ import (
 )
 
 func TestGreeting(t *testing.T) {
+	t.Parallel()
 	for raw, want := range map[string]string{
 		"SSH-2.0-dropbear_2022.83\r\n":             "ssh",
 		"\xff\xfb\x01\xff\xfb\x03\r\nacme login: ": "telnet",
@@ -34,6 +35,7 @@ func TestGreeting(t *testing.T) {
 }
 
 func TestReadPage(t *testing.T) {
+	t.Parallel()
 	page := "HTTP/1.0 200 OK\r\nServer: tiny\r\n\r\n<html><TITLE>\n ACME &amp; sons </TITLE><form action='/in' method=post>" +
 		`<input name="u"><input type=PASSWORD name="p"><input type=submit></form>`
 	assert.Equal(t, &Page{Path: "/", Status: 200, Title: "ACME & sons", Server: "tiny", Action: "/in", User: "u", Password: "p"}, ReadPage("/", []byte(page)))
@@ -44,6 +46,7 @@ func TestReadPage(t *testing.T) {
 }
 
 func TestParsePorts(t *testing.T) {
+	t.Parallel()
 	got, ok := ParsePorts("443, 22,80-82,22")
 	assert.True(t, ok)
 	assert.Equal(t, []int{22, 80, 81, 82, 443}, got)
@@ -75,6 +78,7 @@ func speaker(t *testing.T, says string) int {
 }
 
 func TestKnock(t *testing.T) {
+	t.Parallel()
 	web := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/" {
 			http.Redirect(w, r, "/in?x=1", http.StatusSeeOther)
@@ -123,6 +127,7 @@ func (d dialer) DialContext(context.Context, string, string) (net.Conn, error) {
 
 // Trouble of our own ends the look; a host that does not answer is no error.
 func TestKnockTrouble(t *testing.T) {
+	t.Parallel()
 	_, err := Knock(t.Context(), dialer{&wire.Fault{Part: "link", Op: "dial", Err: errors.New("no carrier")}}, "192.0.2.7", Ports(), nil)
 	assert.ErrorContains(t, err, "no carrier")
 	got, err := Knock(t.Context(), dialer{errors.New("no answer")}, "192.0.2.7", []int{22, 80}, nil)

@@ -3,7 +3,6 @@
 package rigtest
 
 import (
-	"flag"
 	"path/filepath"
 	"testing"
 
@@ -71,14 +70,4 @@ func Judged(c *journal.Case) string {
 		return string(c.Judgement.Verdict)
 	}
 	return string(c.Judgement.Verdict) + "." + string(c.Judgement.Reason)
-}
-
-// Main runs the tests of a package, more of them at a time than there are
-// processors: they wait for a device most of the time. A flag of the command line
-// wins. It gives what the process has to end with.
-func Main(m *testing.M) int {
-	if err := flag.Set("test.parallel", "6"); err != nil {
-		panic(err)
-	}
-	return m.Run()
 }

@@ -99,9 +99,9 @@ func TestFallback(t *testing.T) {
 		name  string
 		p     planted
 		want  string // "neither": neither pass nor fail
-		short bool   // also with -short
+		short bool   // also with -short: each boots the device several times
 	}{
-		{"hardened", planted{}, pass, true},
+		{"hardened", planted{}, pass, false},
 		{"a default beside the owner", planted{Weaknesses: []string{"blind-fallback-default"}}, "fail.access", true},
 		{"a default in place of the owner", planted{Weaknesses: []string{"fallback-default-alone"}}, "fail.access", false},
 		{"a default in the boot after it", planted{Weaknesses: []string{"default-after-reboot"}, Profile: fail(func(f *profile.BootFail) {
@@ -294,6 +294,9 @@ func TestClearPort(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
+			if testing.Short() && c.name == "the login itself is shut" {
+				t.Skip("waits for a login that does not come")
+			}
 			got := judged(t, run(t, c.p, id), id)
 			if c.name == "the login itself is shut" { // in which state the device is is shown over it
 				assert.NotEqual(t, pass, got)

@@ -4,7 +4,7 @@ import (
 	"os"
 	"testing"
 
-	"rigor/rigs/rigtest"
+	"rigor/harness/abreast"
 )
 
-func TestMain(m *testing.M) { os.Exit(rigtest.Main(m)) }
+func TestMain(m *testing.M) { os.Exit(abreast.Main(m)) }

@@ -40,6 +40,7 @@ func benchWith(t *testing.T, state string) (Command, string) {
 }
 
 func TestPower(t *testing.T) {
+	t.Parallel()
 	cmd, _ := benchWith(t, "unknown")
 	p, err := NewPower(cmd)
 	require.NoError(t, err)
@@ -60,6 +61,7 @@ func TestPower(t *testing.T) {
 }
 
 func TestPowerFaults(t *testing.T) {
+	t.Parallel()
 	for script, want := range map[string]string{
 		`echo '{"state":"off"}'`: "told to switch on, the program says off",
 		`echo '{"state":"ON"}'`:  `state "ON": want on, off or unknown`,
@@ -77,6 +79,7 @@ func TestPowerFaults(t *testing.T) {
 }
 
 func TestLine(t *testing.T) {
+	t.Parallel()
 	cmd, file := benchWith(t, "false")
 	l, err := NewLine(cmd, "reset", 5*time.Millisecond)
 	require.NoError(t, err)
@@ -123,6 +126,7 @@ func TestLine(t *testing.T) {
 }
 
 func TestCloseKills(t *testing.T) {
+	t.Parallel()
 	p, err := NewPower(sh("sleep 60"))
 	require.NoError(t, err)
 	done := make(chan error, 1)

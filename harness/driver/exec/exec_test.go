@@ -52,6 +52,7 @@ func TestCall(t *testing.T) {
 }
 
 func TestCallFaults(t *testing.T) {
+	t.Parallel()
 	for name, tc := range map[string]struct {
 		cmd  Command
 		want string
@@ -97,6 +98,7 @@ func alive(pid int) bool {
 }
 
 func TestTimeoutKillsTheGroup(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "pid")
 	c := sh(`sleep 60 & echo $! > ` + file + `; wait`)
 	c.Timeout = 500 * time.Millisecond
@@ -127,6 +129,7 @@ func TestTimeoutKillsTheGroup(t *testing.T) {
 }
 
 func TestSecretsStayOut(t *testing.T) {
+	t.Parallel()
 	const secret = "hunter2-secret"
 	for _, script := range []string{`cat >&2; exit 1`, `cat`, `read l; echo "$l$l$l" >&2; sleep 60`} {
 		c := sh(script)
@@ -140,6 +143,7 @@ func TestSecretsStayOut(t *testing.T) {
 }
 
 func TestDecode(t *testing.T) {
+	t.Parallel()
 	for in, want := range map[string]string{
 		`{"state":"on"}`:                            "",
 		" \n{\"state\":\"on\"}\r\n":                 "",
@@ -191,6 +195,7 @@ func FuzzDecode(f *testing.F) {
 }
 
 func TestValidate(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		cmd  Command
 		want string

@@ -57,6 +57,7 @@ func read(t *testing.T, p *Port, until string) string {
 }
 
 func TestPortBytes(t *testing.T) {
+	t.Parallel()
 	p, _ := openPort(t, `printf 'boot\r\n\377\000'; exec cat`)
 	assert.Equal(t, "boot\r\n\xff\x00", read(t, p, "\x00"), "raw, and before anything is sent")
 	all := make([]byte, 256)
@@ -84,6 +85,7 @@ func TestPortBytes(t *testing.T) {
 // The program's end is a fault, after the last of its bytes, with its code and
 // what it said.
 func TestPortEnds(t *testing.T) {
+	t.Parallel()
 	for name, tc := range map[string]struct{ script, last, want string }{
 		"in good order":          {`printf bye`, "bye", "exit status 0"},
 		"with a code":            {`printf bye; echo no adapter here >&2; exit 3`, "bye", `exit status 3; it said "no adapter here"`},
@@ -115,6 +117,7 @@ func TestPortEnds(t *testing.T) {
 }
 
 func TestPortLog(t *testing.T) {
+	t.Parallel()
 	p, h := openPort(t, `echo one s3cret >&2; printf two >&2; yes x | tr -d '\n' | head -c 5000 >&2; printf '\n' >&2; printf three >&2; exit 1`,
 		func(c *Command) {
 			c.Redact = func(s string) string { return strings.ReplaceAll(s, "s3cret", "[kept out]") }
@@ -134,6 +137,7 @@ func TestPortLog(t *testing.T) {
 
 // A program that reads nothing is not waited for beyond the caller's time.
 func TestPortWriteEnds(t *testing.T) {
+	t.Parallel()
 	p, _ := openPort(t, `sleep 60`)
 	ctx, cancel := context.WithCancel(t.Context())
 	timer := time.AfterFunc(200*time.Millisecond, cancel)
@@ -152,6 +156,7 @@ func TestPortWriteEnds(t *testing.T) {
 }
 
 func TestPortCloseKillsTheGroup(t *testing.T) {
+	t.Parallel()
 	for name, script := range map[string]string{
 		"that goes":            `sleep 60 & echo $! >PID; echo ready; cat >/dev/null`,
 		"that does not listen": `trap '' TERM; sh -c 'trap "" TERM; sleep 60' & echo $! >PID; echo ready; while :; do sleep 1; done`,
@@ -175,6 +180,7 @@ func TestPortCloseKillsTheGroup(t *testing.T) {
 
 // A real terminal program: a shell on a pty, behind socat.
 func TestPortSocat(t *testing.T) {
+	t.Parallel()
 	for _, need := range []string{"socat", "busybox"} {
 		if _, err := osexec.LookPath(need); err != nil {
 			t.Skipf("needs %s: apt-get install %s", need, need)

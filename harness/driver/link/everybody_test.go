@@ -20,6 +20,7 @@ func mdnsAnswer(t testing.TB) []byte {
 }
 
 func TestAnswerNames(t *testing.T) {
+	t.Parallel()
 	b := mdnsAnswer(t)
 	assert.Equal(t, []string{"Acme\x1b._http._tcp", "acme"}, answerNames(b))
 	for i := range b {
@@ -41,6 +42,7 @@ func FuzzAnswerNames(f *testing.F) {
 
 // Without a declared interface nobody is asked: the answer might be anybody's.
 func TestEverybodyNeedsAnInterface(t *testing.T) {
+	t.Parallel()
 	l, err := New(t.Context(), Config{Part: "link"})
 	require.NoError(t, err)
 	_, err = l.Everybody(t.Context())

@@ -56,6 +56,7 @@ func closedPort(t *testing.T) string {
 func isFault(err error) bool { _, ok := wire.AsFault(err); return ok }
 
 func TestDial(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"", "lo"} {
 		l := newLink(t, Config{Interface: name})
 		conn, err := l.DialContext(t.Context(), "tcp", server(t))
@@ -81,6 +82,7 @@ func TestDial(t *testing.T) {
 }
 
 func TestDialFaults(t *testing.T) {
+	t.Parallel()
 	l := newLink(t, Config{Interface: "nosuch0"})
 	_, err := l.DialContext(t.Context(), "tcp", server(t))
 	require.True(t, isFault(err), "%v", err)
@@ -101,6 +103,7 @@ func TestDialFaults(t *testing.T) {
 }
 
 func TestClassify(t *testing.T) {
+	t.Parallel()
 	dial := func(e error) error {
 		return fmt.Errorf("after 1s: %w", &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", e)})
 	}
@@ -116,6 +119,7 @@ func TestClassify(t *testing.T) {
 }
 
 func TestDescriptorsExhausted(t *testing.T) {
+	t.Parallel()
 	addr := server(t)
 	l := newLink(t, Config{})
 	var was syscall.Rlimit
@@ -130,6 +134,7 @@ func TestDescriptorsExhausted(t *testing.T) {
 }
 
 func TestDialEnds(t *testing.T) {
+	t.Parallel()
 	// A listener whose queue is full answers no further connection on loopback.
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
 	require.NoError(t, err)
@@ -175,6 +180,7 @@ func TestDialEnds(t *testing.T) {
 }
 
 func TestCheck(t *testing.T) {
+	t.Parallel()
 	require.NoError(t, newLink(t, Config{}).Check(t.Context()))
 	require.NoError(t, newLink(t, Config{Interface: "lo"}).Check(t.Context()))
 	err := newLink(t, Config{Interface: "nosuch0"}).Check(t.Context())
@@ -200,6 +206,7 @@ func TestCheck(t *testing.T) {
 }
 
 func TestCarrier(t *testing.T) {
+	t.Parallel()
 	for content, want := range map[string]string{"1\n": "", "0\n": "no carrier", "x": `carrier reads "x"`} {
 		l := newLink(t, Config{Interface: "lo"})
 		l.sys = t.TempDir()
@@ -216,6 +223,7 @@ func TestCarrier(t *testing.T) {
 }
 
 func TestValidate(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		conf Config
 		want string

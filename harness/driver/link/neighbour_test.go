@@ -43,6 +43,7 @@ func ticks(n uint32) []byte {
 var dutMAC = net.HardwareAddr{2, 0, 0, 0, 0, 1}
 
 func TestParseNeighbours(t *testing.T) {
+	t.Parallel()
 	v4, mac := attribute(attrAddress, 192, 0, 2, 7), attribute(attrHardware, dutMAC...)
 	v6 := netip.MustParseAddr("fe80::ff:fe00:1").As16()
 	for name, tc := range map[string]struct {
@@ -109,6 +110,7 @@ func FuzzParseNeighbours(f *testing.F) {
 }
 
 func TestKnown(t *testing.T) {
+	t.Parallel()
 	for state, want := range map[uint16]bool{nudReachable: true, nudStale: true, nudDelay: true, nudProbe: true, 0x80: true, nudIncomplete: false, nudFailed: false, nudNoARP: false} {
 		assert.Equal(t, want, neighbour{mac: dutMAC, state: state}.known(), "%#x", state)
 	}
@@ -116,6 +118,7 @@ func TestKnown(t *testing.T) {
 }
 
 func TestAround(t *testing.T) {
+	t.Parallel()
 	prefix := func(texts ...string) (out []netip.Prefix) {
 		for _, s := range texts {
 			out = append(out, netip.MustParsePrefix(s))

@@ -193,6 +193,7 @@ func read(t *testing.T, r io.Reader, n int) string {
 }
 
 func TestRaw(t *testing.T) {
+	t.Parallel()
 	s := (&server{}).start(t, "127.0.0.1:0")
 	p := open(t, Config{Address: s.addr(), Mode: Raw})
 	s.say(allBytes())
@@ -208,6 +209,7 @@ func TestRaw(t *testing.T) {
 }
 
 func TestTelnet(t *testing.T) {
+	t.Parallel()
 	s := (&server{telnet: true, grants: true}).start(t, "127.0.0.1:0")
 	p := open(t, Config{Address: s.addr(), Mode: Telnet, Baud: 115200, Frame: "7E1", Control: true})
 	assert.True(t, p.Controlled())
@@ -232,6 +234,7 @@ func TestTelnet(t *testing.T) {
 }
 
 func TestTelnetWithoutControl(t *testing.T) {
+	t.Parallel()
 	s := (&server{telnet: true}).start(t, "127.0.0.1:0")
 	p := open(t, Config{Address: s.addr(), Mode: Telnet, Baud: 115200})
 	assert.False(t, p.Controlled())
@@ -249,6 +252,7 @@ func TestTelnetWithoutControl(t *testing.T) {
 }
 
 func TestOpenFaults(t *testing.T) {
+	t.Parallel()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	require.NoError(t, l.Close())
@@ -275,6 +279,7 @@ func TestOpenFaults(t *testing.T) {
 }
 
 func TestReconnect(t *testing.T) {
+	t.Parallel()
 	s := (&server{telnet: true, grants: true}).start(t, "127.0.0.1:0")
 	addr := s.addr()
 	events := make(chan Event, 8)
@@ -320,6 +325,7 @@ func TestReconnect(t *testing.T) {
 }
 
 func TestAwayForTooLong(t *testing.T) {
+	t.Parallel()
 	for _, away := range []time.Duration{-1, 300 * time.Millisecond} {
 		s := (&server{}).start(t, "127.0.0.1:0")
 		p := open(t, Config{Address: s.addr(), Mode: Raw, Away: away})
@@ -333,6 +339,7 @@ func TestAwayForTooLong(t *testing.T) {
 }
 
 func TestCloseEndsEverything(t *testing.T) {
+	t.Parallel()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0") // accepts in the kernel, reads nothing
 	require.NoError(t, err)
 	defer func() { _ = l.Close() }()
@@ -363,6 +370,7 @@ func TestCloseEndsEverything(t *testing.T) {
 }
 
 func TestWriteEnds(t *testing.T) {
+	t.Parallel()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer func() { _ = l.Close() }()
@@ -383,6 +391,7 @@ func TestWriteEnds(t *testing.T) {
 }
 
 func TestFlowControl(t *testing.T) {
+	t.Parallel()
 	s := (&server{telnet: true, grants: true}).start(t, "127.0.0.1:0")
 	p := open(t, Config{Address: s.addr(), Mode: Telnet})
 	<-s.came
@@ -399,6 +408,7 @@ func TestFlowControl(t *testing.T) {
 }
 
 func TestValidate(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		conf Config
 		want string

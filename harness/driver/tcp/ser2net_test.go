@@ -23,6 +23,7 @@ import (
 // TestSer2net speaks with a terminal server that nobody here wrote, with a pty
 // for its serial port.
 func TestSer2net(t *testing.T) {
+	t.Parallel()
 	program, err := exec.LookPath("ser2net")
 	if err != nil {
 		t.Skip("needs ser2net: apt-get install ser2net")

@@ -23,6 +23,7 @@ func take(in []byte, binary bool, cuts ...int) (data []byte, seen []string) {
 }
 
 func TestStream(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		in     string
 		binary bool
@@ -93,6 +94,7 @@ func FuzzStream(f *testing.F) {
 }
 
 func TestOptions(t *testing.T) {
+	t.Parallel()
 	var o options
 	assert.Equal(t, []byte{iac, will, 0, iac, will, 3, iac, will, 44, iac, do, 0, iac, do, 3}, o.ask())
 	for _, step := range []struct{ verb, opt, reply byte }{ // reply 0: none

@@ -139,6 +139,7 @@ func TestStaleMessage(t *testing.T) {
 }
 
 func TestNew(t *testing.T) {
+	t.Parallel()
 	for name, cfg := range map[string]Config{
 		"no dialer":      {Address: "x:1", Topic: "t"},
 		"no topic":       {Dialer: &net.Dialer{}, Address: "x:1"},

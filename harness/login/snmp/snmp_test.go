@@ -65,6 +65,7 @@ func sysDescr(t *testing.T) []uint32 {
 
 // What the agent at hand does not say, and what is lost on the way.
 func TestAnswers(t *testing.T) {
+	t.Parallel()
 	name := sysDescr(t)
 	text := tlv(tagOctets, []byte("switch"))
 	for _, tc := range []struct {
@@ -104,6 +105,7 @@ func TestAnswers(t *testing.T) {
 // An answer that anybody could have made opens nothing in version 3, and a report
 // of another clock is believed once.
 func TestVersion3(t *testing.T) {
+	t.Parallel()
 	engine := []byte("an engine")
 	for what, tc := range map[string]struct {
 		report string
@@ -149,6 +151,7 @@ func TestVersion3(t *testing.T) {
 
 // The keys of RFC 3414, section A.3.
 func TestLocalKey(t *testing.T) {
+	t.Parallel()
 	engine, err := hex.DecodeString("000000000000000000000002")
 	require.NoError(t, err)
 	assert.Equal(t, "526f5eed9fcce26f8964c2930787d82b", hex.EncodeToString(localKey(MD5, "maplesyrup", engine)))
@@ -156,6 +159,7 @@ func TestLocalKey(t *testing.T) {
 }
 
 func TestCrypt(t *testing.T) {
+	t.Parallel()
 	for _, method := range Ciphers() {
 		u := usm{boots: 3, time: 4, priv: []byte("saltsalt")}
 		key := localKey(SHA, "password", []byte("engine"))
@@ -171,6 +175,7 @@ func TestCrypt(t *testing.T) {
 }
 
 func TestOID(t *testing.T) {
+	t.Parallel()
 	for _, text := range []string{"1.3.6.1.2.1.1.1.0", "2.999.4294967295", "0.0", ".1.3"} {
 		ids, err := ParseOID(text)
 		require.NoError(t, err, text)
@@ -185,6 +190,7 @@ func TestOID(t *testing.T) {
 }
 
 func TestNew(t *testing.T) {
+	t.Parallel()
 	dial := &net.Dialer{}
 	for name, cfg := range map[string]Config{
 		"no dialer": {Address: "x:1"}, "version": {Dialer: dial, Address: "x:1", Version: "2"},

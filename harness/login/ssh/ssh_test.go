@@ -56,6 +56,7 @@ func stays(text string) func(net.Conn) {
 }
 
 func TestAnswersBeforeTheLogin(t *testing.T) {
+	t.Parallel()
 	refused := func() string {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(t, err)
@@ -120,6 +121,7 @@ func ask(round func(ask xssh.KeyboardInteractiveChallenge) error) *xssh.ServerCo
 }
 
 func TestDialogues(t *testing.T) {
+	t.Parallel()
 	password := func(ask xssh.KeyboardInteractiveChallenge, instruction string) string {
 		got, err := ask("", instruction, []string{"Password: "}, []bool{false})
 		if err != nil || len(got) != 1 {
@@ -177,6 +179,7 @@ func TestDialogues(t *testing.T) {
 }
 
 func TestClosedAfterTheCredential(t *testing.T) {
+	t.Parallel()
 	var conn net.Conn
 	cfg := &xssh.ServerConfig{PasswordCallback: func(xssh.ConnMetadata, []byte) (*xssh.Permissions, error) {
 		_ = conn.Close() // as a packet filter that has counted enough
@@ -204,6 +207,7 @@ func (brokenLink) DialContext(context.Context, string, string) (net.Conn, error)
 }
 
 func TestTroubleOfTheRig(t *testing.T) {
+	t.Parallel()
 	p := prober(t, "127.0.0.1:1", func(c *ssh.Config) { c.Dialer = brokenLink{} })
 	_, err := p.Try(t.Context(), login.Credential{User: "u", Password: "p4ssw0rd-x"})
 	f, ok := wire.AsFault(err)

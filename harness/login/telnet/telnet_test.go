@@ -83,6 +83,7 @@ func (d device) shell(prompt string) {
 }
 
 func TestDialogues(t *testing.T) {
+	t.Parallel()
 	const good = "g00d-pass"
 	ask := func(d device) (user, password string) {
 		d.say("\r\nACME gateway\r\nLast login: ")
@@ -176,6 +177,7 @@ func TestDialogues(t *testing.T) {
 }
 
 func TestDeclaredProofAndSession(t *testing.T) {
+	t.Parallel()
 	address := listen(t, func(c net.Conn) {
 		d := device{c, t}
 		d.say("User> ")
@@ -208,6 +210,7 @@ func TestDeclaredProofAndSession(t *testing.T) {
 }
 
 func TestControlCharactersAndConfig(t *testing.T) {
+	t.Parallel()
 	p, err := New(Config{Dialer: &net.Dialer{}, Address: "127.0.0.1:1"})
 	require.NoError(t, err)
 	o, err := p.Try(t.Context(), login.Credential{User: "a\nb", Password: "x"})
@@ -228,6 +231,7 @@ func TestControlCharactersAndConfig(t *testing.T) {
 }
 
 func TestCodec(t *testing.T) {
+	t.Parallel()
 	const iac = "\xff"
 	for _, tc := range []struct{ name, in, text, reply string }{
 		{"text", "hello\r\n", "hello\r\n", ""},
@@ -288,6 +292,7 @@ func FuzzCodec(f *testing.F) {
 // What a service greets with often stands behind its options: nothing of it
 // comes until they are answered.
 func TestTextBehindNegotiation(t *testing.T) {
+	t.Parallel()
 	address := listen(t, func(c net.Conn) {
 		_, _ = c.Write([]byte{cmdIAC, cmdDo, optTermType})
 		answer := make([]byte, 3)
@@ -307,6 +312,7 @@ func TestTextBehindNegotiation(t *testing.T) {
 // The prompt behind a refusal is part of it, at once or a moment later: equal
 // answers look alike.
 func TestPromptBehindARefusal(t *testing.T) {
+	t.Parallel()
 	for name, late := range map[string]time.Duration{"at once": 0, "later": 250 * time.Millisecond, "never": -1} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -280,6 +280,7 @@ func (brokenPort) Write(context.Context, []byte) error { return nil }
 func (brokenPort) Close() error                        { return nil }
 
 func TestTroubleOfTheRig(t *testing.T) {
+	t.Parallel()
 	c := console.Open(t.Context(), brokenPort{}, console.Options{Part: "console.main"})
 	defer c.Close()
 	_, err := prober(t, c, nil).Try(t.Context(), login.Credential{User: "u", Password: "p4ssw0rd-x"})

@@ -12,6 +12,7 @@ import (
 )
 
 func TestFindForm(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		name, page string
 		cfg        FormLogin
@@ -40,6 +41,7 @@ func TestFindForm(t *testing.T) {
 }
 
 func TestLookup(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct{ body, path, want string }{
 		{`{"a":{"b":"x"}}`, "$.a.b", "x"},
 		{`{"a":[{"b":12345678901234567890}]}`, "$.a[0].b", "12345678901234567890"},

@@ -52,6 +52,7 @@ func (u *unset) serve(t *testing.T, loginPage http.HandlerFunc, loginPost int) w
 // TestNotIntoTheSetUp: credentials are tried at the declared page alone. What a
 // device shows in its place may be its set-up, which would take them.
 func TestNotIntoTheSetUp(t *testing.T) {
+	t.Parallel()
 	moved := func(status int) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/setup", status) }
 	}
@@ -97,6 +98,7 @@ func TestNotIntoTheSetUp(t *testing.T) {
 
 // TestFormAtItsPage: the same page under a longer or a safer address is the page.
 func TestFormAtItsPage(t *testing.T) {
+	t.Parallel()
 	const form = `<form method="post" action="/enter"><input name="u"><input type="password" name="p"><input type="password" name="code" value=""></form>`
 	s := serve(t, map[string]http.HandlerFunc{
 		"GET /login": func(w http.ResponseWriter, r *http.Request) {

@@ -70,6 +70,7 @@ func isBasic(r *http.Request) bool {
 }
 
 func TestBasic(t *testing.T) {
+	t.Parallel()
 	asks := func(w http.ResponseWriter) {
 		w.Header().Set("WWW-Authenticate", `Basic realm="acme"`)
 		w.WriteHeader(http.StatusUnauthorized)
@@ -176,6 +177,7 @@ func signIn(w http.ResponseWriter) {
 func isForm(c *web.Config) { c.Scheme, c.Form.Page = web.Form, "/ui/login" }
 
 func TestForm(t *testing.T) {
+	t.Parallel()
 	shown := func(status int, text string) func(http.ResponseWriter, *http.Request, bool) {
 		return func(w http.ResponseWriter, r *http.Request, ok bool) {
 			if ok {
@@ -256,6 +258,7 @@ func TestForm(t *testing.T) {
 }
 
 func TestJSON(t *testing.T) {
+	t.Parallel()
 	isJSON := func(c *web.Config) {
 		c.Scheme = web.JSON
 		c.JSON = web.JSONLogin{Path: "/api/login", Token: "$.data.tokens[0]", Extra: map[string]any{"app": 1}}
@@ -315,6 +318,7 @@ func TestJSON(t *testing.T) {
 }
 
 func TestTLS(t *testing.T) {
+	t.Parallel()
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !isBasic(r) {
 			w.WriteHeader(401)
@@ -382,6 +386,7 @@ func raw(t *testing.T, answer string, stay bool) string {
 }
 
 func TestOddAnswers(t *testing.T) {
+	t.Parallel()
 	closed := func() string {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(t, err)
@@ -422,6 +427,7 @@ func (brokenLink) DialContext(context.Context, string, string) (net.Conn, error)
 }
 
 func TestTroubleOfTheRig(t *testing.T) {
+	t.Parallel()
 	s := serve(t, nil)
 	_, err := prober(t, s, func(c *web.Config) { c.Scheme, c.Dialer = web.Basic, brokenLink{} }).Try(t.Context(), right)
 	_, ok := wire.AsFault(err)
@@ -451,6 +457,7 @@ func TestTroubleOfTheRig(t *testing.T) {
 
 // A batch uses connections again, and gives the same answers.
 func TestBatch(t *testing.T) {
+	t.Parallel()
 	s := serve(t, map[string]http.HandlerFunc{"/status": func(w http.ResponseWriter, r *http.Request) {
 		if !isBasic(r) {
 			w.WriteHeader(401)

@@ -44,10 +44,14 @@ locked:x:1780:1780::/:/bin/sh
 blank:x:1781:1781::/:/bin/sh
 `
 
-// Need looks programs up and skips the test when one is missing. The hint is
-// the package that has it.
+// Need looks programs up and skips the test when one is missing, and in a short
+// run: they take seconds to start and to refuse. The hint is the package that has
+// it.
 func Need(t testing.TB, program, hint string) string {
 	t.Helper()
+	if testing.Short() {
+		t.Skipf("%s is tried without -short", program)
+	}
 	path, err := exec.LookPath(program)
 	if err != nil {
 		for _, dir := range []string{"/usr/sbin", "/sbin", "/usr/local/sbin"} {

@@ -1,0 +1,26 @@
+// Package abreast lets the tests of a package run beside each other in greater
+// number than there are processors: those that wait for a device or a peer most
+// of the time.
+package abreast
+
+import (
+	"flag"
+	"testing"
+)
+
+// tests is how many of those that call t.Parallel run at a time.
+const tests = "6"
+
+// Allow is for a TestMain that runs the tests itself. A number on the command
+// line (go test -parallel) wins over ours.
+func Allow() {
+	if err := flag.Set("test.parallel", tests); err != nil {
+		panic(err) // the package testing has lost a flag
+	}
+}
+
+// Main runs the tests of a package for its TestMain, and gives the exit code.
+func Main(m *testing.M) int {
+	Allow()
+	return m.Run()
+}
