@@ -154,14 +154,6 @@ func (o *Door) Overheard() (*Door, *tap.Dialer, error) {
 	return &cp, ear, nil
 }
 
-// Heard gives the same device, and what hears all that goes over the network through
-// it.
-func (d *Device) Heard() (*Device, wire.Capturer) {
-	cp := *d
-	cp.ear = tap.New(nil, 0)
-	return &cp, cp.ear
-}
-
 func (o *Door) prober(ctx context.Context, d wire.Dialer) (prober, error) {
 	if o.err != nil {
 		return nil, o.err

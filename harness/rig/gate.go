@@ -204,6 +204,16 @@ func (l *gatedLink) Neighbour(ctx context.Context, addr netip.Addr) (mac net.Har
 	return mac, err
 }
 
+// Hear meters the start: what is heard is the wire's time, not the driver's.
+func (l *gatedLink) Hear(ctx context.Context, mac net.HardwareAddr) (ear wire.Ear, err error) {
+	hearer, ok := l.raw.(wire.Hearer)
+	if !ok {
+		return nil, fmt.Errorf("%s: hear %v: %w", l.part, mac, wire.ErrUnsupported)
+	}
+	err = l.do(ctx, "hear "+mac.String(), func() error { ear, err = hearer.Hear(ctx, mac); return err })
+	return ear, err
+}
+
 func (l *gatedLink) finder(op string, f func(wire.Finder) error) (err error) {
 	if l.closed.Load() {
 		return &wire.Fault{Part: l.part, Op: op, Err: ErrClosed}

@@ -168,3 +168,17 @@ type Capturer interface {
 	// Scope says what is heard, and what is not, for the record.
 	Scope() string
 }
+
+// Ear is a Capturer that hears until it is closed.
+type Ear interface {
+	Capturer
+	io.Closer
+}
+
+// Hearer is a Link that hears what is on its wire, whoever says it to whom.
+type Hearer interface {
+	// Hear begins to keep the frames from and to a hardware address. It gives
+	// ErrUnsupported where the way to the DUT shows no frames, or nobody may see
+	// them; a *Fault where it is our end that cannot.
+	Hear(ctx context.Context, mac net.HardwareAddr) (Ear, error)
+}

@@ -28,7 +28,8 @@ import (
 
 // Plaintext: while an owner uses the device, nothing secret crosses the network in
 // clear: not his passwords, not what he has it store, not what shows that he is logged
-// in. Heard are the rig's own connections; what the device says to others is not.
+// in. Heard is all that the unit says on the wire, to others too, where the link shows
+// its frames and the rig file has its hardware address; else the rig's own connections.
 var Plaintext = check.Check{
 	ID:    "dat-plaintext",
 	Title: "Nothing secret crosses the network in clear",
@@ -48,10 +49,10 @@ var Plaintext = check.Check{
 		check.Refute(ctx, t, "no secret is in a frame of the scenario, in any encoding", check.Negative[scene]{
 			Control: l.hears,
 			Anti: func(ctx context.Context) (dut.Answer, error) {
-				return l.play(ctx, l.clearLine(l.marker()), []secrets.Secret{{Name: "what was never sent", Value: t.Secret("never sent", 20), Piece: secrets.DrawnPiece}})
+				return l.play(ctx, l.clearLine(l.marker()), []secrets.Secret{{Name: "what was never sent", Value: t.Secret("never sent", 20), Piece: secrets.DrawnPiece}}, false)
 			},
 			Probes:  scenes,
-			Try:     func(ctx context.Context, s scene) (dut.Answer, error) { return l.play(ctx, s, l.secrets) },
+			Try:     func(ctx context.Context, s scene) (dut.Answer, error) { return l.play(ctx, s, l.secrets, true) },
 			Name:    func(s scene) string { return s.name },
 			Refusal: []verdict.Kind{verdict.Refused},
 			Channel: "the network",
@@ -139,10 +140,15 @@ type listener struct {
 // fileName is the evidence in which frames are cited.
 const fileName = "scenario.pcapng"
 
-// play runs a scene and looks through what was heard meanwhile.
-func (l *listener) play(ctx context.Context, s scene, list []secrets.Secret) (dut.Answer, error) {
+// play runs a scene and looks through what was heard meanwhile: for secrets, and for
+// heads that say who is logged in, which the device may send to others at any time.
+func (l *listener) play(ctx context.Context, s scene, list []secrets.Secret, heads bool) (dut.Answer, error) {
 	begun := time.Now()
-	d, ear := l.t.Device().Heard()
+	d, ear, err := l.t.Device().Heard(ctx)
+	if err != nil {
+		return dut.Answer{}, err
+	}
+	defer func() { l.t.OK(ear.Close()) }()
 	a, err := s.run(ctx, d)
 	frames, cut := ear.Frames()
 	first := len(l.frames)
@@ -155,7 +161,7 @@ func (l *listener) play(ctx context.Context, s scene, list []secrets.Secret) (du
 	total := 0
 	for _, st := range streams {
 		total += len(st.Data)
-		if what, at, found := leak(st, list); found {
+		if what, at, found := leak(st, list, heads); found {
 			n := first + st.Frame(at)
 			l.comment(n, "here: "+what)
 			a.Kind, a.Detail = verdict.Accepted, fmt.Sprintf("frame %d of %s, from %s to %s: %s", n, fileName, st.From, st.To, what)
@@ -180,7 +186,7 @@ func (l *listener) play(ctx context.Context, s scene, list []secrets.Secret) (du
 var loggedIn = regexp.MustCompile(`(?im)^(?:authorization|proxy-authorization|cookie):[^\r\n]*`)
 
 // leak looks for secrets in a stream, and says where the first stands.
-func leak(s *capture.Stream, list []secrets.Secret) (what string, at int, found bool) {
+func leak(s *capture.Stream, list []secrets.Secret, heads bool) (what string, at int, found bool) {
 	if what, found = secrets.Find(s.Data, list); found {
 		for _, sec := range list {
 			for _, enc := range escape.Encodings(sec.Value) {
@@ -191,7 +197,7 @@ func leak(s *capture.Stream, list []secrets.Secret) (what string, at int, found 
 		}
 		return what, 0, true
 	}
-	if m := loggedIn.FindIndex(s.Data); m != nil {
+	if m := loggedIn.FindIndex(s.Data); heads && m != nil {
 		name, _, _ := bytes.Cut(s.Data[m[0]:m[1]], []byte(":"))
 		return fmt.Sprintf("a request in clear has the head %q, which says who is logged in", name), m[0], true
 	}
@@ -227,7 +233,7 @@ func (l *listener) marker() string {
 func (l *listener) hears(ctx context.Context) (dut.Answer, error) {
 	m := l.marker()
 	found := l.found
-	a, err := l.play(ctx, l.clearLine(m), []secrets.Secret{{Name: "the marker of the control", Value: m, Piece: secrets.DrawnPiece}})
+	a, err := l.play(ctx, l.clearLine(m), []secrets.Secret{{Name: "the marker of the control", Value: m, Piece: secrets.DrawnPiece}}, false)
 	l.found = found
 	if err == nil && a.Kind == verdict.Refused {
 		a.Kind, a.Detail = verdict.Silent, "a marker that was sent in clear is not found in what was heard"
@@ -360,7 +366,7 @@ func (l *listener) claim() {
 		if l.found != "" {
 			got = l.found + " shows a secret; " + got
 		}
-		c.Expect("all frames of the rig's own connections", got)
+		c.Expect("all frames of the scenario that the rig can hear", got)
 		switch {
 		case l.cut:
 			c.Unknown(verdict.ReasonCoverageGap, "more went over the network than was kept")

@@ -41,6 +41,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
 
+	"rigor/harness/capture"
 	"rigor/harness/wire"
 )
 
@@ -100,11 +101,15 @@ type Link struct {
 	stop context.CancelFunc
 	once sync.Once
 	wg   sync.WaitGroup
+
+	mu   sync.Mutex
+	ears map[*capture.Ear]struct{}
 }
 
 var (
 	_ wire.Link   = (*Link)(nil)
 	_ wire.Finder = (*Link)(nil)
+	_ wire.Hearer = (*Link)(nil)
 )
 
 // Validate says what is wrong with the configuration, all at once.
@@ -198,6 +203,7 @@ func (l *Link) pump() {
 		}
 		view := pkt.ToView()
 		pkt.DecRef()
+		l.heard(view.AsSlice())
 		l.far.Send(view.AsSlice())
 		view.Release()
 	}
@@ -208,6 +214,7 @@ func (l *Link) receive(frame []byte) {
 	if len(frame) < minFrame || len(frame) > maxFrame || l.ctx.Err() != nil {
 		return
 	}
+	l.heard(frame)
 	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buffer.MakeWithData(frame)})
 	defer pkt.DecRef()
 	l.ep.InjectInbound(0, pkt)

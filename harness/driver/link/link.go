@@ -61,6 +61,7 @@ type Link struct {
 var (
 	_ wire.Link     = (*Link)(nil)
 	_ wire.Packeter = (*Link)(nil)
+	_ wire.Hearer   = (*Link)(nil)
 )
 
 // Validate says what is wrong with the configuration, all at once.
