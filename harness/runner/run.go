@@ -239,6 +239,9 @@ func (r *run) identify(ctx context.Context, d *dut.Device) {
 	switch {
 	case err == nil:
 		r.append(&journal.Event{Kind: journal.KindUnit, Unit: &journal.Unit{Want: id.Want, Got: id.Got, OK: true}})
+		if id.ByMAC {
+			r.note("", "the DUT says it is %q and not %q, and was taken for the unit by the hardware address that it tells", id.Got, id.Want)
+		}
 		r.setWho(whoRight, "")
 	case errors.Is(err, dut.ErrOtherUnit):
 		r.append(&journal.Event{Kind: journal.KindUnit, Unit: &journal.Unit{Want: id.Want, Got: id.Got}})
