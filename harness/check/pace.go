@@ -52,6 +52,7 @@ type Ledger struct {
 	mu     sync.Mutex
 	count  map[string]*wrongs
 	past   map[string]*wrongs // of the run before, by digest, until it is asked for
+	any    *wrongs            // of a case in which the run before was killed, for each account
 	proofs map[string]shown
 	done   map[string]bool // what one case does for all
 }
@@ -138,6 +139,11 @@ func (l *Ledger) free(p *pacer) (at time.Time) {
 			if free := p.free(w); w.n > 0 && free.After(at) {
 				at = free
 			}
+		}
+	}
+	if l.any != nil {
+		if free := p.free(l.any); free.After(at) {
+			at = free
 		}
 	}
 	return at
@@ -288,6 +294,9 @@ func (p *pacer) with(key string, f func(w *wrongs)) {
 		w = &wrongs{}
 		if was := p.ledger.past[keyDigest(key)]; was != nil {
 			w = was
+		}
+		if any := p.ledger.any; any != nil && any.until.After(time.Now()) && any.until.After(w.until) {
+			*w = wrongs{n: any.n, total: max(any.total, w.total), last: any.last, until: any.until, unsure: true}
 		}
 		p.ledger.count[key] = w
 	}

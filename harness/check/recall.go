@@ -8,13 +8,18 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"rigor/harness/profile"
 )
 
 // Tried is what a run leaves of the wrong tries of one account, for the next run
 // on the same rig: a device does not care which of them it counts.
 type Tried struct {
-	Key   string    `json:"key"` // a digest of the ledger's name for the account
-	N     int       `json:"n"`   // that may count
+	Key string `json:"key"` // a digest of the ledger's name for the account
+	// Any says that it is about each account: a case is at work that makes tries. Last
+	// is when it has to be over. A run that is killed in it leaves nothing else.
+	Any   bool      `json:"any,omitempty"`
+	N     int       `json:"n"` // that may count
 	Total int       `json:"total"`
 	Last  time.Time `json:"last"`
 	Until time.Time `json:"until"` // when none of them counts any more
@@ -28,7 +33,32 @@ const unknownHold = 15 * time.Minute
 const longestHold = 24 * time.Hour
 
 // Leave gives what the next run has to know, as JSON.
-func (l *Ledger) Leave(now time.Time) ([]byte, error) {
+func (l *Ledger) Leave(now time.Time) ([]byte, error) { return l.leave(now, Tried{}) }
+
+// LeaveUnderway gives what the next run has to know if this one is killed now, or at
+// any time until a case is over that makes tries: that nobody knows what it tried.
+// Logins are those of the profile.
+func (l *Ledger) LeaveUnderway(now, over time.Time, logins []*profile.Login) ([]byte, error) {
+	u := Tried{Any: true, Last: over, Until: over}
+	for _, o := range logins {
+		p := PaceOf(o)
+		hold := max(p.Lasts, p.Window) + paceMargin
+		n := p.After
+		if !p.Known {
+			n, hold = unknownTries, unknownHold
+		}
+		if n == 0 {
+			continue
+		}
+		u.N, u.Total = max(u.N, n), max(u.Total, n, unknownTries)
+		if until := over.Add(hold); until.After(u.Until) {
+			u.Until = until
+		}
+	}
+	return l.leave(now, u)
+}
+
+func (l *Ledger) leave(now time.Time, underway Tried) ([]byte, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	out := []Tried{}
@@ -40,6 +70,12 @@ func (l *Ledger) Leave(now time.Time) ([]byte, error) {
 		if w := all[key]; w.total > 0 && w.until.After(now) {
 			out = append(out, Tried{Key: key, N: w.n, Total: w.total, Last: w.last, Until: w.until})
 		}
+	}
+	if w := l.any; w != nil && w.until.After(now) && !underway.Any {
+		out = append(out, Tried{Any: true, N: w.n, Total: w.total, Last: w.last, Until: w.until})
+	}
+	if underway.N > 0 {
+		out = append(out, underway)
 	}
 	data, err := json.MarshalIndent(out, "", "  ")
 	if err != nil {
@@ -77,11 +113,42 @@ func (l *Ledger) Recall(data []byte, now time.Time) (int, error) {
 		if t.Until.Sub(now) > longestHold {
 			t.Until = now.Add(longestHold)
 		}
-		if t.Key == "" || t.N < 0 || t.Total < 0 || !t.Until.After(now) {
+		if (t.Key == "") != t.Any || t.N < 0 || t.Total < 0 || !t.Until.After(now) {
 			continue
 		}
-		l.past[t.Key] = &wrongs{n: t.N, total: t.Total, last: t.Last, until: t.Until, unsure: t.N > 0}
+		w := &wrongs{n: t.N, total: t.Total, last: t.Last, until: t.Until, unsure: t.N > 0}
+		if t.Any {
+			l.any = w
+		} else {
+			l.past[t.Key] = w
+		}
 		n++
 	}
 	return n, nil
+}
+
+// Locked gives until when the owner of one of the logins may be locked by what the run
+// before tried, as far as it was declared: the zero time where nobody is.
+func (l *Ledger) Locked(logins []*profile.Login) (until time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, o := range logins {
+		p := PaceOf(o)
+		if p.After == 0 {
+			continue
+		}
+		mine := []*wrongs{l.any, l.past[keyDigest(sourceKey)]}
+		for _, key := range keys(o.Owner.User) {
+			mine = append(mine, l.past[keyDigest(key)])
+		}
+		for _, w := range mine {
+			if w == nil || w.n < p.After {
+				continue
+			}
+			if at := w.last.Add(max(p.Lasts, p.Window) + paceMargin); at.After(until) {
+				until = at
+			}
+		}
+	}
+	return until
 }

@@ -2,6 +2,7 @@ package check_test
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"rigor/harness/check"
+	"rigor/harness/profile"
 )
 
 // TestRecallByAClock: what was tried counts by how long it was to count, whatever
@@ -49,4 +51,48 @@ func TestRecallByAClock(t *testing.T) {
 	}
 	_, err := check.NewLedger().Recall([]byte("{"), now)
 	require.Error(t, err)
+}
+
+// TestKilledInACase: who was killed while a case made tries may have locked the owner,
+// and nobody's tries are known. It is over when the declared lock-out is, counted from
+// the latest moment at which that can have been.
+func TestKilledInACase(t *testing.T) {
+	begun := time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
+	login := func(after int, window, lasts time.Duration) *profile.Login {
+		l := &profile.Login{}
+		l.Lockout.After, l.Lockout.Window, l.Lockout.Lasts = after, window, lasts
+		return l
+	}
+	none := &profile.Login{}
+	none.Lockout.None.None = "it slows down"
+	for name, c := range map[string]struct {
+		logins []*profile.Login
+		later  time.Duration // when the next run begins
+		want   time.Duration // for which it waits
+		file   bool          // something is left to know
+	}{
+		"at once":                  {[]*profile.Login{login(5, time.Minute, 2*time.Minute)}, 0, 2 * time.Minute, true},
+		"a moment later":           {[]*profile.Login{login(5, time.Minute, 2*time.Minute)}, 10 * time.Second, 2 * time.Minute, true},
+		"when the case had to end": {[]*profile.Login{login(5, 3*time.Minute, 2*time.Minute)}, 10 * time.Minute, 3 * time.Minute, true},
+		"a minute later":           {[]*profile.Login{login(5, 3*time.Minute, 2*time.Minute)}, 11 * time.Minute, 2 * time.Minute, true},
+		"in the next night":        {[]*profile.Login{login(5, time.Minute, 2*time.Minute)}, 24 * time.Hour, 0, true},
+		"the longest of them":      {[]*profile.Login{login(5, time.Minute, 2*time.Minute), none, login(3, time.Second, time.Hour)}, 0, time.Hour, true},
+		"nothing locks":            {[]*profile.Login{none}, 0, 0, false},
+		"nobody knows":             {[]*profile.Login{{}}, 0, 0, true}, // no login of that kind gets a wrong try
+	} {
+		t.Run(name, func(t *testing.T) {
+			data, err := check.NewLedger().LeaveUnderway(begun, begun.Add(10*time.Minute), c.logins)
+			require.NoError(t, err)
+			assert.Equal(t, c.file, strings.Contains(string(data), `"any"`))
+			now := begun.Add(c.later)
+			l := check.NewLedger()
+			_, err = l.Recall(data, now)
+			require.NoError(t, err)
+			left := l.Locked(c.logins).Sub(now)
+			assert.InDelta(t, c.want, max(0, left), float64(time.Second))
+			kept, err := l.Leave(now)
+			require.NoError(t, err)
+			assert.Equal(t, c.want > 0 || name == "nobody knows", strings.Contains(string(kept), `"any"`), "the run behind the next one has to know too")
+		})
+	}
 }

@@ -203,18 +203,26 @@ func (d *Device) Wait(ctx context.Context, t time.Duration) error {
 }
 
 // Identity is what the DUT said of itself, and what the rig file says it must.
-type Identity struct{ Want, Got string }
+type Identity struct {
+	Want, Got string
+	// ByMAC says that Got is not Want, and the DUT was taken for the unit by the
+	// hardware address that it tells.
+	ByMAC bool
+}
 
 // WantIdentity gives the identifier that the rig file says is on the unit's
 // label; empty where it does not say.
-func (d *Device) WantIdentity() string {
+func (d *Device) WantIdentity() string { return d.identifier(d.unit) }
+
+// identifier gives that of a unit.
+func (d *Device) identifier(u Unit) string {
 	switch d.Profile.Identity.Equals {
 	case "unit.mac":
-		return d.unit.MAC
+		return u.MAC
 	case "unit.serial", "":
-		return d.unit.Serial
+		return u.Serial
 	}
-	return d.unit.Values[strings.TrimPrefix(d.Profile.Identity.Equals, "unit.")]
+	return u.Values[strings.TrimPrefix(d.Profile.Identity.Equals, "unit.")]
 }
 
 // ReadIdentity reads the identifier as declared.
@@ -237,7 +245,9 @@ func (d *Device) readIdentity(ctx context.Context) (map[string]string, error) {
 // Identify reads the identity and holds it against the rig file. Another
 // unit's is ErrOtherUnit. A unit whose identifier is wrong and whose hardware
 // address is right is the unit of the rig: that its identifier is wrong is for
-// a check to say.
+// a check to say. It is not where the identifier is that of another unit that the
+// rig knows, since boards are copied with their address, nor where the address is one
+// that no card was given.
 func (d *Device) Identify(ctx context.Context) (Identity, error) {
 	vars, err := d.readIdentity(ctx)
 	if err != nil {
@@ -247,10 +257,18 @@ func (d *Device) Identify(ctx context.Context) (Identity, error) {
 	if id.Want == "" || id.Want == id.Got {
 		return id, nil
 	}
-	if mac := vars["mac"]; mac != "" && strings.EqualFold(mac, d.unit.MAC) {
+	another := slices.ContainsFunc(d.unit.Others, func(o Unit) bool { return d.identifier(o) == id.Got && id.Got != "" })
+	if mac := vars["mac"]; !another && strings.EqualFold(mac, d.unit.MAC) && given(mac) {
+		id.ByMAC = true
 		return id, nil
 	}
 	return id, fmt.Errorf("%w: the rig file says %q, the DUT says %q", ErrOtherUnit, id.Want, id.Got)
+}
+
+// given says whether a hardware address is one of a card: not blank, and not a group's.
+func given(mac string) bool {
+	a, err := net.ParseMAC(mac)
+	return err == nil && a[0]&1 == 0 && slices.ContainsFunc(a, func(b byte) bool { return b != 0 })
 }
 
 // PowerOns gives how often this run has switched the DUT on: what it counts in

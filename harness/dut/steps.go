@@ -140,13 +140,6 @@ func (t target) Ask(ctx context.Context, question string) (answer string, err er
 	return answer, err
 }
 
-// Request asks a service of the DUT for a path, without a login. The answer's
-// kind says whether it gave something: Accepted for a status of 2xx, Refused
-// for 3xx and 4xx.
-func (d *Device) Request(ctx context.Context, loginName, method, path string) (Answer, error) {
-	return d.request(ctx, &profile.Step{Login: loginName}, method, path)
-}
-
 func (d *Device) request(ctx context.Context, at *profile.Step, method, path string) (Answer, error) {
 	start := time.Now()
 	resp, err := target{d}.Web(ctx, at, login.Request{Method: method, Path: path})

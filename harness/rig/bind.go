@@ -158,8 +158,8 @@ func Bind(ctx context.Context, f *File, prof *profile.Profile, d Drivers, env En
 		return nil, fmt.Errorf("rig %s: %w", f.Name, err)
 	}
 	secrets, err := resolveSecrets(f.Secrets, env)
-	if err != nil && !env.salvage {
-		return nil, fmt.Errorf("rig %s: %w", f.Name, err)
+	if err != nil && !env.salvage { // it was there a moment ago, or nobody has looked
+		return nil, secrets.placed(f)
 	}
 	env.Secrets = secrets
 	b := &Bench{

@@ -100,7 +100,7 @@ func TestBindIsAllOrNothing(t *testing.T) {
 		{"secret", func(w *workbench, e *Env) {
 			w.file.Secrets = map[string]string{"operator": "env:NOT_THERE"}
 			e.Getenv = func(string) (string, bool) { return "", false }
-		}, `rig bench-a: secrets.operator: the environment variable NOT_THERE is not set`},
+		}, `:1:1: secrets.operator: the environment variable NOT_THERE is not set; set the variable where rigor is started`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

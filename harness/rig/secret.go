@@ -86,6 +86,11 @@ func CheckSecrets(f *File, env Env) error {
 	if err == nil {
 		return nil
 	}
+	return s.placed(f)
+}
+
+// placed gives what could not be read, each with its place in the file and a remedy.
+func (s *Secrets) placed(f *File) error {
 	l := &fileLint{f: f}
 	for _, name := range slices.Sorted(maps.Keys(s.err)) {
 		remedy := "write the secret to that file, mode 0600"

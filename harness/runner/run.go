@@ -196,10 +196,18 @@ func patience(p *profile.Profile) time.Duration {
 // and undoes what an earlier run left.
 func (r *run) start(ctx context.Context) {
 	r.waiting("the DUT to start")
-	j := r.prepare(ctx, "the DUT", func(ctx context.Context, d *dut.Device, m *state.Machine) *verdict.Judgement {
+	up := r.prepare(ctx, "the supply", func(ctx context.Context, d *dut.Device, _ *state.Machine) *verdict.Judgement {
 		if err := d.PowerUp(ctx); err != nil {
 			r.trouble("power up", err)
 		}
+		return nil
+	})
+	if up != nil {
+		r.note("", "the start: %s", up)
+		return
+	}
+	r.calm(ctx)
+	j := r.prepare(ctx, "the DUT", func(ctx context.Context, d *dut.Device, m *state.Machine) *verdict.Judgement {
 		r.identify(ctx, d)
 		if _, wrong := r.isWrongUnit(); wrong {
 			return nil
@@ -239,6 +247,9 @@ func (r *run) identify(ctx context.Context, d *dut.Device) {
 	switch {
 	case err == nil:
 		r.append(&journal.Event{Kind: journal.KindUnit, Unit: &journal.Unit{Want: id.Want, Got: id.Got, OK: true}})
+		if id.ByMAC {
+			r.note("", "the DUT says it is %q and not %q, and was taken for the unit by the hardware address that it tells", id.Got, id.Want)
+		}
 		r.setWho(whoRight, "")
 	case errors.Is(err, dut.ErrOtherUnit):
 		r.append(&journal.Event{Kind: journal.KindUnit, Unit: &journal.Unit{Want: id.Want, Got: id.Got}})
@@ -260,6 +271,7 @@ func (r *run) one(ctx context.Context, p *Planned) (stop bool) {
 		j := r.ready(ctx, p)
 		if j == nil {
 			r.waiting(p.ID)
+			r.keepUnderway(p)
 			r.takeFaults()
 			j = r.runCase(ctx, p)
 			// A case without a state of its own, before anybody has read who it is,
@@ -315,7 +327,20 @@ func (r *run) keepTries() {
 	if r.cfg.KeepTries == nil {
 		return
 	}
-	data, err := r.ledger.Leave(time.Now())
+	r.keep(r.ledger.Leave(time.Now()))
+}
+
+// keepUnderway writes down that a case begins that makes tries at the logins: a run
+// that is killed in it does not say which.
+func (r *run) keepUnderway(p *Planned) {
+	if r.cfg.KeepTries == nil || !slices.Contains(p.Check.Allow, check.LoginTries) {
+		return
+	}
+	now := time.Now()
+	r.keep(r.ledger.LeaveUnderway(now, now.Add(p.Check.Budget.Case+p.Check.Budget.Cleanup), r.logins()))
+}
+
+func (r *run) keep(data []byte, err error) {
 	if err == nil && string(data) != r.kept {
 		if err = r.cfg.KeepTries(data); err == nil {
 			r.kept = string(data)
@@ -323,6 +348,33 @@ func (r *run) keepTries() {
 	}
 	if err != nil {
 		slog.Error("What was tried at the logins is not kept for the next run", "error", err)
+	}
+}
+
+// logins gives those that are declared, in order.
+func (r *run) logins() (out []*profile.Login) {
+	for _, name := range r.cfg.Profile.Logins.Order {
+		if l := r.cfg.Profile.Logins.Items[name]; l != nil && !l.Declared() {
+			out = append(out, l)
+		}
+	}
+	return out
+}
+
+// calm waits until what the run before tried locks no owner any more, as declared. It
+// is long over but where that run was killed a short time ago.
+func (r *run) calm(ctx context.Context) {
+	until := r.ledger.Locked(r.logins())
+	d := time.Until(until)
+	if d <= 0 {
+		return
+	}
+	r.note("", "the run before may have locked the owner: waiting %v, until that is over", d.Round(time.Millisecond))
+	r.waiting("a lock-out of the run before to end")
+	s := dut.NewSession(r.life, r.heardFault)
+	defer s.Revoke()
+	if err := r.device.With(s).Wait(ctx, d); err != nil {
+		r.note("", "waiting for a lock-out of the run before: %v", err)
 	}
 }
 

@@ -40,6 +40,8 @@ func Looks(device *dut.Device, file *rig.File, p *rig.Probe) {
 					return "", err
 				case err != nil:
 					return "", fmt.Errorf("%w: %w", rig.ErrNotShown, err)
+				case id.ByMAC:
+					return fmt.Sprintf("it says %q and not %q; the hardware address that it tells is the unit's", id.Got, id.Want), nil
 				}
 				return fmt.Sprintf("it says %q", id.Got), nil
 			})

@@ -1,6 +1,9 @@
 package credential
 
 import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -8,6 +11,7 @@ import (
 
 	"rigor/harness/check"
 	"rigor/harness/dut"
+	"rigor/harness/login"
 	"rigor/harness/verdict"
 )
 
@@ -93,5 +97,60 @@ func TestJudgeEnumByTime(t *testing.T) {
 			judgeEnum(&claim, []string{"operator", "q0000000", "q0000001"}, c.known, c.unknown)
 			assert.Equal(t, c.fails, claim.Failed())
 		})
+	}
+}
+
+// guarded is a device that counts wrong tries by account or by source, and a clock
+// that only waiting moves.
+type guarded struct {
+	pace  check.Pace
+	now   time.Duration
+	wrong map[string][]time.Duration
+	until map[string]time.Duration
+	into  int // tries that went into a lock
+}
+
+func (g *guarded) try(c login.Credential) dut.Answer {
+	key := c.User
+	if g.pace.Source {
+		key = ""
+	}
+	switch {
+	case g.now < g.until[key]:
+		g.into++
+		return dut.Answer{Kind: verdict.Refused, Detail: "locked"}
+	case c.Password == "right":
+		if g.pace.SuccessClears {
+			delete(g.wrong, key)
+		}
+		return dut.Answer{Kind: verdict.Accepted}
+	}
+	g.wrong[key] = append(slices.DeleteFunc(g.wrong[key], func(at time.Duration) bool { return g.now-at >= g.pace.Window }), g.now)
+	if len(g.wrong[key]) >= g.pace.After && g.pace.After > 0 {
+		g.until[key] = g.now + g.pace.Lasts
+		delete(g.wrong, key)
+	}
+	return dut.Answer{Kind: verdict.Refused}
+}
+
+// TestSamplesDoNotLock: whatever the declared lock-out, no sample is taken in a lock,
+// and the owner is let in behind the last of them.
+func TestSamplesDoNotLock(t *testing.T) {
+	for after := range 7 {
+		for _, source := range []bool{false, true} {
+			for _, clears := range []bool{false, true} {
+				p := check.Pace{Known: true, After: after, Window: time.Minute, Lasts: 2 * time.Minute, Source: source, SuccessClears: clears}
+				t.Run(fmt.Sprintf("%+v", p), func(t *testing.T) {
+					g := &guarded{pace: p, wrong: map[string][]time.Duration{}, until: map[string]time.Duration{}}
+					s := &sampling{pace: p, own: login.Credential{User: "operator", Password: "right"}, rng: rand.New(rand.NewPCG(1, 2)), try: g.try, wait: func(d time.Duration) { g.now += d }}
+					known, unknown, _, owner := s.take(30)
+					assert.Equal(t, verdict.Accepted, owner.Kind, "the owner is locked at the end")
+					assert.Len(t, known, 30)
+					assert.Len(t, unknown, 30)
+					assert.Zero(t, g.into, "tries in a lock say nothing")
+					assert.LessOrEqual(t, g.now, s.takes(30))
+				})
+			}
+		}
 	}
 }

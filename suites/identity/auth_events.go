@@ -44,9 +44,10 @@ var AuthEvents = check.Check{
 		door := t.Device().Login(t.Case().Channel)
 		own, err := door.Owner()
 		t.OK(err)
-		// A user name that nobody has: what the log has of it is from this try.
-		stranger := "u" + strings.ToLower(t.Secret("log-stranger", 9))
+		stranger := nobody(time.Now())
+		refused := span{from: time.Now()}
 		wrong, err := t.Try(ctx, door, login.Credential{User: stranger, Password: t.Secret("wrong", 12)})
+		refused.to = time.Now()
 		t.OK(err)
 		if wrong.Kind.Opens() { // not what this looks for, and a finding for good
 			t.Claim("a login that nobody has is refused", func(c *check.Claim) {
@@ -59,7 +60,9 @@ var AuthEvents = check.Check{
 		}
 		before, err := t.Device().Steps(ctx, t.Profile().Log.Read, nil)
 		t.OK(err)
+		let := span{from: time.Now()}
 		right, err := t.Try(ctx, door, own)
+		let.to = time.Now()
 		t.OK(err)
 		if right.Kind != verdict.Accepted {
 			t.Inconclusive(verdict.ReasonControlFailed, "the owner does not get in: %s", right.Detail)
@@ -72,12 +75,12 @@ var AuthEvents = check.Check{
 		}
 		t.Claim("the refused login is in the log, with its source and time", func(c *check.Claim) {
 			c.Show(ref)
-			judgeRefused(c, compile(t, t.Profile().Log.Failed, stranger), source(t), lines(t, after["log"]))
+			judgeRefused(c, compile(t, t.Profile().Log.Failed, stranger), source(t), refused, lines(t, after["log"]))
 		})
 		t.Claim("the login that was let in is in the log, with its source and time", func(c *check.Claim) {
 			c.Show(ref)
 			failed, ok := compile(t, t.Profile().Log.Failed, stranger), compile(t, t.Profile().Log.OK, own.User)
-			judgeLetIn(c, failed, ok, source(t), lines(t, before["log"]), lines(t, after["log"]))
+			judgeLetIn(c, failed, ok, source(t), let, lines(t, before["log"]), lines(t, after["log"]))
 		})
 		if source(t) == nil {
 			t.Claim("the entries say where the logins came from", func(c *check.Claim) {
@@ -87,6 +90,11 @@ var AuthEvents = check.Check{
 		}
 	},
 }
+
+// nobody gives a user name that nobody has, and that no run before has tried: what the
+// log has of it is from this try. It is not derived as secrets are, which are the same
+// on a rig each night.
+func nobody(now time.Time) string { return "u" + strconv.FormatInt(now.UnixMicro(), 36) }
 
 func compile(t *check.T, expr, user string) *regexp.Regexp {
 	expr = strings.NewReplacer("${user}", regexp.QuoteMeta(user), "${channel}", regexp.QuoteMeta(t.Case().Channel)).Replace(expr)
@@ -108,29 +116,29 @@ func source(t *check.T) *regexp.Regexp {
 }
 
 // judgeRefused decides about the entry of a user name that nobody else tried.
-func judgeRefused(c *check.Claim, failed, src *regexp.Regexp, log string) {
+func judgeRefused(c *check.Claim, failed, src *regexp.Regexp, made span, log string) {
 	all := failed.FindAllStringSubmatch(log, -1)
 	c.Expect("an entry for the login", "entries like it: "+strconv.Itoa(len(all)))
 	if len(all) == 0 {
 		c.Fail(verdict.ReasonExpectation, "no entry of the log is like %q", failed.String())
 		return
 	}
-	judgeEntry(c, failed, src, all[len(all)-1])
+	judgeEntry(c, failed, src, made, all[len(all)-1])
 }
 
 // judgeLetIn decides about the owner's entry, of which the log has others. It
 // may hold only so many entries, so their number can stay the same: they are
 // counted on each side of the refused login's, which nobody else tried. On the
 // side of what is newer one has come, on the other some may have gone.
-func judgeLetIn(c *check.Claim, failed, ok, src *regexp.Regexp, before, after string) {
+func judgeLetIn(c *check.Claim, failed, ok, src *regexp.Regexp, made span, before, after string) {
 	was, now := sides(failed, ok, before), sides(failed, ok, after)
 	c.Expect("one more entry for the login", fmt.Sprintf("entries like it on either side of the refused login's: before %d and %d, after it %d and %d",
 		len(was[0]), len(was[1]), len(now[0]), len(now[1])))
 	switch {
 	case len(now[1]) > len(was[1]): // the newest is the last one
-		judgeEntry(c, ok, src, now[1][len(now[1])-1])
+		judgeEntry(c, ok, src, made, now[1][len(now[1])-1])
 	case len(now[0]) > len(was[0]): // the newest is the first one
-		judgeEntry(c, ok, src, now[0][0])
+		judgeEntry(c, ok, src, made, now[0][0])
 	case !failed.MatchString(after) && len(now[0]) > 0:
 		c.Unknown(verdict.ReasonAmbiguous, "the log has %d entries like %q, and nothing shows which is of this login", len(now[0]), ok.String())
 	default:
@@ -150,7 +158,7 @@ func sides(marker, entry *regexp.Regexp, log string) [2][][]string {
 
 // judgeEntry looks for the source in an entry, where the profile says how it
 // looks, and at its time.
-func judgeEntry(c *check.Claim, re, src *regexp.Regexp, entry []string) {
+func judgeEntry(c *check.Claim, re, src *regexp.Regexp, made span, entry []string) {
 	switch i := re.SubexpIndex("source"); {
 	case src == nil: // a claim of its own says so
 	case i < 0:
@@ -158,5 +166,5 @@ func judgeEntry(c *check.Claim, re, src *regexp.Regexp, entry []string) {
 	case !src.MatchString(entry[i]):
 		c.Fail(verdict.ReasonExpectation, "the entry has the source %q; it came from %s", entry[i], src)
 	}
-	clock(c, re, entry)
+	clock(c, re, made, entry)
 }

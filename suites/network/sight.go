@@ -94,14 +94,6 @@ func words(body []byte) map[string]bool {
 	return out
 }
 
-// squeeze leaves out of a page what differs between two of the same kind: digits
-// and blanks, and words as long as our own names for what is not there.
-func squeeze(body []byte) []byte {
-	return differing.ReplaceAll(body, nil)
-}
-
-var differing = regexp.MustCompile(`[\pL\pN]{12,}|[\d\s]+`)
-
 // cookieNames gives the names of the cookies that a Set-Cookie header sets.
 func cookieNames(header string) (out []string) {
 	for part := range strings.SplitSeq(header, ", ") {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 
 	"rigor/harness/login"
@@ -100,3 +101,12 @@ func (s *Stranger) Close() {
 	s.track.stop()
 	s.transport.CloseIdleConnections()
 }
+
+// Alike says whether two answers are one page, shown twice: of the same status, and
+// equal but for what differs between two answers of a kind: digits and blanks, and
+// words as long as our own names for what is not there, or as a form's token.
+func Alike(a, b login.Response) bool {
+	return a.Status == b.Status && bytes.Equal(differing.ReplaceAll(a.Body, nil), differing.ReplaceAll(b.Body, nil))
+}
+
+var differing = regexp.MustCompile(`[\pL\pN]{12,}|[\d\s]+`)

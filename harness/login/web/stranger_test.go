@@ -58,3 +58,14 @@ func TestStranger(t *testing.T) {
 	_, err = s.Do(ctx, login.Request{Path: "/a"})
 	require.ErrorIs(t, err, context.Canceled)
 }
+
+// TestAlike: a page is known again by what it says, not by what differs each time.
+func TestAlike(t *testing.T) {
+	t.Parallel()
+	page := func(status int, path, id string) login.Response {
+		return login.Response{Status: status, Body: []byte("<p>" + path + " is not here, request " + id + "</p>")}
+	}
+	assert.True(t, Alike(page(200, "/aAbBcCdDeEfF", "17"), page(200, "/zZyYxXwWvVuU", "99")))
+	assert.False(t, Alike(page(200, "/x", "1"), page(404, "/x", "1")))
+	assert.False(t, Alike(login.Response{Status: 200, Body: []byte(`{"rebooting":true}`)}, page(200, "/x", "1")))
+}
