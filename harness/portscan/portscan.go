@@ -223,15 +223,16 @@ type pacer struct {
 	inFlight int
 	held     bool // nobody begins
 
-	every time.Duration // between the beginnings of two attempts
-	next  time.Time
+	every, full time.Duration // between the beginnings of two attempts, now and at the declared rate
+	next        time.Time
 
 	least, longest time.Duration
 	srtt, rttvar   time.Duration // as RFC 6298 has them; 0 before the first answer
 }
 
 func newPacer(l Limits) *pacer {
-	p := &pacer{window: float64(min(firstWindow, l.Connections)), careful: float64(l.Connections), most: l.Connections, every: time.Second / time.Duration(l.Rate), least: l.Least, longest: l.Most}
+	p := &pacer{window: float64(min(firstWindow, l.Connections)), careful: float64(l.Connections), most: l.Connections, full: time.Second / time.Duration(l.Rate), least: l.Least, longest: l.Most}
+	p.every = p.full
 	p.free = sync.NewCond(&p.mu)
 	return p
 }
@@ -279,7 +280,12 @@ func (p *pacer) leave() {
 	p.free.Signal()
 }
 
-// answered takes the time of an answer in, and lets one more attempt at a time.
+// backAfter is how many answers bring a pace that was taken back most of the way
+// to the declared one.
+const backAfter = 1000
+
+// answered takes the time of an answer in, and lets one more attempt at a time,
+// each sooner behind the one before.
 func (p *pacer) answered(took time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -289,6 +295,7 @@ func (p *pacer) answered(took time.Duration) {
 		p.rttvar += (max(p.srtt-took, took-p.srtt) - p.rttvar) / 4
 		p.srtt += (took - p.srtt) / 8
 	}
+	p.every -= (p.every - p.full) / backAfter
 	if p.window < float64(p.most) {
 		more := 1.0
 		if p.window >= p.careful {
