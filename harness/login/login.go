@@ -5,6 +5,7 @@
 package login
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -166,6 +167,16 @@ type Request struct {
 	Path   string // path and query on the DUT
 	Header map[string]string
 	Body   []byte
+
+	// Within is how long the answer may take; what the prober gives one try where it
+	// is 0.
+	Within time.Duration
+}
+
+// Window gives the context of one request: ctx, ended when the request has had its
+// time, or else that of a try.
+func (r Request) Window(ctx context.Context, try time.Duration) (context.Context, context.CancelFunc) {
+	return Window(ctx, cmp.Or(r.Within, try))
 }
 
 // Response is what came back.

@@ -187,7 +187,7 @@ func (s *session) Do(ctx context.Context, r login.Request) (login.Response, erro
 	if r.Command == "" {
 		return login.Response{}, fmt.Errorf("ssh: %w", login.ErrRequest)
 	}
-	win, cancel := login.Window(ctx, s.cfg.Timeout)
+	win, cancel := r.Window(ctx, s.cfg.Timeout)
 	defer cancel()
 	if !s.shell {
 		out, status, err := s.exec(win, r.Command)

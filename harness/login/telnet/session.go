@@ -266,7 +266,7 @@ func (s *session) Do(ctx context.Context, r login.Request) (login.Response, erro
 	if r.Command == "" {
 		return login.Response{}, fmt.Errorf("telnet: %w", login.ErrRequest)
 	}
-	win, cancel := login.Window(ctx, s.cfg.Timeout)
+	win, cancel := r.Window(ctx, s.cfg.Timeout)
 	defer cancel()
 	marker := dialog.NewMarker()
 	s.said.Take()

@@ -357,7 +357,7 @@ func (s *session) Do(ctx context.Context, r login.Request) (login.Response, erro
 	if !s.p.cfg.Trace.holds(s) {
 		return login.Response{Status: -1}, fmt.Errorf("uart: %w", errGone)
 	}
-	win, cancel := login.Window(ctx, s.p.cfg.Timeout)
+	win, cancel := r.Window(ctx, s.p.cfg.Timeout)
 	defer cancel()
 	got, err := s.p.cfg.Shell.Run(win, s.p.cfg.Console, r.Command)
 	if err != nil {
