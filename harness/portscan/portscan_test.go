@@ -187,24 +187,3 @@ func BenchmarkEngine(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/65535, "ns/port")
 }
-
-// A device that was busy for a moment is not asked slowly for all the rest: what
-// answers brings the pace back, and a further silence takes it away again.
-func TestPaceComesBack(t *testing.T) {
-	t.Parallel()
-	p := newPacer(Limits{Rate: 2500}.Normal())
-	full := p.every
-	p.backOff()
-	p.backOff()
-	p.goOn()
-	assert.Equal(t, 4*full, p.every)
-	p.answered(time.Millisecond)
-	assert.Greater(t, p.every, 3*full, "not by one answer")
-	for range 4000 {
-		p.answered(time.Millisecond)
-	}
-	assert.InDelta(t, full, p.every, float64(full)/10)
-	assert.GreaterOrEqual(t, p.every, full, "never faster than declared")
-	p.backOff()
-	assert.GreaterOrEqual(t, p.every, 2*full)
-}
