@@ -81,7 +81,7 @@ func Parse(file string, data []byte) (*Catalogue, error) {
 // Known is what there is to be named.
 type Known struct {
 	Weaknesses, Faults []string
-	Cases              []string          // "cred-blank[ssh]", as planned
+	Cases              []string // "cred-blank[ssh]", as planned
 	// Checks are id → suite, of which each needs a weakness that it sees. Nil: what
 	// this catalogue does not show, another one does.
 	Checks map[string]string

@@ -19,8 +19,8 @@ type Result struct {
 	Seed   uint64 `json:"seed"`
 	Cases  int    `json:"cases"` // planned
 	// Part says that some runs had only those of the cases that their entries name.
-	Part bool `json:"part,omitempty"`
-	Rows   []Row  `json:"rows"`
+	Part bool  `json:"part,omitempty"`
+	Rows []Row `json:"rows"`
 	// Checks gives for each check the weaknesses of which it is the cause.
 	Checks []Caught `json:"checks"`
 	OK     bool     `json:"ok"`
