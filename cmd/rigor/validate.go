@@ -342,9 +342,10 @@ func (c *validateCmd) golden(ctx context.Context, a *app) error {
 
 // matrixRunCmd is one run of the matrix, in a process of its own.
 type matrixRunCmd struct {
-	Rig      string `default:"virtual"`
-	Device   string // folder of the gateway's images
-	Other    string // and of another unit's
+	Rig      string   `default:"virtual"`
+	Device   string   // folder of the gateway's images
+	Other    string   // and of another unit's
+	Label2   string   `name:"label-2"` // file with the label of a second unit
 	Cases    []string `sep:"none"`
 	Weakness []string
 	Fault    []string

@@ -17,6 +17,7 @@ import (
 	"rigor/fixtures/badbench"
 	"rigor/fixtures/gateway"
 	"rigor/harness/matrix"
+	"rigor/harness/rig"
 	"rigor/harness/runner"
 	"rigor/rigs"
 	"rigor/suites"
@@ -91,6 +92,9 @@ func newImages(dir string, say io.Writer) (*images, error) {
 	if img.dir, err = filepath.Abs(img.dir); err == nil {
 		img.by, err = ourDigest()
 	}
+	if err == nil {
+		err = os.WriteFile(filepath.Join(temp, "label-2"), []byte(otherUnit.Label+"\n"), 0o600)
+	}
 	for _, d := range []string{"state", "tmp"} {
 		if err == nil {
 			err = os.Mkdir(filepath.Join(temp, d), 0o700)
@@ -137,7 +141,7 @@ func (img *images) row(ctx context.Context, b *bed, r *matrix.Run) (args, env []
 	if weak != "" && !img.keep {
 		done = func() { _ = os.RemoveAll(device) } // 200 MB that nobody needs any more
 	}
-	args = []string{"--rig", gatewayRig, "--device", device}
+	args = []string{"--rig", gatewayRig, "--device", device, "--label-2", filepath.Join(img.temp, "label-2")}
 	if i := slices.IndexFunc(badbench.Faults(), func(f badbench.Fault) bool { return f.Name == r.Name && f.Other }); i >= 0 && r.Kind == matrix.Fault {
 		other, err := img.image(ctx, "", otherUnit)
 		if err != nil {
@@ -183,6 +187,21 @@ func (img *images) image(ctx context.Context, weak string, unit gateway.Unit) (s
 	return dir, nil
 }
 
+// otherLabel adds to a rig what is on record of a second unit: its label, and the keys
+// that it showed, which are those of an image that brings them along.
+func (c *matrixRunCmd) otherLabel(file *rig.File) error {
+	keys, err := gateway.ImageKeys()
+	if err != nil {
+		return err
+	}
+	file.Units = []rig.Unit{{Serial: otherUnit.Serial, MAC: otherUnit.MAC, LabelPassword: "secret:label-2", Keys: keys}}
+	file.Secrets["label-2"] = "file:" + c.Label2
+	for _, check := range []string{"cred-unique", "cred-shared-keys"} {
+		delete(file.Lacks, check)
+	}
+	return nil
+}
+
 // onGateway is one run on the gateway, emulated for it alone.
 func (c *matrixRunCmd) onGateway(ctx context.Context, a *app) (err error) {
 	file, prof, err := rigs.Load(gatewayRig)
@@ -192,6 +211,9 @@ func (c *matrixRunCmd) onGateway(ctx context.Context, a *app) (err error) {
 	// A name of its own, for its lease.
 	file.Name = fmt.Sprintf("%s-%s-%d", gatewayRig, filepath.Base(c.Out), os.Getpid())
 	file.Secrets["operator"], file.Secrets["label"] = "file:"+filepath.Join(c.Device, "operator"), "file:"+filepath.Join(c.Device, "label")
+	if err := c.otherLabel(file); err != nil {
+		return err
+	}
 	machine := file.Machines[file.Power.Machine]
 	machine.File = filepath.Join(c.Device, gateway.MachineFile)
 	drivers := rigs.Drivers()
