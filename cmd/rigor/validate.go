@@ -276,6 +276,13 @@ func (c *validateCmd) one(ctx context.Context, b *bed, r *matrix.Run, dir string
 	cmd.Env = append(os.Environ(), env...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
+	// It ends when this pipe does: with us, whatever ends us.
+	pipe, err := cmd.StdinPipe()
+	if err != nil {
+		r.Broken = fmt.Sprintf("start the run: %v", err)
+		return
+	}
+	defer func() { _ = pipe.Close() }()
 	if err := cmd.Run(); err != nil {
 		r.Broken = fmt.Sprintf("the run ended with %v: %s", err, strings.TrimSpace(errs.String()))
 		return
@@ -355,6 +362,12 @@ type matrixRunCmd struct {
 
 // Run writes what it came to, as JSON, to standard output.
 func (c *matrixRunCmd) Run(ctx context.Context, a *app) (err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin) // whatever ends it
+		cancel(errors.New("the validation that this run is of has ended"))
+	}()
 	if c.Rig == gatewayRig {
 		return c.onGateway(ctx, a)
 	}
