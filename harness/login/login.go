@@ -71,6 +71,7 @@ const (
 	FactTLS       = "tls-sha256"  // SHA-256 of the certificate that the service showed, in hex
 	FactProof     = "proof"       // what proved the access
 	FactOpen      = "open-to-all" // "yes": the protected resource opens without any login
+	FactRan       = "ran"         // "yes": a shell took a command of ours, and the protected resource did not show
 	FactReply     = "reply"       // HTTP: the answer to the very request with the credential: its status, where it leads, and what it gives
 	FactElsewhere = "redirect-to" // another host that the DUT pointed to; never followed
 )
