@@ -73,7 +73,7 @@ func TestLint(t *testing.T) {
 		{"stands without a reason", "'b[ssh]': it does not use the wire", "'b[ssh]': ''", "no reason is given"},
 		{"a fault that begins and does not say so", ", begins: true", "", "begins is false"},
 		{"a hardened device that fails", "not-applicable: {'c[web]': declared-none}", "fails: {'c[web]': leak}", "the hardened device fails"},
-		{"a case outside of its cases", "late: {", "late: {cases: [lone], ", "c[ssh] is not among the cases of its run"},
+		{"cases that do not see it", "late: {", "late: {cases: [lone], ", "nothing detects it"},
 		{"no cases at all", "late: {", "late: {cases: [], ", "a run without cases shows nothing"},
 		{"cases that are none", "late: {", "late: {cases: ['c[*]', 'x[*]'], ", `no case is called "x[*]"`},
 		{"breaks for a weakness", "late: {", "late: {breaks: [ssh], ", "are for bench faults"},
