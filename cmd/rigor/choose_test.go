@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -14,9 +15,36 @@ import (
 
 // A name that is given twice makes one run.
 func TestChooseTakesEachOnce(t *testing.T) {
-	runs, err := (&validateCmd{Only: []string{"default-ssh", "hardened", "default-ssh", "hardened"}}).choose()
+	b, err := virtualBed()
+	require.NoError(t, err)
+	runs, err := (&validateCmd{Only: []string{"default-ssh", "hardened", "default-ssh", "hardened"}}).choose(b)
 	require.NoError(t, err)
 	assert.Equal(t, []matrix.Run{{Kind: matrix.Weakness, Name: "default-ssh"}, {Kind: matrix.Hardened}}, runs)
+}
+
+// Each weakness and each fault of the gateway is of a family, and a family is its
+// own alone.
+func TestChooseByFamily(t *testing.T) {
+	b, err := gatewayBed()
+	require.NoError(t, err)
+	all, err := (&validateCmd{}).choose(b)
+	require.NoError(t, err)
+	assert.Len(t, all, 1+len(b.faults)+len(b.weak))
+	n := 1 // the hardened one is of none
+	for family := range strings.SplitSeq(families, ", ") {
+		runs, err := (&validateCmd{Family: []string{family}, Whole: true}).choose(b)
+		require.NoError(t, err, family)
+		n += len(runs)
+		for _, r := range runs {
+			assert.Equal(t, family, b.cat.Entry(&r).Family)
+			assert.True(t, r.Whole)
+		}
+	}
+	assert.Equal(t, len(all), n)
+	_, err = (&validateCmd{Family: []string{"kitchen"}}).choose(b)
+	require.ErrorContains(t, err, "--family kitchen: no weakness")
+	_, err = (&validateCmd{Family: []string{"update"}, Only: []string{"telnet"}}).choose(b)
+	require.ErrorContains(t, err, `is called "telnet"`)
 }
 
 // A table that cannot be written to its file is shown nevertheless.

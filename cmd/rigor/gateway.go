@@ -21,7 +21,7 @@ type gatewayCmd struct {
 }
 
 type gatewayBuildCmd struct {
-	Out      string `placeholder:"DIR" help:"The folder for images, machine.json, unit.json and manifest.json, and for what its owner has: label and operator. Default: where the rig gateway looks for it, rigor/gateway/device in the user's cache."`
+	Out      string `placeholder:"DIR" help:"The folder for images, machine.json, unit.json and manifest.json, and for what its owner has: label and operator. Default: where the rig gateway looks for it, ~/.cache/rigor/gateway/device."`
 	Weakness string `placeholder:"NAME" help:"Build this weakness in."`
 	Serial   string `placeholder:"SERIAL" help:"Of the unit, default ${gateway_serial}."`
 	MAC      string `name:"mac" placeholder:"MAC" help:"Of the unit, default ${gateway_mac}."`
@@ -34,19 +34,16 @@ func (c *gatewayBuildCmd) Run(ctx context.Context, a *app) error {
 	if c.Weakness != "" && !gateway.Known(c.Weakness) {
 		return usage(fmt.Errorf("no weakness is called %q; see rigor gateway list", c.Weakness))
 	}
-	unit := gateway.FirstUnit
-	if c.Serial != "" {
-		unit.Serial = c.Serial
+	unit, err := c.unit()
+	if err != nil {
+		return err
 	}
-	if c.MAC != "" {
-		unit.MAC = c.MAC
-	}
-	if c.Out == "" {
-		cache, err := os.UserCacheDir()
+	if c.Out == "" { // as the rig file has it, wherever the user's cache is
+		home, err := os.UserHomeDir()
 		if err != nil {
 			return fmt.Errorf("find a place for the gateway: %w", err)
 		}
-		c.Out = filepath.Join(cache, "rigor", "gateway", "device")
+		c.Out = filepath.Join(home, ".cache", "rigor", "gateway", "device")
 	}
 	start := time.Now()
 	say := func(format string, args ...any) { _, _ = fmt.Fprintf(a.err, format+"\n", args...) }
@@ -63,6 +60,22 @@ func (c *gatewayBuildCmd) Run(ctx context.Context, a *app) error {
 	}
 	_, err = fmt.Fprintf(a.out, "%s: gateway %s of %d packages, %v\n", c.Out, m.Version, len(m.Packages), time.Since(start).Round(100*time.Millisecond))
 	return err
+}
+
+// unit gives the unit that is built. The first one has the same label in each
+// build; on that of any other stands a code that is drawn for it.
+func (c *gatewayBuildCmd) unit() (gateway.Unit, error) {
+	unit := gateway.FirstUnit
+	if c.MAC != "" {
+		unit.MAC = c.MAC
+	}
+	if c.Serial == "" || c.Serial == unit.Serial {
+		return unit, nil
+	}
+	unit.Serial = c.Serial
+	var err error
+	unit.Label, err = gateway.NewLabel(rand.Reader)
+	return unit, err
 }
 
 // owner writes what the owner of a gateway has: the code on its label, and a

@@ -5,7 +5,9 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
+	"rigor/fixtures/gateway"
 	"rigor/harness/verdict"
 )
 
@@ -29,4 +31,22 @@ func TestGatewayMissing(t *testing.T) {
 	assert.Equal(t, verdict.ExitRig, code)
 	assert.Contains(t, errs.String(), "rigor: the gateway needs ")
 	assert.Contains(t, errs.String(), "apt-get install ")
+}
+
+// TestGatewayUnit: the first unit's label is the same in each build, and no other
+// unit has it, nor that of another.
+func TestGatewayUnit(t *testing.T) {
+	first, err := (&gatewayBuildCmd{}).unit()
+	require.NoError(t, err)
+	assert.Equal(t, gateway.FirstUnit, first)
+	seen := map[string]bool{first.Label: true}
+	for range 3 {
+		u, err := (&gatewayBuildCmd{Serial: "GW-000418", MAC: "52:54:00:47:57:02"}).unit()
+		require.NoError(t, err)
+		assert.Equal(t, "GW-000418", u.Serial)
+		assert.Equal(t, "52:54:00:47:57:02", u.MAC)
+		assert.Regexp(t, `^[A-Z2-9]{4}(-[A-Z2-9]{4}){2}$`, u.Label)
+		assert.False(t, seen[u.Label], "%s is another unit's", u.Label)
+		seen[u.Label] = true
+	}
 }

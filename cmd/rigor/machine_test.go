@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -157,10 +158,16 @@ func TestKilledRunLeavesNoMachine(t *testing.T) {
 // about the device.
 func TestMachineBreaks(t *testing.T) {
 	t.Parallel()
-	for name, sig := range map[string]syscall.Signal{"dies": syscall.SIGSEGV, "hangs": syscall.SIGSTOP} {
+	for name, sig := range map[string]syscall.Signal{"dies": syscall.SIGSEGV, "hangs": syscall.SIGSTOP, "its image goes": 0} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir, command := board(t)
+			hurt := func(pid int) error {
+				if sig == 0 { // the process has it open; the next one has not
+					return os.Remove(filepath.Join(dir, "disk.img"))
+				}
+				return syscall.Kill(pid, sig)
+			}
 			killed := make(chan error, 1)
 			go func() {
 				look := time.NewTicker(5 * time.Millisecond)
@@ -174,7 +181,7 @@ func TestMachineBreaks(t *testing.T) {
 						return
 					}
 					if pid != 0 { // it has begun to start
-						killed <- syscall.Kill(pid, sig)
+						killed <- hurt(pid)
 						return
 					}
 					for _, pid = range machinesIn(dir) {
@@ -190,8 +197,9 @@ func TestMachineBreaks(t *testing.T) {
 			}
 			assert.Equal(t, 75, r.code, "%v", r)
 			assert.Contains(t, r.stdout, "ERROR")
-			if sig == syscall.SIGSEGV {
-				assert.Contains(t, r.stdout, "signal: segmentation fault")
+			assert.NotContains(t, r.stdout, " passed")
+			if says := map[string]string{"dies": "signal: segmentation fault", "its image goes": "disk disk: stat "}[name]; says != "" {
+				assert.Contains(t, r.stdout, says)
 			}
 		})
 	}
@@ -200,6 +208,9 @@ func TestMachineBreaks(t *testing.T) {
 // What a machine needs and has not is said, and nothing passes.
 func TestMachineIsMissing(t *testing.T) {
 	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, taken.Close()) })
 	for _, tt := range []struct {
 		name, old, new, says string
 		code                 int
@@ -207,6 +218,9 @@ func TestMachineIsMissing(t *testing.T) {
 		{"no QEMU", "qemu: qemu-system-aarch64", "qemu: /nowhere/qemu-system-aarch64", "apt-get install qemu-system-arm", 75},
 		{"no image", "file: disk.img", "file: gone.img", "disk disk: open ", 75},
 		{"QEMU refuses", "cortex-a53", "cortex-x99", "does not start: exit status 1", 75},
+		{"QEMU is too old", "qemu: qemu-system-aarch64", "qemu: ./old", "is QEMU 5.2, too old: at least 6.2 is needed", 75},
+		{"it is no QEMU", "qemu: qemu-system-aarch64", "qemu: /bin/echo", "which is no QEMU's", 75},
+		{"a port is taken", "-bios, BIOS", "-bios, BIOS, -gdb, 'tcp:" + taken.Addr().String() + "'", "Address already in use", 75},
 		{"no machine's file", boardRig[strings.Index(boardRig, "    qemu: "):strings.Index(boardRig, "power: ")], "    file: gone/machine.json\n", "nothing was run: machine dut: stat ", 2},
 		{"a line that it has not", "line: led", "line: lde", `machine dut has no line "lde"; did you mean "led"?`, 2},
 	} {
@@ -214,12 +228,14 @@ func TestMachineIsMissing(t *testing.T) {
 			t.Parallel()
 			dir, command := board(t)
 			text := boardFile(dir)
-			tt.old = strings.ReplaceAll(tt.old, "BIOS", bootLoader)
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "old"), []byte("#!/bin/sh\necho QEMU emulator version 5.2.0\n"), 0o700))
+			tt.old, tt.new = strings.ReplaceAll(tt.old, "BIOS", bootLoader), strings.ReplaceAll(tt.new, "BIOS", bootLoader)
 			require.Contains(t, text, tt.old)
 			require.NoError(t, os.WriteFile(filepath.Join(dir, "rig.yaml"), []byte(strings.Replace(text, tt.old, tt.new, 1)), 0o600))
 			r := output(t, command("run", "--rig", "rig.yaml", "--out", "out", "con-boot-interrupt"))
 			assert.Equal(t, tt.code, r.code, "%v", r)
 			assert.Contains(t, r.stdout+r.stderr, tt.says)
+			assert.NotContains(t, r.stdout, " passed")
 		})
 	}
 }

@@ -98,7 +98,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	signal.Ignore(syscall.SIGPIPE)
 	stdout, stderr = stream{stdout}, stream{stderr}
 	var c cli
-	parser, err := kong.New(&c, kong.Name("rigor"), kong.Writers(stdout, stderr), kong.Vars{"version": version(), "gateway_serial": gateway.FirstUnit.Serial, "gateway_mac": gateway.FirstUnit.MAC},
+	parser, err := kong.New(&c, kong.Name("rigor"), kong.Writers(stdout, stderr), kong.Vars{"version": version(), "families": families, "gateway_serial": gateway.FirstUnit.Serial, "gateway_mac": gateway.FirstUnit.MAC},
 		kong.Description("Checks a device under test on its rig against an IoT security baseline. Exit codes: 0 pass, 1 fail, 2 usage, 3 inconclusive, 4 nothing selected, 75 rig trouble, 130 interrupted."),
 		kong.UsageOnError(), kong.Exit(func(code int) { panic(&exitError{code}) }))
 	if err != nil {

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -17,9 +19,11 @@ import (
 // only cases that there are, and for each check a weakness that it is the first
 // to see.
 func TestMatrixCatalogue(t *testing.T) {
-	_, planned, err := catalogue()
-	require.NoError(t, err)
-	assert.NotEmpty(t, planned)
+	for _, of := range []func() (*bed, error){virtualBed, gatewayBed} {
+		b, err := of()
+		require.NoError(t, err)
+		assert.NotEmpty(t, b.planned)
+	}
 }
 
 // TestMatrix runs a part of the detection matrix as its command does: some
@@ -46,6 +50,28 @@ func TestMatrix(t *testing.T) {
 	require.NoError(t, json.Unmarshal(data, &res))
 	assert.True(t, res.OK)
 	assert.Len(t, res.Rows, len(only))
+}
+
+// A validation that is killed takes its runs with it.
+func TestKilledValidationLeavesNoRun(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	cmd := exec.CommandContext(t.Context(), "rigor", "validate", "--only", "hardened,net-drops", "--runs", filepath.Join(dir, "runs"))
+	cmd.Env = home(dir)
+	require.NoError(t, cmd.Start())
+	runs := func() (n int) {
+		lines, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+		for _, l := range lines {
+			if b, err := os.ReadFile(l); err == nil && bytes.Contains(b, []byte("matrix-run")) && bytes.Contains(b, []byte(dir)) {
+				n++
+			}
+		}
+		return n
+	}
+	require.Eventually(t, func() bool { return runs() == 2 }, 20*time.Second, 5*time.Millisecond)
+	require.NoError(t, cmd.Process.Kill())
+	_ = cmd.Wait()
+	assert.Eventually(t, func() bool { return runs() == 0 }, 20*time.Second, 10*time.Millisecond, "a run outlives its validation")
 }
 
 func TestMatrixRefusesUnknownNames(t *testing.T) {

@@ -30,9 +30,12 @@ import (
 )
 
 type validateCmd struct {
-	Rig      string   `help:"A physical golden unit's rig, whose file says under expect what is to be seen. Default: the built-in device."`
+	Rig      string   `help:"gateway: the emulated device, each of its weaknesses built into an image of its own. Else a physical golden unit's rig, whose file says under expect what is to be seen. Default: the built-in device."`
 	Only     []string `help:"Only these weaknesses and bench faults; hardened is the device with nothing planted."`
-	Parallel int      `help:"Runs at the same time. Default: four for each CPU; a run waits more than it works."`
+	Family   []string `help:"Only weaknesses and faults of these families, of those that have one: ${families}."`
+	Whole    bool     `help:"All cases with each weakness and fault, also where the catalogue names those that are enough."`
+	Parallel int      `help:"Runs at the same time. Default: six for each CPU, since a run waits more than it works; of the gateway two."`
+	Images   string   `placeholder:"DIR" help:"Keep the gateway's images here, and take those that this program has built before."`
 	Seed     uint64   `default:"1" help:"Of every run."`
 	Out      string   `help:"Also write the table to this file: Markdown, or JSON where its name ends in .json."`
 	Runs     string   `help:"Keep the folders of the runs here."`
@@ -45,25 +48,25 @@ func (c *validateCmd) Run(ctx context.Context, a *app) error {
 	if err := writable("--out", c.Out); err != nil {
 		return usage(err)
 	}
-	if c.Rig != "" {
+	if c.Rig != "" && c.Rig != gatewayRig {
 		return c.golden(ctx, a)
 	}
-	cat, planned, err := catalogue()
+	b, err := c.bed()
 	if err != nil {
 		return usage(err)
 	}
-	runs, err := c.choose()
+	runs, err := c.choose(b)
 	if err != nil {
 		return usage(err)
 	}
 	begin := time.Now()
-	if err := c.all(ctx, a, cat, runs, planned); err != nil {
+	if err := c.all(ctx, a, b, runs); err != nil {
 		return err
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	res := cat.Judge(runs, planned, c.Seed)
+	res := b.cat.Judge(runs, b.planned, c.Seed)
 	res.Took = time.Since(begin)
 	if !res.OK {
 		a.exit = verdict.ExitFail
@@ -71,20 +74,34 @@ func (c *validateCmd) Run(ctx context.Context, a *app) error {
 	return c.write(a, res)
 }
 
-// catalogue reads and lints the catalogue of the built-in device, and gives the
+// bed is a device that can be planted in, with what is to be seen then.
+type bed struct {
+	cat      *matrix.Catalogue
+	planned  []string
+	faults   []string
+	weak     []string
+	parallel int // runs at the same time
+	images   *images
+}
+
+// bed gives the device that the command is about.
+func (c *validateCmd) bed() (*bed, error) {
+	if c.Rig == gatewayRig {
+		return gatewayBed()
+	}
+	return virtualBed()
+}
+
+// virtualBed reads and lints the catalogue of the built-in device, and gives the
 // cases that its runs have.
-func catalogue() (*matrix.Catalogue, []string, error) {
+func virtualBed() (*bed, error) {
 	cat, err := rigs.Matrix()
 	if err != nil {
-		return nil, nil, err
-	}
-	plan, err := planOf("virtual", nil)
-	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	known := matrix.Known{Checks: map[string]string{}}
-	for _, p := range plan {
-		known.Cases = append(known.Cases, p.ID)
+	if known.Cases, err = cases("virtual"); err != nil {
+		return nil, err
 	}
 	for _, s := range suites.All() {
 		for _, ch := range s.Checks {
@@ -100,18 +117,36 @@ func catalogue() (*matrix.Catalogue, []string, error) {
 			known.Counted = append(known.Counted, f.Name)
 		}
 	}
-	return cat, known.Cases, cat.Lint(known)
+	return &bed{cat: cat, planned: known.Cases, faults: known.Faults, weak: known.Weaknesses, parallel: 6 * runtime.NumCPU()}, cat.Lint(known)
+}
+
+// cases lists the cases of a built-in rig.
+func cases(rig string) (ids []string, err error) {
+	plan, err := planOf(rig, nil)
+	for _, p := range plan {
+		ids = append(ids, p.ID)
+	}
+	return ids, err
 }
 
 // choose lists the runs to make.
-func (c *validateCmd) choose() ([]matrix.Run, error) {
+func (c *validateCmd) choose(b *bed) ([]matrix.Run, error) {
 	all := []matrix.Run{{Kind: matrix.Hardened}}
 	// Faults first: a run in which nothing answers takes longest.
-	for _, f := range virtual.Faults() {
-		all = append(all, matrix.Run{Kind: matrix.Fault, Name: f.Name})
+	for _, name := range b.faults {
+		all = append(all, matrix.Run{Kind: matrix.Fault, Name: name})
 	}
-	for _, w := range virtual.Weaknesses() {
-		all = append(all, matrix.Run{Kind: matrix.Weakness, Name: w.Name})
+	for _, name := range b.weak {
+		all = append(all, matrix.Run{Kind: matrix.Weakness, Name: name})
+	}
+	for i := range all {
+		all[i].Whole = c.Whole
+	}
+	if c.Family != nil {
+		all = slices.DeleteFunc(all, func(r matrix.Run) bool { return !slices.Contains(c.Family, b.cat.Entry(&r).Family) })
+		if len(all) == 0 {
+			return nil, fmt.Errorf("--family %s: no weakness and no bench fault of this device belongs to it; there are %s", strings.Join(c.Family, ","), families)
+		}
 	}
 	switch {
 	case c.Only == nil:
@@ -144,7 +179,7 @@ func (c *validateCmd) choose() ([]matrix.Run, error) {
 
 // all makes the runs, some at a time, each in a process and a folder of its
 // own.
-func (c *validateCmd) all(ctx context.Context, a *app, cat *matrix.Catalogue, runs []matrix.Run, planned []string) error {
+func (c *validateCmd) all(ctx context.Context, a *app, b *bed, runs []matrix.Run) error {
 	dir := c.Runs
 	if dir == "" {
 		temp, err := os.MkdirTemp("", "rigor-validate-")
@@ -158,7 +193,15 @@ func (c *validateCmd) all(ctx context.Context, a *app, cat *matrix.Catalogue, ru
 	}
 	n := c.Parallel
 	if n < 1 {
-		n = 6 * runtime.NumCPU()
+		n = b.parallel
+	}
+	if c.Rig == gatewayRig {
+		img, err := newImages(c.Images, a.err)
+		if err != nil {
+			return err
+		}
+		defer img.close()
+		b.images = img
 	}
 	var wg sync.WaitGroup
 	var said sync.Mutex
@@ -175,7 +218,7 @@ func (c *validateCmd) all(ctx context.Context, a *app, cat *matrix.Catalogue, ru
 		wg.Go(func() {
 			defer func() { <-slots }()
 			r := &runs[i]
-			c.one(ctx, r, dir)
+			c.one(ctx, b, r, dir)
 			if ctx.Err() != nil && r.Broken != "" {
 				return // it was cut, and shows nothing
 			}
@@ -183,7 +226,7 @@ func (c *validateCmd) all(ctx context.Context, a *app, cat *matrix.Catalogue, ru
 			defer said.Unlock()
 			done++
 			word := "as expected"
-			if d := len(cat.Compare(r, planned)); d > 0 {
+			if d := len(b.cat.Compare(r, b.planned)); d > 0 {
 				word = fmt.Sprintf("%d differences", d)
 			}
 			// Only a sign of life: nobody needs to read it.
@@ -199,7 +242,7 @@ func (c *validateCmd) all(ctx context.Context, a *app, cat *matrix.Catalogue, ru
 const longest = 20 * time.Minute
 
 // one makes a run in a process of its own.
-func (c *validateCmd) one(ctx context.Context, r *matrix.Run, dir string) {
+func (c *validateCmd) one(ctx context.Context, b *bed, r *matrix.Run, dir string) {
 	begin := time.Now()
 	defer func() { r.Took = time.Since(begin) }()
 	self, err := os.Executable()
@@ -214,13 +257,32 @@ func (c *validateCmd) one(ctx context.Context, r *matrix.Run, dir string) {
 		args = append(args, "--"+string(r.Kind), r.Name)
 	}
 	args = append(args, "--out", filepath.Join(dir, name))
+	var env []string
+	if b.images != nil {
+		more, place, done, err := b.images.row(ctx, b, r)
+		if err != nil {
+			r.Broken = err.Error()
+			return
+		}
+		defer done()
+		args, env = append(args, more...), place
+		begin = time.Now() // what is to be known is how long the checks take
+	}
 	ctx, cancel := timeout(ctx, longest)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, self, args...) //nolint:gosec // our own program, with names from our own lists
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 15 * time.Second
+	cmd.Env = append(os.Environ(), env...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
+	// It ends when this pipe does: with us, whatever ends us.
+	pipe, err := cmd.StdinPipe()
+	if err != nil {
+		r.Broken = fmt.Sprintf("start the run: %v", err)
+		return
+	}
+	defer func() { _ = pipe.Close() }()
 	if err := cmd.Run(); err != nil {
 		r.Broken = fmt.Sprintf("the run ended with %v: %s", err, strings.TrimSpace(errs.String()))
 		return
@@ -287,6 +349,11 @@ func (c *validateCmd) golden(ctx context.Context, a *app) error {
 
 // matrixRunCmd is one run of the matrix, in a process of its own.
 type matrixRunCmd struct {
+	Rig      string   `default:"virtual"`
+	Device   string   // folder of the gateway's images
+	Other    string   // and of another unit's
+	Label2   string   `name:"label-2"` // file with the label of a second unit
+	Cases    []string `sep:"none"`
 	Weakness []string
 	Fault    []string
 	Seed     uint64
@@ -295,6 +362,15 @@ type matrixRunCmd struct {
 
 // Run writes what it came to, as JSON, to standard output.
 func (c *matrixRunCmd) Run(ctx context.Context, a *app) (err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin) // whatever ends it
+		cancel(errors.New("the validation that this run is of has ended"))
+	}()
+	if c.Rig == gatewayRig {
+		return c.onGateway(ctx, a)
+	}
 	file, prof, err := rigs.Load("virtual")
 	if err != nil {
 		return usage(err)
@@ -311,18 +387,27 @@ func (c *matrixRunCmd) Run(ctx context.Context, a *app) (err error) {
 	if err := job.Run(ctx); err != nil {
 		return err
 	}
-	res, err := runner.Load(c.Out)
+	r, err := c.came()
 	if err != nil {
 		return err
 	}
-	if res.Signal != "" {
-		return fmt.Errorf("interrupted by %s", res.Signal)
-	}
-	r := matrix.Run{Cases: outcomes(res)}
 	for _, s := range v.Bench.Struck() {
 		r.Struck, r.Again = append(r.Struck, s.At), s.Again
 	}
 	return json.NewEncoder(a.out).Encode(r)
+}
+
+// came reads what the run came to.
+func (c *matrixRunCmd) came() (r matrix.Run, err error) {
+	res, err := runner.Load(c.Out)
+	if err != nil {
+		return r, err
+	}
+	if res.Signal != "" {
+		return r, fmt.Errorf("interrupted by %s", res.Signal)
+	}
+	r.Cases = outcomes(res)
+	return r, nil
 }
 
 // outcomes gives what a run came to. Trouble of the run as a whole is an

@@ -130,6 +130,34 @@ func (t *T) Untried(ctx context.Context, pace Pace) error {
 	return nil
 }
 
+// Spare waits until n more wrong tries of an account count, each of them: a lock-out
+// as declared, and those of this run and as far as the ledger knows of the one before,
+// would have the account locked before the last of them. Where nothing locks, it
+// returns at once. The error is that of ctx.
+func (t *T) Spare(ctx context.Context, pace Pace, account string, n int) error {
+	if t.cfg.Ledger == nil || pace.After == 0 {
+		return nil
+	}
+	p := newPacer(pace, account, t)
+	var at time.Time
+	look := func(w *wrongs) {
+		if free := p.free(w); w.n > 0 && w.n+n > pace.After && free.After(at) {
+			at = free
+		}
+	}
+	p.each(account, look)
+	if pace.Source {
+		p.with(sourceKey, look)
+	}
+	if d := time.Until(at); d > 0 {
+		if err := p.wait(ctx, d); err != nil {
+			return err
+		}
+	}
+	p.shed(account)
+	return nil
+}
+
 // free gives when no try of any account counts any more.
 func (l *Ledger) free(p *pacer) (at time.Time) {
 	l.mu.Lock()
@@ -419,6 +447,12 @@ func (p *pacer) before(ctx context.Context, account string) (skip bool, err erro
 			return false, err
 		}
 	}
+	p.shed(account)
+	return false, nil
+}
+
+// shed forgets the tries of an account that count no more.
+func (p *pacer) shed(account string) {
 	old := func(w *wrongs) {
 		if w.n > 0 && !time.Now().Before(p.free(w)) {
 			w.forget()
@@ -426,7 +460,6 @@ func (p *pacer) before(ctx context.Context, account string) (skip bool, err erro
 	}
 	p.each(account, old)
 	p.with(sourceKey, old)
-	return false, nil
 }
 
 // after counts a try by its answer. One of which it cannot be said whether the

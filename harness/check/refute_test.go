@@ -525,3 +525,26 @@ func TestOnce(t *testing.T) {
 	run("third", false)
 	assert.Equal(t, []string{"second"}, did)
 }
+
+// TestSpare: tries are made when they count: beside those that were made, whatever
+// check made them, and never into a lock.
+func TestSpare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		newTrial(t).run(func(ctx context.Context, ct *check.T) {
+			d := newDevice(usual)
+			spare := func(p check.Pace, n int) time.Duration {
+				begin := time.Now()
+				assert.NoError(t, ct.Spare(ctx, p, "root", n))
+				return time.Since(begin)
+			}
+			assert.Zero(t, spare(usual.pace(), 1), "nothing was tried")
+			check.Refute(ctx, ct, "nothing opens it", d.negative(usual.pace(), guesses("root", usual.after)...))
+			assert.Zero(t, spare(usual.pace(), 0), "the last of them was one that counts")
+			assert.Zero(t, spare(check.Pace{Known: true}, 1), "nothing locks")
+			took := spare(usual.pace(), 1)
+			assert.Greater(t, took, usual.lasts/2, "they have locked it")
+			assert.Less(t, took, usual.window+usual.lasts)
+			assert.Zero(t, spare(usual.pace(), 1), "it was waited for")
+		})
+	})
+}

@@ -5,6 +5,7 @@
 package login
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -70,6 +71,7 @@ const (
 	FactTLS       = "tls-sha256"  // SHA-256 of the certificate that the service showed, in hex
 	FactProof     = "proof"       // what proved the access
 	FactOpen      = "open-to-all" // "yes": the protected resource opens without any login
+	FactRan       = "ran"         // "yes": a shell took a command of ours, and the protected resource did not show
 	FactReply     = "reply"       // HTTP: the answer to the very request with the credential: its status, where it leads, and what it gives
 	FactElsewhere = "redirect-to" // another host that the DUT pointed to; never followed
 )
@@ -166,6 +168,16 @@ type Request struct {
 	Path   string // path and query on the DUT
 	Header map[string]string
 	Body   []byte
+
+	// Within is how long the answer may take; what the prober gives one try where it
+	// is 0.
+	Within time.Duration
+}
+
+// Window gives the context of one request: ctx, ended when the request has had its
+// time, or else that of a try.
+func (r Request) Window(ctx context.Context, try time.Duration) (context.Context, context.CancelFunc) {
+	return Window(ctx, cmp.Or(r.Within, try))
 }
 
 // Response is what came back.

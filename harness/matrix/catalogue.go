@@ -58,6 +58,12 @@ type Entry struct {
 	// may or may not make unclear.
 	Stands map[string]string `yaml:"stands"`
 	Wavers map[string]string `yaml:"wavers"`
+	// Cases are all that a run with this planted has, as globs, for a device that
+	// takes its time over each; all of them where it is left out. What is to be seen
+	// of others counts in a run that is asked to have all.
+	Cases []string `yaml:"cases"`
+	// Family is what it belongs to, for those who want to run a part.
+	Family string `yaml:"family"`
 	// Why is for the reader.
 	Why string `yaml:"why"`
 }
@@ -76,8 +82,10 @@ func Parse(file string, data []byte) (*Catalogue, error) {
 // Known is what there is to be named.
 type Known struct {
 	Weaknesses, Faults []string
-	Cases              []string          // "cred-blank[ssh]", as planned
-	Checks             map[string]string // id → suite
+	Cases              []string // "cred-blank[ssh]", as planned
+	// Checks are id → suite, of which each needs a weakness that it sees. Nil: what
+	// this catalogue does not show, another one does.
+	Checks map[string]string
 	// Counted are the faults that begin in mid run.
 	Counted []string
 }
@@ -195,6 +203,12 @@ func (l *linter) fault(at []string, name string, e *Entry) {
 
 // entry lints what all entries have.
 func (l *linter) entry(at []string, e *Entry) {
+	for i, g := range e.Cases {
+		l.glob(append(slices.Clone(at), "cases", fmt.Sprint(i)), g)
+	}
+	if e.Cases != nil && len(e.Cases) == 0 {
+		l.errorf(append(slices.Clone(at), "cases"), "leave it out for all of them", "a run without cases shows nothing")
+	}
 	for _, kind := range e.kinds() {
 		for _, g := range sorted(kind.cases) {
 			where := append(slices.Clone(at), kind.key, g)
@@ -223,12 +237,22 @@ func (l *linter) glob(at []string, g string) {
 // failing gives the checks of which a case is to fail.
 func (l *linter) failing(e *Entry) []string {
 	var out []string
-	for _, id := range l.k.Cases {
+	for _, id := range e.Of(l.k.Cases) {
 		if w := l.c.want(e, id); w.verdict == verdict.Fail && !slices.Contains(out, CheckOf(id)) {
 			out = append(out, CheckOf(id))
 		}
 	}
 	return out
+}
+
+// covers says whether a run with this planted has a case.
+func (e *Entry) covers(id string) bool {
+	return e.Cases == nil || slices.ContainsFunc(e.Cases, func(g string) bool { return matches(g, id) })
+}
+
+// Of gives those of the planned cases that a run with this planted has.
+func (e *Entry) Of(planned []string) []string {
+	return slices.DeleteFunc(slices.Clone(planned), func(id string) bool { return !e.covers(id) })
 }
 
 // kindOf is one of an entry's lists.

@@ -42,6 +42,7 @@ type Run struct {
 	// that stays from then on struck once.
 	Struck []time.Time `json:"struck,omitempty"`
 	Again  bool        `json:"again,omitempty"` // it is over at once, and comes again
+	Whole  bool        `json:"whole,omitempty"` // all cases were run, whatever the entry names
 	// Broken says why there is no result.
 	Broken string        `json:"broken,omitempty"`
 	Took   time.Duration `json:"took"`
@@ -158,12 +159,21 @@ func (c *Catalogue) Compare(r *Run, planned []string) []Difference {
 	if r.Broken != "" {
 		return []Difference{{Case: "*", Want: "a run with a result", Got: r.Broken}}
 	}
+	if !r.Whole {
+		planned = e.Of(planned)
+	}
 	if r.Kind == Hardened {
 		e = &Entry{}
 	}
 	var out []Difference
+	if e.Begins && len(r.Struck) == 0 {
+		out = append(out, Difference{Case: "*", Want: "the fault to strike", Got: "it never did: the run shows nothing", False: true})
+	}
 	seen := map[string]bool{}
 	for _, o := range r.Cases {
+		if !slices.Contains(planned, o.Case) {
+			continue // it was not run
+		}
 		seen[o.Case] = true
 		w := c.want(e, o.Case)
 		if w.neither && e.Begins && !r.struckDuring(o) {

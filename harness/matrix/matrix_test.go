@@ -73,6 +73,9 @@ func TestLint(t *testing.T) {
 		{"stands without a reason", "'b[ssh]': it does not use the wire", "'b[ssh]': ''", "no reason is given"},
 		{"a fault that begins and does not say so", ", begins: true", "", "begins is false"},
 		{"a hardened device that fails", "not-applicable: {'c[web]': declared-none}", "fails: {'c[web]': leak}", "the hardened device fails"},
+		{"cases that do not see it", "late: {", "late: {cases: [lone], ", "nothing detects it"},
+		{"no cases at all", "late: {", "late: {cases: [], ", "a run without cases shows nothing"},
+		{"cases that are none", "late: {", "late: {cases: ['c[*]', 'x[*]'], ", `no case is called "x[*]"`},
 		{"breaks for a weakness", "late: {", "late: {breaks: [ssh], ", "are for bench faults"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -205,6 +208,33 @@ func TestCompareStruck(t *testing.T) {
 	r = run(Fault, "dies", gone)
 	r.Struck = []time.Time{clock(3.5)}
 	assert.Equal(t, []string{"!b[web]"}, marked(cat.Compare(r, cases)), "the case during which it died")
+}
+
+// What never struck shows nothing, however well all went.
+func TestCompareNeverStruck(t *testing.T) {
+	assert.Equal(t, []string{"!*"}, marked(parse(t, small).Compare(run(Fault, "dies", nil), cases)))
+}
+
+// A run with some cases is held against what is to be seen of those.
+func TestCases(t *testing.T) {
+	cat := parse(t, strings.Replace(small, "late: {", "late: {cases: ['c[*]', lone], ", 1))
+	require.NoError(t, cat.Lint(known()))
+	r := run(Weakness, "late", map[string]string{"c[ssh]": "fail.access"})
+	all := r.Cases
+	r.Cases = all[4:]
+	assert.Empty(t, cat.Compare(r, cases))
+	r.Cases = all[5:]
+	assert.Equal(t, []string{"!c[ssh]"}, marked(cat.Compare(r, cases)), "a case of its own that was not run")
+	r.Cases = all
+	r.Cases[0].Verdict = verdict.None // those that are not selected are in the result without a verdict
+	assert.Empty(t, cat.Compare(r, cases))
+	r.Whole = true
+	assert.Equal(t, []string{"a[ssh]"}, marked(cat.Compare(r, cases)), "where all are run, all count")
+	r.Whole = false
+	res := cat.Judge([]Run{*r}, cases, 1)
+	assert.True(t, res.OK)
+	assert.Contains(t, res.summary(), "of 7 cases those that each one names")
+	assert.Equal(t, 3, res.Rows[0].Counts[verdict.Pass]+res.Rows[0].Counts[verdict.Fail]+res.Rows[0].Counts[verdict.NotApplicable])
 }
 
 func TestCompareMissingCaseAndBrokenRun(t *testing.T) {

@@ -18,7 +18,9 @@ type Result struct {
 	Matrix string `json:"matrix"`
 	Seed   uint64 `json:"seed"`
 	Cases  int    `json:"cases"` // planned
-	Rows   []Row  `json:"rows"`
+	// Part says that some runs had only those of the cases that their entries name.
+	Part bool  `json:"part,omitempty"`
+	Rows []Row `json:"rows"`
 	// Checks gives for each check the weaknesses of which it is the cause.
 	Checks []Caught `json:"checks"`
 	OK     bool     `json:"ok"`
@@ -55,8 +57,14 @@ func (c *Catalogue) Judge(runs []Run, planned []string, seed uint64) *Result {
 	caught := map[string][]string{}
 	for i := range runs {
 		r := &runs[i]
+		e := c.Entry(r)
+		if e != nil && !r.Whole && e.Cases != nil {
+			of := e.Of(planned)
+			r.Cases = slices.DeleteFunc(slices.Clone(r.Cases), func(o Outcome) bool { return !slices.Contains(of, o.Case) })
+			res.Part = true
+		}
 		row := newRow(r, c.Compare(r, planned))
-		if e := c.Entry(r); e != nil {
+		if e != nil {
 			row.Later, row.Benign, row.Breaks, row.Why = e.Later, e.Harmless, e.Breaks, e.Why
 			if r.Kind == Weakness {
 				row.Cause = e.Cause
@@ -177,7 +185,11 @@ func (res *Result) summary() string {
 			bad++
 		}
 	}
-	s := fmt.Sprintf("%d weaknesses, %d harmless changes, %d bench faults, %d cases each", len(res.of(Weakness))-benign, benign, len(res.of(Fault)), res.Cases)
+	each := fmt.Sprintf("%d cases each", res.Cases)
+	if res.Part {
+		each = fmt.Sprintf("of %d cases those that each one names", res.Cases)
+	}
+	s := fmt.Sprintf("%d weaknesses, %d harmless changes, %d bench faults, %s", len(res.of(Weakness))-benign, benign, len(res.of(Fault)), each)
 	if bad == 0 {
 		return "VALID: " + s + ", all as the catalogue says, in " + res.Took.Round(time.Second).String()
 	}

@@ -65,6 +65,11 @@ const (
 	firstWait   = 500 * time.Millisecond // before any answer has been timed
 	firstWindow = 16                     // attempts at the same time, before any has succeeded
 	deadAfter   = 4                      // canaries in a row that do not answer, each slower than the one before
+
+	// A device that stood still once is soon asked at the old pace again; one that
+	// does not bear it, twice as slowly after each time.
+	firstComeback = 4 * time.Second
+	lastComeback  = 4 * time.Minute
 )
 
 // Normal gives the limits with what is not said filled in.
@@ -223,15 +228,18 @@ type pacer struct {
 	inFlight int
 	held     bool // nobody begins
 
-	every time.Duration // between the beginnings of two attempts
-	next  time.Time
+	every, quickest time.Duration // between the beginnings of two attempts, and where that ends
+	next            time.Time
+	comeback        time.Duration // in which it grows from nothing to the most
 
 	least, longest time.Duration
 	srtt, rttvar   time.Duration // as RFC 6298 has them; 0 before the first answer
 }
 
 func newPacer(l Limits) *pacer {
-	p := &pacer{window: float64(min(firstWindow, l.Connections)), careful: float64(l.Connections), most: l.Connections, every: time.Second / time.Duration(l.Rate), least: l.Least, longest: l.Most}
+	p := &pacer{window: float64(min(firstWindow, l.Connections)), careful: float64(l.Connections), most: l.Connections, least: l.Least, longest: l.Most}
+	p.quickest = time.Second / time.Duration(l.Rate)
+	p.every, p.comeback = p.quickest, firstComeback/2
 	p.free = sync.NewCond(&p.mu)
 	return p
 }
@@ -289,6 +297,7 @@ func (p *pacer) answered(took time.Duration) {
 		p.rttvar += (max(p.srtt-took, took-p.srtt) - p.rttvar) / 4
 		p.srtt += (took - p.srtt) / 8
 	}
+	p.quicken()
 	if p.window < float64(p.most) {
 		more := 1.0
 		if p.window >= p.careful {
@@ -297,6 +306,16 @@ func (p *pacer) answered(took time.Duration) {
 		p.window = min(p.window+more, float64(p.most))
 		p.free.Signal()
 	}
+}
+
+// quicken lets the rate grow after it was halved: by the same in each second, while
+// answers come at it.
+func (p *pacer) quicken() {
+	if p.every <= p.quickest {
+		return
+	}
+	rate := 1/p.every.Seconds() + p.every.Seconds()/(p.quickest.Seconds()*p.comeback.Seconds())
+	p.every = max(time.Duration(float64(time.Second)/rate), p.quickest)
 }
 
 // calm says that others were answered amid the silence: the pace is borne.
@@ -321,10 +340,14 @@ func (p *pacer) wait() time.Duration {
 	return min(max(p.srtt+4*p.rttvar, p.least), p.longest)
 }
 
-// backOff halves the pace and lets nobody begin until goOn.
-func (p *pacer) backOff() {
+// backOff halves the pace and lets nobody begin until goOn. First says that it is
+// not the next one of a row.
+func (p *pacer) backOff(first bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if first {
+		p.comeback = min(2*p.comeback, lastComeback)
+	}
 	p.window = max(p.window/2, 1)
 	p.careful = p.window
 	p.every = min(2*max(p.every, time.Microsecond), 100*time.Millisecond)

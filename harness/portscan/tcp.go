@@ -266,7 +266,7 @@ func (r *round) believe(ctx context.Context, lost bool) {
 			r.fail(fmt.Errorf("%s: %w, after %d tries, each slower than the one before", join(r.host, r.canary), ErrPath, n))
 			return
 		}
-		r.pace.backOff()
+		r.pace.backOff(n == 0)
 		r.mu.Lock()
 		r.res.Backoffs++
 		r.mu.Unlock()

@@ -322,7 +322,7 @@ func deadline(ctx context.Context) time.Time {
 // filled in after parsing, so that none can change its form.
 func (r *runner) request(s *profile.Step) (login.Request, error) {
 	method, path, _ := strings.Cut(s.HTTP, " ")
-	req := login.Request{Method: method, Header: map[string]string{}}
+	req := login.Request{Method: method, Header: map[string]string{}, Within: s.Within}
 	var err error
 	if req.Path, err = r.fill(path); err != nil {
 		return req, err
@@ -374,7 +374,7 @@ func (r *runner) command(ctx context.Context, s *profile.Step) error {
 	if err != nil {
 		return r.notAnswered(ctx, s, "to be let in as the owner", err)
 	}
-	resp, err := a.Do(ctx, login.Request{Command: cmd})
+	resp, err := a.Do(ctx, login.Request{Command: cmd, Within: s.Within})
 	if err != nil {
 		return r.notAnswered(ctx, s, "the output of a command", err)
 	}

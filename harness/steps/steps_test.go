@@ -432,3 +432,21 @@ func FuzzPick(f *testing.F) {
 		}
 	})
 }
+
+// TestAStepHasItsTime: what a step says that it may take is what its request may
+// take, not what a login's try may.
+func TestAStepHasItsTime(t *testing.T) {
+	var got []time.Duration
+	note := func(_ context.Context, r login.Request) (login.Response, error) {
+		got = append(got, r.Within)
+		return login.Response{Status: 200}, nil
+	}
+	b := &bench{web: note, do: note}
+	_, err := Run(t.Context(), b, stepsOf(t, `
+    - {http: POST /setup, port: 80, within: 1m}
+    - {http: GET /a, login: web, as: owner, within: 30s}
+    - {http: GET /b, port: 80}
+`), nil)
+	require.NoError(t, err)
+	assert.Equal(t, []time.Duration{time.Minute, 30 * time.Second, 0}, got)
+}

@@ -42,7 +42,7 @@ var FactoryState = check.Check{
 			Control: alive,
 			Anti:    door.With(stranger(t)),
 			Probes:  factoryProbes(t, door),
-			Try:     door.Try,
+			Try:     spared(t, door),
 			Name:    name,
 			Refusal: factoryRefusals(t, door),
 		}

@@ -184,6 +184,10 @@ func (r *setUp) control(ctx context.Context, choose []profile.Step, own login.Cr
 	if err := r.calm(ctx, 0); err != nil {
 		return dut.Answer{}, err
 	}
+	// The owner's account may be locked by what was tried on it before.
+	if err := r.t.Spare(ctx, check.PaceOf(r.door.Decl()), own.User, 1); err != nil {
+		return dut.Answer{}, err
+	}
 	var no *steps.StepError
 	switch _, err := r.t.Device().Steps(ctx, choose, map[string]string{"new": own.Password}); {
 	case errors.As(err, &no) && no.Unanswered:

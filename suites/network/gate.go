@@ -169,11 +169,18 @@ func (g *gate) head(s *sight, r login.Response, detail string) (verdict.Kind, st
 	return verdict.Unproven, detail + "; whether that is what the owner gets is not shown"
 }
 
-// told judges a stranger's request that would do something: by its status alone.
-func (g *gate) told(ctx context.Context, d disguise) (dut.Answer, error) {
+// told judges a stranger's request that would do something: by what is in the answer
+// where the profile says what only the owner is told, and else by its status alone.
+func (g *gate) told(ctx context.Context, d disguise, match profile.Pattern) (dut.Answer, error) {
 	r, a, err := g.ask(ctx, d)
 	if err != nil || a.Kind != "" {
 		return a, err
+	}
+	if !match.Zero() {
+		if kind, why := (&sight{match: match}).in(r.Body); kind == verdict.Accepted {
+			a.Kind, a.Detail = kind, a.Detail+"; it was taken in hand: "+why
+			return a, nil
+		}
 	}
 	nothing := g.nothing["GET"]
 	same := web.Alike(r, nothing)
@@ -186,7 +193,7 @@ func (g *gate) told(ctx context.Context, d disguise) (dut.Answer, error) {
 	case r.Status >= 200 && r.Status < 300 && !same:
 		a.Kind, a.Detail = verdict.Accepted, a.Detail+", as to somebody who may"
 	default:
-		a.Kind, a.Detail = verdict.Unproven, a.Detail+", which says neither yes nor no; let the profile say what shows that it was done (shows)"
+		a.Kind, a.Detail = verdict.Unproven, a.Detail+", which says neither yes nor no; let the profile say what shows that it was done (shows), or what only the owner is told (match)"
 	}
 	return a, nil
 }

@@ -70,6 +70,7 @@ func TestWeaknesses(t *testing.T) {
 		{"unauth-encoded", "net-unauth-map", "fail.access", false},
 		{"unauth-forwarded", "net-unauth-map", "fail.access", false},
 		{"unauth-redirect-body", "net-unauth-map", "fail.access", false},
+		{"unauth-action", "net-unauth-map", "fail.access", true},
 		{"web-open-to-all", "net-unauth-map", "fail.open-to-all", false},
 		{"harmless-error-page-200", "net-unauth-map", pass, false},
 		{"harmless-json-order", "net-unauth-map", pass, false},

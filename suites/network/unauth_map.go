@@ -158,13 +158,13 @@ func (g *gate) write(ctx context.Context, r *profile.Route) {
 }
 
 // act is the claim about a route that does something which nobody can read back: a
-// stranger must be told no.
+// stranger must be told no, and nothing that only the owner is told.
 func (g *gate) act(ctx context.Context, r *profile.Route) {
 	check.Refute(ctx, g.t, "nobody is served by "+r.Request+" without a login", check.Negative[disguise]{
 		// That the service takes the owner for the owner is all that can be shown
 		// without doing it.
 		Control: g.ownerIsIn,
-		Anti:    func(ctx context.Context) (dut.Answer, error) { return g.told(ctx, g.nowhere()) },
+		Anti:    func(ctx context.Context) (dut.Answer, error) { return g.told(ctx, g.nowhere(), r.Match) },
 		Probes:  g.acting(r),
 		Try: func(ctx context.Context, d disguise) (dut.Answer, error) {
 			if d.method == r.Method() {
@@ -173,7 +173,7 @@ func (g *gate) act(ctx context.Context, r *profile.Route) {
 					return dut.Answer{}, err
 				}
 			}
-			return g.told(ctx, d)
+			return g.told(ctx, d, r.Match)
 		},
 		Name:    disguise.String,
 		Every:   manyTries,

@@ -220,6 +220,9 @@ func (m *Machine) whyNot(ctx context.Context, r *run, err error) error {
 	defer late.Stop()
 	select {
 	case <-r.ended:
+		if gone := m.unchanged(); gone != nil { // between our look and QEMU's
+			return fmt.Errorf("%s does not start: %w", filepath.Base(m.program), gone)
+		}
 		return fmt.Errorf("%s does not start: %w%s", filepath.Base(m.program), r.result(), r.tail.said())
 	case <-late.C:
 	case <-ctx.Done():
@@ -451,9 +454,22 @@ func (t *tail) said() string {
 	lines := strings.Split(strings.TrimSpace(string(t.kept)), "\n")
 	const last = 5
 	lines = lines[max(0, len(lines)-last):]
+	for i, l := range lines {
+		lines[i] = short(l)
+	}
 	text := strings.Join(lines, "; ")
 	if text == "" {
 		return ", having said nothing"
 	}
 	return fmt.Sprintf(", having said %q", text)
+}
+
+// short leaves the middle of a long line out: QEMU repeats the argument that it does
+// not like, and says behind it why.
+func short(line string) string {
+	const head, end = 40, 110
+	if len(line) <= head+end {
+		return line
+	}
+	return line[:head] + "…" + line[len(line)-end:]
 }

@@ -206,3 +206,14 @@ func TestSet(t *testing.T) {
 	assert.NotSame(t, a, c)
 	require.NoError(t, give())
 }
+
+// The reason stands at the end of what QEMU says, behind the argument.
+func TestLastWordsAreShort(t *testing.T) {
+	var last tail
+	_, _ = last.Write([]byte("qemu-system-aarch64: -drive if=none,file=/" + strings.Repeat("a", 400) + ": Could not open 'disk.img': No such file or directory\nand that is all\n"))
+	said := last.said()
+	assert.Contains(t, said, "qemu-system-aarch64: -drive if=none")
+	assert.Contains(t, said, "Could not open 'disk.img': No such file or directory; and that is all")
+	assert.Less(t, len(said), 250)
+	assert.Equal(t, ", having said nothing", (&tail{}).said())
+}

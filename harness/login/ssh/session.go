@@ -99,8 +99,22 @@ func (s *session) prove(ctx, win context.Context) (login.Outcome, error) {
 	case s.words(&o, plain):
 	default:
 		o.Set(verdict.Unproven, "the login was taken, but no command ran and no prompt came: %s", login.Tail(said, 120))
+		if s.cfg.Command != "" && s.ran(win) {
+			o.Fact(login.FactRan, "yes")
+			o.Set(verdict.Unproven, "a shell ran a command, but the protected resource did not show: %s", login.Tail(said, 120))
+		}
 	}
 	return o, nil
+}
+
+// ran says whether a shell runs commands at all, whoever it takes us for.
+func (s *session) ran(win context.Context) bool {
+	limit, cancel := soon(win, execFor)
+	defer cancel()
+	marker := dialog.NewMarker()
+	out, _, err := s.exec(limit, marker.Command(""))
+	_, _, ok := marker.Find(out)
+	return ok && err == nil
 }
 
 // proves says whether out is the protected resource.
@@ -187,7 +201,7 @@ func (s *session) Do(ctx context.Context, r login.Request) (login.Response, erro
 	if r.Command == "" {
 		return login.Response{}, fmt.Errorf("ssh: %w", login.ErrRequest)
 	}
-	win, cancel := login.Window(ctx, s.cfg.Timeout)
+	win, cancel := r.Window(ctx, s.cfg.Timeout)
 	defer cancel()
 	if !s.shell {
 		out, status, err := s.exec(win, r.Command)

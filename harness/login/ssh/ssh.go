@@ -106,6 +106,7 @@ func (p *Prober) Open(ctx context.Context, c login.Credential) (login.Access, lo
 		o.Kind, o.Detail = proof.Kind, proof.Detail
 		o.Evidence = login.Cut(append(o.Evidence, proof.Evidence...))
 		o.Fact(login.FactProof, proof.Facts[login.FactProof])
+		o.Fact(login.FactRan, proof.Facts[login.FactRan])
 		o.Took = time.Since(begun)
 		if err == nil && o.Kind == verdict.Accepted {
 			return s, o, nil

@@ -234,9 +234,34 @@ func (s *session) enter(ctx context.Context, prompted bool, o *login.Outcome) er
 				o.Set(verdict.Garbled, "the DUT asks nothing that is known: %s", login.Tail(dialog.Plain(s.said.All()), 120))
 			default:
 				o.Set(verdict.Unproven, "the DUT did not ask for a login any more, but no command of ours ran: %s", login.Tail(plain, 120))
+				if s.cfg.Command != "" && s.ran(ctx) {
+					o.Fact(login.FactRan, "yes")
+					o.Set(verdict.Unproven, "a shell ran a command, but the protected resource did not show: %s", login.Tail(plain, 120))
+				}
 			}
 			return nil
 		}
+	}
+}
+
+// ran says whether a shell runs commands at all, whoever it takes us for.
+func (s *session) ran(ctx context.Context) bool {
+	marker := dialog.NewMarker()
+	s.said.Take()
+	if err := s.conn.line(marker.Command(""), s.cfg.Newline); err != nil {
+		return false
+	}
+	limit, cancel := context.WithTimeout(ctx, s.cfg.Patience)
+	defer cancel()
+	for seen := 0; ; {
+		text, err := s.said.Settle(limit, s.cfg.Quiet, seen)
+		if _, _, ok := marker.Find(dialog.Plain(text)); ok {
+			return true
+		}
+		if err != nil {
+			return false
+		}
+		seen = len(text)
 	}
 }
 
@@ -266,7 +291,7 @@ func (s *session) Do(ctx context.Context, r login.Request) (login.Response, erro
 	if r.Command == "" {
 		return login.Response{}, fmt.Errorf("telnet: %w", login.ErrRequest)
 	}
-	win, cancel := login.Window(ctx, s.cfg.Timeout)
+	win, cancel := r.Window(ctx, s.cfg.Timeout)
 	defer cancel()
 	marker := dialog.NewMarker()
 	s.said.Take()

@@ -44,7 +44,7 @@ func (s *Stranger) Do(ctx context.Context, r login.Request) (login.Response, err
 	if err != nil {
 		return login.Response{Status: -1}, err
 	}
-	win, cancel := login.Window(ctx, s.p.cfg.Timeout)
+	win, cancel := r.Window(ctx, s.p.cfg.Timeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(win, cmp.Or(r.Method, http.MethodGet), s.p.base.String(), bytes.NewReader(r.Body))
 	if err != nil {

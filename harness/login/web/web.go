@@ -251,7 +251,7 @@ func (s *session) Do(ctx context.Context, r login.Request) (login.Response, erro
 	if r.Command != "" || !strings.HasPrefix(r.Path, "/") {
 		return login.Response{}, fmt.Errorf("web: %w", login.ErrRequest)
 	}
-	win, cancel := login.Window(ctx, s.p.cfg.Timeout)
+	win, cancel := r.Window(ctx, s.p.cfg.Timeout)
 	defer cancel()
 	target, err := s.p.base.Parse(r.Path)
 	if err != nil || target.Host != s.p.base.Host {

@@ -490,3 +490,21 @@ func TestBatch(t *testing.T) {
 	}
 	assert.Len(t, seen.Records(), 3, "outside of a batch each try has a connection of its own")
 }
+
+// TestWithin: a request has the time that it is given, and not that of a try.
+func TestWithin(t *testing.T) {
+	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-time.After(300 * time.Millisecond):
+		case <-r.Context().Done():
+		}
+		_, _ = w.Write([]byte("done"))
+	}))
+	defer slow.Close()
+	cfg := web.Config{Dialer: &net.Dialer{}, Address: slow.Listener.Addr().String(), Timeout: 50 * time.Millisecond}
+	_, err := web.Do(t.Context(), cfg, login.Request{Path: "/"})
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	resp, err := web.Do(t.Context(), cfg, login.Request{Path: "/", Within: 20 * time.Second})
+	require.NoError(t, err)
+	assert.Equal(t, "done", string(resp.Body))
+}
