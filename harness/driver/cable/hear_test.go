@@ -18,6 +18,7 @@ func TestHear(t *testing.T) {
 	t.Parallel()
 	_, ours, device := pair(t)
 	listen(t, device, 7, func(c net.Conn) {
+		_, _ = io.ReadFull(c, make([]byte, len("said to the device")))
 		_, _ = io.WriteString(c, "said by the device")
 		_, _ = io.Copy(io.Discard, c)
 		_ = c.Close()
