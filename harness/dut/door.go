@@ -179,7 +179,7 @@ func (o *Door) prober(ctx context.Context, d wire.Dialer) (prober, error) {
 
 // answer is the judgement of an outcome, for a claim.
 func answer(o login.Outcome) Answer {
-	return Answer{Kind: o.Kind, Detail: o.Detail, Raw: o.Evidence, Took: o.Took}
+	return Answer{Kind: o.Kind, Detail: o.Detail, Raw: o.Evidence, Took: o.Took, Unsent: !o.Sent}
 }
 
 // Methods gives the ways in which the door takes a password: for SSH the
