@@ -94,15 +94,17 @@ func (l *Ledger) show(channel string, p Pace, s shown) {
 // to know of it. The error is the rig's own trouble.
 func (t *T) Try(ctx context.Context, door *dut.Door, c login.Credential) (dut.Answer, error) {
 	a, err := door.Try(ctx, c)
-	if t.cfg.Ledger != nil && err == nil && !nobodyThere(a) {
+	if t.cfg.Ledger != nil && err == nil && !Unheard(a) {
 		newPacer(PaceOf(door.Decl()), "", t).after(c.User, a.Kind, Doubtful(c))
 	}
 	return a, err
 }
 
-// nobodyThere says whether a try found nobody to whom the credential could be said, so
-// that nobody can have counted it.
-func nobodyThere(a dut.Answer) bool { return a.Kind == verdict.Unreachable && a.Unsent }
+// Unheard says of an answer that there was nobody, or no page, to say the credential to,
+// so that nobody can have counted it.
+func Unheard(a dut.Answer) bool {
+	return a.Unsent && (a.Kind == verdict.Unreachable || a.Kind == verdict.Refused)
+}
 
 // TryAtOnce offers credentials at a door, all at the same time, and counts each as
 // Try does. The error is the rig's own trouble.

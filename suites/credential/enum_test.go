@@ -154,3 +154,14 @@ func TestSamplesDoNotLock(t *testing.T) {
 		}
 	}
 }
+
+// TestCapped: what a DUT may take for one account gets no more tries than one account.
+func TestCapped(t *testing.T) {
+	t.Parallel()
+	c := func(user, password string) login.Credential {
+		return login.Credential{User: user, Password: password}
+	}
+	blank := login.Credential{User: "admin", NoPassword: true}
+	got := capped([]login.Credential{c("admin", "1"), c("ADMIN", "2"), blank, c("root", "1"), c("Admin", "3"), login.Nobody, c("root", "2")}, 2)
+	assert.Equal(t, []login.Credential{c("admin", "1"), c("ADMIN", "2"), blank, c("root", "1"), login.Nobody, c("root", "2")}, got)
+}

@@ -131,8 +131,9 @@ func capped(probes []login.Credential, most int) []login.Credential {
 		if c.Anonymous() || c.NoPassword {
 			return false
 		}
-		count[c.User]++
-		return count[c.User] > most
+		account := strings.ToLower(strings.TrimSpace(c.User)) // as a DUT may take it
+		count[account]++
+		return count[account] > most
 	})
 }
 

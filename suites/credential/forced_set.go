@@ -185,13 +185,13 @@ func UndoSetup(ctx context.Context, d *dut.Device, data map[string]string, _ fun
 }
 
 // spared tries a credential once it counts: behind some skips an account may have
-// been locked by what was tried behind those before. On a port on which nobody is
-// nothing counts, and nothing is waited for until somebody answers.
+// been locked by what was tried behind those before. Where nobody hears it nothing
+// counts, and nothing is waited for until somebody does.
 func spared(t *check.T, door *dut.Door) func(context.Context, login.Credential) (dut.Answer, error) {
 	shut := false
 	return func(ctx context.Context, c login.Credential) (a dut.Answer, err error) {
 		if shut {
-			if a, err = t.Try(ctx, door, c); err != nil || a.Kind == verdict.Unreachable && a.Unsent {
+			if a, err = t.Try(ctx, door, c); err != nil || check.Unheard(a) {
 				return a, err
 			}
 		}
@@ -199,7 +199,7 @@ func spared(t *check.T, door *dut.Door) func(context.Context, login.Credential) 
 			return dut.Answer{}, err
 		}
 		a, err = t.Try(ctx, door, c)
-		shut = err == nil && a.Kind == verdict.Unreachable && a.Unsent
+		shut = err == nil && check.Unheard(a)
 		return a, err
 	}
 }
