@@ -122,6 +122,7 @@ func (d *standin) supply(on bool) {
 	}
 	d.on = on
 	clear(d.tokens)
+	d.restartLocks(on)
 	for _, c := range d.boots {
 		select {
 		case c <- on:
@@ -130,6 +131,26 @@ func (d *standin) supply(on bool) {
 	}
 	for _, g := range d.gates {
 		g.set(on)
+	}
+}
+
+// restartLocks does to locks what the profile says that a restart does.
+func (d *standin) restartLocks(on bool) {
+	survives := profile.SurvivesYes
+	for _, l := range d.prof.Logins.Items {
+		if l.Lockout.Survives != "" {
+			survives = l.Lockout.Survives
+		}
+	}
+	for who, until := range d.until {
+		switch {
+		case survives == profile.SurvivesNo || !until.After(time.Now()):
+			delete(d.until, who)
+		case survives == profile.SurvivesAnew && !on:
+			d.until[who] = time.Now().Add(time.Hour)
+		case survives == profile.SurvivesAnew:
+			d.until[who] = time.Now().Add(lockFor)
+		}
 	}
 }
 

@@ -21,6 +21,7 @@ type Pace struct {
 	Lasts         time.Duration // of the lock
 	Source        bool          // counted for the source, not for the account
 	SuccessClears bool
+	Anew          bool // a lock begins anew with the end of a boot
 	Known         bool // the profile says so; otherwise two tries for each account
 }
 
@@ -42,7 +43,7 @@ func PaceOf(l *profile.Login) Pace {
 		return Pace{}
 	}
 	o := l.Lockout
-	return Pace{Known: true, After: o.After, Window: o.Window, Lasts: o.Lasts, Source: o.Scope == "source", SuccessClears: o.SuccessClears}
+	return Pace{Known: true, After: o.After, Window: o.Window, Lasts: o.Lasts, Source: o.Scope == "source", SuccessClears: o.SuccessClears, Anew: o.Survives == profile.SurvivesAnew}
 }
 
 // Ledger holds the wrong tries of a whole run, and what they have shown of the
@@ -53,6 +54,7 @@ type Ledger struct {
 	count  map[string]*wrongs
 	past   map[string]*wrongs // of the run before, by digest, until it is asked for
 	any    *wrongs            // of a case in which the run before was killed, for each account
+	killed bool               // the run before was, in such a case
 	proofs map[string]shown
 	done   map[string]bool // what one case does for all
 }
@@ -239,8 +241,9 @@ type pacer struct {
 	// seen to last.
 	hold time.Duration
 	late bool // the lock was seen to come later than declared
-	// starts gives how often the DUT was switched on.
+	// starts gives how often the DUT was switched on, and booted when it was up then.
 	starts func() int64
+	booted func() time.Time
 	// left is how many probes of an account are still to come in this claim.
 	left map[string]int
 }
@@ -272,9 +275,9 @@ func (w *wrongs) settled() bool {
 }
 
 func newPacer(p Pace, owner string, t *T) *pacer {
-	out := &pacer{p: p, owner: owner, ledger: t.cfg.Ledger, wait: sleep, hold: p.Lasts + paceMargin, left: map[string]int{}, starts: func() int64 { return 0 }}
+	out := &pacer{p: p, owner: owner, ledger: t.cfg.Ledger, wait: sleep, hold: p.Lasts + paceMargin, left: map[string]int{}, starts: func() int64 { return 0 }, booted: func() time.Time { return time.Time{} }}
 	if d := t.cfg.Device; d != nil {
-		out.starts = d.PowerOns
+		out.starts, out.booted = d.PowerOns, d.UpSince
 		if d.Live() { // a declared wait, and counted as one
 			out.wait = d.Wait
 		}
@@ -370,9 +373,21 @@ func (p *pacer) forget(account string) {
 // last of them too.
 func (p *pacer) free(w *wrongs) time.Time {
 	if w.n >= p.p.After && w.settled() && !p.late {
-		return w.last.Add(p.hold)
+		return p.again(w, w.last.Add(p.hold))
 	}
-	return w.last.Add(max(p.hold, p.p.Window+paceMargin))
+	return p.again(w, w.last.Add(max(p.hold, p.p.Window+paceMargin)))
+}
+
+// again gives when a lock ends that was to end at a moment, with a boot behind it
+// with which it may have begun anew.
+func (p *pacer) again(w *wrongs, at time.Time) time.Time {
+	if !p.p.Anew || w.n < p.p.After || w.starts == p.starts() {
+		return at
+	}
+	if anew := p.booted().Add(p.hold); anew.After(at) {
+		return anew
+	}
+	return at
 }
 
 // open gives when a try for an account that is not the owner's counts: when it is
@@ -385,7 +400,11 @@ func (p *pacer) open(w *wrongs) (at time.Time) {
 		return at
 	}
 	for i := range w.counters {
-		if l := w.counters[i].locked; l.After(at) {
+		l := w.counters[i].locked
+		if !l.IsZero() {
+			l = p.again(w, l)
+		}
+		if l.After(at) {
 			at = l
 		}
 	}

@@ -113,6 +113,7 @@ func (l *Ledger) Recall(data []byte, now time.Time) (int, error) {
 		if t.Until.Sub(now) > longestHold {
 			t.Until = now.Add(longestHold)
 		}
+		l.killed = l.killed || t.Any
 		if (t.Key == "") != t.Any || t.N < 0 || t.Total < 0 || !t.Until.After(now) {
 			continue
 		}
@@ -128,14 +129,19 @@ func (l *Ledger) Recall(data []byte, now time.Time) (int, error) {
 }
 
 // Locked gives until when the owner of one of the logins may be locked by what the run
-// before tried, as far as it was declared: the zero time where nobody is.
-func (l *Ledger) Locked(logins []*profile.Login) (until time.Time) {
+// before tried, as far as it was declared, on a device that was up at a moment: the
+// zero time where nobody is. A lock that begins anew with each boot is there however
+// long ago it began.
+func (l *Ledger) Locked(logins []*profile.Login, up time.Time) (until time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, o := range logins {
 		p := PaceOf(o)
 		if p.After == 0 {
 			continue
+		}
+		if at := up.Add(p.Lasts + paceMargin); p.Anew && l.killed && at.After(until) {
+			until = at
 		}
 		mine := []*wrongs{l.any, l.past[keyDigest(sourceKey)]}
 		for _, key := range keys(o.Owner.User) {

@@ -88,7 +88,7 @@ func TestKilledInACase(t *testing.T) {
 			l := check.NewLedger()
 			_, err = l.Recall(data, now)
 			require.NoError(t, err)
-			left := l.Locked(c.logins).Sub(now)
+			left := l.Locked(c.logins, now).Sub(now)
 			assert.InDelta(t, c.want, max(0, left), float64(time.Second))
 			kept, err := l.Leave(now)
 			require.NoError(t, err)

@@ -54,6 +54,7 @@ func (d *Device) PowerOff(ctx context.Context) error {
 	if err := p.Off(ctx); err != nil {
 		return fmt.Errorf("switch the power off: %w", err)
 	}
+	d.down.Store(time.Now().UnixNano())
 	return d.Wait(ctx, d.bench.OffSettle)
 }
 
@@ -64,6 +65,7 @@ func (d *Device) PowerOn(ctx context.Context) error {
 		return err
 	}
 	d.boots.Add(1)
+	d.up.Store(time.Now().UnixNano())
 	d.moved()
 	for _, name := range d.Consoles() {
 		con, err := d.Console(name)
@@ -134,6 +136,7 @@ func (d *Device) cycleBlind(ctx context.Context) error {
 	if err := d.Reachable(ctx); err != nil {
 		return err
 	}
+	d.up.Store(time.Now().UnixNano())
 	switch none := d.Profile.Alive.None; {
 	case alive:
 		return d.revives(ctx)
@@ -237,6 +240,7 @@ func (d *Device) Booted(ctx context.Context, con *Console, from console.Cursor) 
 	if err != nil {
 		return m, lost("the DUT does not finish its boot", err)
 	}
+	d.up.Store(time.Now().UnixNano())
 	d.moved()
 	return m, nil
 }

@@ -105,6 +105,17 @@ func (p *Pattern) UnmarshalStrict(n *strictyaml.Node) {
 	p.Literal, p.Regexp, p.Quiet = plain.Match, plain.Regexp, plain.Quiet
 }
 
+// UnmarshalStrict reads true, false or anew.
+func (s *Survival) UnmarshalStrict(n *strictyaml.Node) {
+	text, _ := n.Scalar()
+	switch v := Survival(text); v {
+	case SurvivesYes, SurvivesNo, SurvivesAnew:
+		*s = v
+	default:
+		n.Errorf("write true, false, or anew where it lasts its whole time again from the end of the boot on", "%q says nothing of whether a lock survives a restart", text)
+	}
+}
+
 // UnmarshalStrict reads {clear: [ports]}, or {none: reason}.
 func (t *Transport) UnmarshalStrict(n *strictyaml.Node) {
 	t.Given = n.IsMap() && (n.Get("clear") != nil || n.Get("none") != nil) // {} says nothing

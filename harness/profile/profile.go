@@ -279,9 +279,24 @@ type Lockout struct {
 	SuccessClears bool          `yaml:"success-clears"`
 	// Shared: the tries of all logins that say so are counted together. Nil: it
 	// does not say.
-	Shared   *bool `yaml:"shared"`
-	Survives bool  `yaml:"survives-reboot"`
+	Shared   *bool    `yaml:"shared"`
+	Survives Survival `yaml:"survives-reboot"`
 }
+
+// Survival says what a restart makes of a lock: nothing, it ends it, or has it begin
+// anew with the end of the boot, as in a device that has no clock of its own. Empty:
+// it does not say.
+type Survival string
+
+// What a restart makes of a lock.
+const (
+	SurvivesYes  Survival = "true"
+	SurvivesNo   Survival = "false"
+	SurvivesAnew Survival = "anew"
+)
+
+// Kept says whether a lock is declared to be there after a restart.
+func (s Survival) Kept() bool { return s == SurvivesYes || s == SurvivesAnew }
 
 // Transport says how credentials are protected on the wire.
 type Transport struct {

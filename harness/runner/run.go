@@ -364,7 +364,7 @@ func (r *run) logins() (out []*profile.Login) {
 // calm waits until what the run before tried locks no owner any more, as declared. It
 // is long over but where that run was killed a short time ago.
 func (r *run) calm(ctx context.Context) {
-	until := r.ledger.Locked(r.logins())
+	until := r.ledger.Locked(r.logins(), time.Now())
 	d := time.Until(until)
 	if d <= 0 {
 		return

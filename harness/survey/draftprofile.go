@@ -48,7 +48,7 @@ type draftLogin struct {
 	note string
 }
 
-const lockoutTodo = "lockout: {after: 5, window: 60s, lasts: 60s, scope: account, answer: refused, success-clears: true}"
+const lockoutTodo = "lockout: {after: 5, window: 60s, lasts: 60s, scope: account, answer: refused, success-clears: true, survives-reboot: true}"
 
 var (
 	ownerTodo   = "owner: {user: " + Fill + ", password: secret:operator}"

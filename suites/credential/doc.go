@@ -14,7 +14,7 @@ var Suite = check.Suite{
 	Checks: []*check.Check{
 		// Blank tries are old when the others begin, and what the next two show of
 		// the lock-out spares the others a lock each.
-		&Blank, &LockRecover, &BruteForce, &KnownList, &FactoryState, &ForcedSet, &Enum,
+		&Blank, &LockRecover, &BruteForce, &LockReboot, &KnownList, &FactoryState, &ForcedSet, &Enum,
 		&Fallback, &Change, &Policy, &Persist, &Derivable, &Unique, &Transport,
 		&BadKeys, &SharedKeys, &KeysReset,
 	},

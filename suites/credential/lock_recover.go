@@ -221,4 +221,7 @@ func unlock(ctx context.Context, t *check.T) {
 	}
 	t.Note("the account is still locked; switching the power off and on")
 	t.OK(t.Device().PowerCycle(ctx))
+	if lock := door.Decl().Lockout; lock.Survives.Kept() {
+		t.OK(t.Device().Wait(ctx, lock.Lasts+lockMargin))
+	}
 }
