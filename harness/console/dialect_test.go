@@ -583,3 +583,44 @@ func TestLoginUnknownPrompt(t *testing.T) {
 		})
 	}
 }
+
+// TestHeldConsole: a console that was stopped by XOFF is no silent one, and one that
+// is silent is let go once and not asked for ever.
+func TestHeldConsole(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, f := open(t, Options{})
+		held, queue := true, ""
+		say := func(s string) {
+			if queue += s; !held {
+				f.say(queue)
+				queue = ""
+			}
+		}
+		f.onWrite = func(p []byte) {
+			for _, b := range p {
+				switch b {
+				case XON[0]:
+					held = false
+					say("")
+				case '\r':
+					say("\r\nvg login: ")
+				}
+			}
+		}
+		l := Login{User: expect.MustText("login: "), Shell: expect.MustText("$ ")}
+		o, err := l.Try(t.Context(), c, Identity{NoUser: true})
+		require.NoError(t, err)
+		assert.Equal(t, Again, o.Reply, "it asks for a login")
+		assert.NotContains(t, f.written(), "\x13")
+
+		held = false
+		f.onWrite = func([]byte) {}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		before := len(f.written())
+		o, err = l.Try(ctx, c, Identity{NoUser: true})
+		require.NoError(t, err)
+		assert.Equal(t, Nothing, o.Reply)
+		assert.Equal(t, 1, strings.Count(f.written()[before:], XON))
+	})
+}

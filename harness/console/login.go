@@ -229,11 +229,20 @@ func (l Login) greet(ctx context.Context, t Talker, id Identity, o *Outcome) (bo
 // open. Words that tell of a lock end it too. The error is as Expect's.
 //
 // A DUT that answers each Enter alike, and by no prompt that is known, is not
-// waited for to the end: ErrTimeout, after maxAlike of them.
+// waited for to the end: ErrTimeout, after maxAlike of them. One of which not a byte
+// came may be held by flow control: it is let go once, by XON.
 func (l Login) Ready(ctx context.Context, t Talker) (Match, error) {
 	var last string
 	alike, patience := 0, l.patience()
+	begin, held := t.Mark(), true
 	for n := 0; ; n++ {
+		if held && n > 0 && t.Mark() == begin {
+			m, err := l.letGo(ctx, t, n)
+			if err == nil && l.role(m) != rolePassword || ctx.Err() != nil || err != nil && !errors.Is(err, ErrTimeout) {
+				return m, err
+			}
+			held = false
+		}
 		send := func() (Cursor, error) { return t.SendLine(ctx, "") }
 		if atPrompt(t, l.Password) {
 			// Somebody left it there. Enter would be a try with a blank password.
@@ -268,6 +277,26 @@ func (l Login) Ready(ctx context.Context, t Talker) (Match, error) {
 		}
 	}
 }
+
+// XON lets a console go that holds its output back, for an XOFF that somebody typed or
+// that a wire made of noise. A console without flow control takes it for a key, so it is
+// sent only where nothing else gives an answer, and never in a boot. XOFF is never sent.
+const XON = "\x11"
+
+// letGo sends XON, and waits for what was held.
+func (l Login) letGo(ctx context.Context, t Talker, n int) (Match, error) {
+	at, err := t.Send(ctx, []byte(XON))
+	if err != nil {
+		return Match{}, err
+	}
+	turn, cancel := context.WithTimeout(ctx, HeldWithin)
+	defer cancel()
+	return t.Expect(turn, at, l.patterns(n < maxAborts)...)
+}
+
+// HeldWithin is how long a console is waited for that XON may have let go: what it held
+// comes at once.
+const HeldWithin = 500 * time.Millisecond
 
 // maxAlike is how often the same answer to Enter, which no pattern knows, comes
 // again before it is taken for all that will come.

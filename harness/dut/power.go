@@ -335,11 +335,16 @@ func (d *Device) speaks(ctx context.Context) bool {
 			continue
 		}
 		from, err := con.SendLine(ctx, "")
-		if err != nil || d.Wait(ctx, 300*time.Millisecond) != nil {
-			continue
-		}
-		if b, err := con.Since(from); err == nil && len(b) > 0 {
-			return true
+		for _, more := range []string{"", console.XON} { // it may be held by flow control
+			if more != "" {
+				_, err = con.Send(ctx, []byte(more))
+			}
+			if err != nil || d.Wait(ctx, 300*time.Millisecond) != nil {
+				break
+			}
+			if b, err := con.Since(from); err == nil && len(b) > 0 {
+				return true
+			}
 		}
 	}
 	return false

@@ -234,6 +234,9 @@ func (s *seat) answer(ctx context.Context) (dut.Answer, error) {
 			return dut.Answer{}, err
 		}
 		_, err = s.con.Await(ctx, at, time.Second, want)
+		if late(ctx, err) && s.con.Mark() == at {
+			_, err = s.letGo(ctx, want)
+		}
 		if late(ctx, err) {
 			a, err := s.said(at, verdict.Silent, "the declared answer did not come, after %d times that it did", n)
 			return a, err
@@ -341,8 +344,12 @@ func (s *seat) outcome(ctx context.Context, from hc.Cursor, wait time.Duration) 
 	at, asked := from, false
 	for range turns {
 		m, err := s.con.Await(ctx, at, wait, s.prompts()...)
-		if late(ctx, err) && asked && s.con.Mark() == from { // a wire that carries nothing is not asked again and again
-			return dut.Answer{Kind: verdict.Silent, Detail: "not a byte came"}, nil
+		if late(ctx, err) && asked && s.con.Mark() == from {
+			// A wire that carries nothing is not asked again and again, but that
+			// its end may be held by flow control.
+			if m, err = s.letGo(ctx, s.prompts()...); late(ctx, err) && s.con.Mark() == from {
+				return dut.Answer{Kind: verdict.Silent, Detail: "not a byte came"}, nil
+			}
 		}
 		asked = asked || wait >= patience
 		wait = patience
@@ -369,6 +376,19 @@ func (s *seat) outcome(ctx context.Context, from hc.Cursor, wait time.Duration) 
 		return dut.Answer{Kind: verdict.Silent, Detail: "not a byte came"}, nil
 	}
 	return s.said(from, verdict.Garbled, "no prompt came that is declared or known")
+}
+
+// letGo lets a console go that holds its output back, and waits for what it held.
+func (s *seat) letGo(ctx context.Context, ps ...expect.Pattern) (hc.Match, error) {
+	at, err := s.con.Send(ctx, []byte(hc.XON))
+	if err != nil {
+		return hc.Match{}, err
+	}
+	m, err := s.con.Await(ctx, at, hc.HeldWithin, ps...)
+	if s.con.Mark() != at {
+		s.t.Note("console %s held its output back, and was let go by XON", s.con.Name())
+	}
+	return m, err
 }
 
 // prompts gives what can come: the declared ways to be asked who one is first.
