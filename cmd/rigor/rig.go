@@ -74,6 +74,15 @@ func mistake(err error) error {
 	return err
 }
 
+// secretAsker is asker for what has a credential in it: nil where what is asked would
+// not be shown on a terminal, but go to a file or a program.
+func secretAsker(a *app) func(context.Context, string) (string, error) {
+	if !screen(a.err).Live {
+		return nil
+	}
+	return asker(a)
+}
+
 // asker asks the person at the terminal; without one, a person is needed and
 // none is there.
 func asker(a *app) func(context.Context, string) (string, error) {

@@ -171,7 +171,7 @@ func loginCase(in Input, name string) Case {
 		if !slices.Contains(in.Consoles, l.Console) {
 			c.Skip = RigLacks("the rig has no console %s", l.Console)
 		}
-	case l.Protocol == "exec":
+	case l.Aside():
 		c.Parts = []wire.Part{dut.PartProgram(name)}
 		if l.Port != 0 && in.Network { // a service on the network, asked by a program
 			c.Parts = append(c.Parts, PartLink)

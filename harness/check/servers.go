@@ -28,8 +28,8 @@ func NeedsTLS(in Input, c *Case) *verdict.Judgement {
 		return firstOnPort(in, c.Channel, l)
 	case l.Transport.Declared():
 		return DeclaredNone(l.Transport.None.None)
-	case l.Protocol == "exec":
-		return RigLacks("what a program speaks to a service is not known here")
+	case l.Aside():
+		return RigLacks("what a program or a person speaks to a service is not known here")
 	}
 	return NotDeclared("the login is declared to be in clear, and the profile does not say that nothing protects it (transport: {none: …})")
 }
@@ -59,7 +59,7 @@ func firstOnPort(in Input, channel string, l *profile.Login) *verdict.Judgement 
 	names := LoginChannels(in.Profile)
 	for _, name := range names[:slices.Index(names, channel)] {
 		o := in.Profile.Logins.Items[name]
-		if o != nil && !o.Declared() && o.Port == l.Port && o.TLS == l.TLS && (o.Protocol == "ssh") == (l.Protocol == "ssh") && o.Protocol != "console" && o.Protocol != "exec" {
+		if o != nil && !o.Declared() && o.Port == l.Port && o.TLS == l.TLS && (o.Protocol == "ssh") == (l.Protocol == "ssh") && o.Protocol != "console" && !o.Aside() {
 			return DeclaredNone("it is the port of login " + name + ", whose case it is")
 		}
 	}

@@ -59,6 +59,9 @@ type Bench struct {
 	Ports     map[int]int // the DUT's port → the port at Address
 	Secret    func(ref string) (string, error)
 	Ask       func(ctx context.Context, question string) (string, error)
+	// AskSecret is Ask for what has a credential in it, which is shown on a terminal
+	// and nowhere else. Nil where there is none.
+	AskSecret func(ctx context.Context, question string) (string, error)
 	Exec      func(ctx context.Context, argv []string, values map[string]string) (text string, got map[string]string, err error)
 	// Program runs a program that tries a login.
 	Program program.Runner

@@ -170,7 +170,7 @@ func (o *Door) prober(ctx context.Context, d wire.Dialer) (prober, error) {
 	}
 	if d == nil {
 		var err error
-		if d, err = o.d.Dialer(); err != nil && o.decl.Protocol != "console" && o.decl.Protocol != "exec" {
+		if d, err = o.d.Dialer(); err != nil && o.decl.Protocol != "console" && !o.decl.Aside() {
 			return nil, err
 		}
 	}

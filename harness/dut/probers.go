@@ -25,6 +25,7 @@ import (
 	"rigor/harness/login/uart"
 	"rigor/harness/login/web"
 	"rigor/harness/profile"
+	"rigor/harness/steps"
 	"rigor/harness/verdict"
 	"rigor/harness/wire"
 )
@@ -65,6 +66,8 @@ func (d *Device) prober(ctx context.Context, name string, l *profile.Login, dial
 		return d.uart(l)
 	case "exec":
 		return d.program(ctx, name, l)
+	case "ask":
+		return d.person(name, l)
 	}
 	addr, err := d.Address(ctx, l.Port)
 	if err != nil {
@@ -179,6 +182,32 @@ func (d *Device) program(ctx context.Context, name string, l *profile.Login) (pr
 	}
 	return program.New(cfg)
 }
+
+// person makes the prober of a login that somebody tries by hand.
+func (d *Device) person(name string, l *profile.Login) (prober, error) {
+	if d.bench.AskSecret == nil {
+		return nil, fmt.Errorf("login %s: %w: there is no terminal on which a credential can be shown", name, steps.ErrNeedsHuman)
+	}
+	secret := ""
+	if l.Owner.Password != "" {
+		var err error
+		if secret, err = d.Secret(l.Owner.Password); err != nil {
+			return nil, fmt.Errorf("login %s: %w", name, err)
+		}
+	}
+	by := program.ByPerson(d.bench.AskSecret, l.Ask, secret)
+	cfg := program.Config{Part: PartProgram(name), Argv: []string{"a person"}, Name: name, Within: cmp.Or(l.Within, byHand), Proof: compiled(l.Proof.Match), Texts: texts(l), Unit: d.unit.public()}
+	cfg.Run = func(ctx context.Context, r program.Run) error {
+		return d.s.Do(ctx, cfg.Part, func(ctx context.Context) error {
+			defer d.waiting("somebody to try login " + name)()
+			return by(ctx, r)
+		})
+	}
+	return program.New(cfg)
+}
+
+// byHand is how long somebody may take to try a login.
+const byHand = 3 * time.Minute
 
 // uart makes the prober of a login on a console.
 func (d *Device) uart(l *profile.Login) (prober, error) {

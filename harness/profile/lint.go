@@ -13,7 +13,7 @@ import (
 )
 
 // protocols are the ways to log in that there are.
-var protocols = []string{"ssh", "telnet", "http-basic", "http-digest", "http-form", "http-json", "mqtt", "ftp", "snmp", "rtsp", "redis", "console", "exec"}
+var protocols = []string{"ssh", "telnet", "http-basic", "http-digest", "http-form", "http-json", "mqtt", "ftp", "snmp", "rtsp", "redis", "console", "exec", "ask"}
 
 // linter collects what is wrong with a profile as a whole.
 type linter struct {
@@ -101,6 +101,7 @@ var loginKeys = map[string][]string{
 	"redis":       {"port", "tls"},
 	"console":     {"console"},
 	"exec":        {"exec", "port"},
+	"ask":         {"ask"},
 	"":            {"protocol", "owner", "proof", "locked", "restricted", "refused", "lockout", "transport", "quiet", "within", "vendor"},
 }
 
@@ -141,6 +142,13 @@ func (l *linter) loginPlace(at []string, name string, lg *Login) {
 		}
 	case lg.Protocol == "exec":
 		l.loginProgram(at, name, lg)
+	case lg.Protocol == "ask":
+		if strings.TrimSpace(lg.Ask) == "" {
+			l.errorf(at, "say where: ask: the app on the phone, page Login", "login %s is tried by a person, who is not told where", name)
+		}
+		if strings.Contains(lg.Ask, "${") {
+			l.errorf(append(at, "ask"), "take it out; user and password are told with the question", "ask stands for a value, and none is put into it")
+		}
 	default:
 		l.port(append(at, "port"), lg.Port)
 	}

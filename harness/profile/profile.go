@@ -193,7 +193,7 @@ type Injection struct {
 // Login is one way to log in: one channel.
 type Login struct {
 	None     `yaml:",inline"`
-	Protocol string  `yaml:"protocol"` // ssh, telnet, http-basic, http-digest, http-form, http-json, mqtt, ftp, snmp, rtsp, redis, console, exec
+	Protocol string  `yaml:"protocol"` // ssh, telnet, http-basic, http-digest, http-form, http-json, mqtt, ftp, snmp, rtsp, redis, console, exec, ask
 	Port     int     `yaml:"port"`     // TCP, but of snmp
 	TLS      bool    `yaml:"tls"`
 	Console  string  `yaml:"console"`
@@ -222,6 +222,7 @@ type Login struct {
 	Lockout   Lockout   `yaml:"lockout"`
 	Transport Transport `yaml:"transport"`
 	Exec      []string  `yaml:"exec"`  // protocol exec: argv
+	Ask       string    `yaml:"ask"`   // protocol ask: what tells a person where to try
 	Quiet     duration  `yaml:"quiet"` // for how long nothing may follow a prompt of the service
 	// Within is how long one try may take, its answer included; 15 s where it is
 	// not said.
@@ -267,6 +268,9 @@ type Proof struct {
 	OID     string  `yaml:"oid"`   // snmp: an object, as 1.3.6.1.2.1.1.1.0
 	Match   Pattern `yaml:"match"`
 }
+
+// Aside says whether a login is tried by others than Rigor: by a program or a person.
+func (l *Login) Aside() bool { return l.Protocol == "exec" || l.Protocol == "ask" }
 
 // Lockout is the declared answer to wrong tries.
 type Lockout struct {

@@ -159,7 +159,7 @@ func (l *linter) network() {
 			}
 		}
 		for _, name := range l.p.Logins.Order {
-			if o := l.p.Logins.Items[name]; !o.Declared() && o.Protocol != "console" && o.Protocol != "exec" {
+			if o := l.p.Logins.Items[name]; !o.Declared() && o.Protocol != "console" && !o.Aside() {
 				l.errorf([]string{"network", "none"}, "keep one of the two", "the device is on no network, and login %s is by %s", name, o.Protocol)
 				return
 			}

@@ -72,7 +72,10 @@ type Job struct {
 	// Undo undoes an intent of an earlier run; it is told by its kind.
 	Undo map[string]Undo
 	Ask  func(ctx context.Context, question string) (string, error)
-	Exec func(ctx context.Context, argv []string, values map[string]string) (text string, got map[string]string, err error)
+	// AskSecret asks for what has a credential in it; it shows that on a terminal and
+	// nowhere else. Nil where there is none.
+	AskSecret func(ctx context.Context, question string) (string, error)
+	Exec      func(ctx context.Context, argv []string, values map[string]string) (text string, got map[string]string, err error)
 	// Program runs a program that tries a login; nil where none can be run.
 	Program program.Runner
 
@@ -405,7 +408,7 @@ func (j *Job) device(bench *rig.Bench, cons map[string]*console.Console) (*dut.D
 		}
 		unit.Others = append(unit.Others, other)
 	}
-	b := &dut.Bench{Power: bench.Power, Lines: bench.Lines, Consoles: cons, Link: bench.Link, Secret: bench.Secrets.Value, Ask: j.Ask, Exec: j.Exec, Waiting: bench.Meter.Waiting}
+	b := &dut.Bench{Power: bench.Power, Lines: bench.Lines, Consoles: cons, Link: bench.Link, Secret: bench.Secrets.Value, Ask: j.Ask, AskSecret: j.AskSecret, Exec: j.Exec, Waiting: bench.Meter.Waiting}
 	if p := j.File.Power; p != nil {
 		b.OffSettle = p.OffSettle
 	}

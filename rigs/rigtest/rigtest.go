@@ -3,6 +3,7 @@
 package rigtest
 
 import (
+	"context"
 	"path/filepath"
 	"testing"
 
@@ -25,6 +26,8 @@ type Planted struct {
 	File               func(*rig.File)
 	Drivers            func(rig.Drivers)
 	Dir                string // of the run; one of the test's own where it is empty
+	// AskSecret is somebody who tries logins by hand.
+	AskSecret func(ctx context.Context, question string) (string, error)
 }
 
 // Run runs the selected cases of a suite and gives the folded result.
@@ -51,7 +54,7 @@ func Run(t *testing.T, suite check.Suite, p Planted, selectors ...string) *journ
 		dir = filepath.Join(t.TempDir(), "run")
 	}
 	job := &runner.Job{File: file, Profile: prof, Suites: []check.Suite{suite}, Drivers: drivers, Env: rig.Env{Given: map[string]func(string) (string, error){"virtual": v.Given}},
-		Selectors: selectors, Dir: dir, RunID: "test", Seed: 7, Exec: rigs.Exec}
+		Selectors: selectors, Dir: dir, RunID: "test", Seed: 7, Exec: rigs.Exec, AskSecret: p.AskSecret}
 	require.NoError(t, job.Run(t.Context()))
 	res, err := runner.Load(job.Dir)
 	require.NoError(t, err)

@@ -109,7 +109,7 @@ func factoryProbes(t *check.T, door *dut.Door) []login.Credential {
 	if label := t.Device().Unit().Label; label != "" {
 		probes = append(probes, login.Credential{User: "admin", Password: label}, login.Credential{User: own, Password: label})
 	}
-	return few(door, append(probes, published(t, door)...))
+	return byHand(t, door, few(door, append(probes, published(t, door)...)))
 }
 
 // few leaves so many of the probes that on no account a declared lock-out begins.

@@ -30,7 +30,7 @@ var KnownList = check.Check{
 	Cases:  check.Planner(check.PerLogin).With(check.NeedsOwner),
 	Run: func(ctx context.Context, t *check.T) {
 		door := t.Device().Login(t.Case().Channel)
-		probes := withPassword(published(t, door))
+		probes := byHand(t, door, withPassword(published(t, door)))
 		check.Refute(ctx, t, "no published login opens it", against(t, door, probes, login.Nobody))
 		others, err := door.OtherMethods(ctx, owner(t, door).User)
 		t.OK(err)

@@ -37,7 +37,7 @@ func (w way) how() string {
 // lock by tries that come one after the other needs no showing twice.
 func ways(ctx context.Context, t *check.T, door *dut.Door) (out []way) {
 	d := door.Decl()
-	together := d.Protocol != "console" && d.Protocol != "exec" && d.Lockout.After > 1
+	together := d.Protocol != "console" && !d.Aside() && d.Lockout.After > 1
 	in := t.LockShown(check.PaceOf(d))
 	if together && in != "" {
 		t.Note("that wrong tries lock which are made one after the other was shown in %s", in)

@@ -29,8 +29,8 @@ var transportDeclared = check.OfLogin(func(l *profile.Login) *verdict.Judgement 
 		return check.DeclaredNone("a console is a wire of its own; nothing of it crosses a network")
 	case l.Transport.Declared():
 		return check.DeclaredNone(l.Transport.None.None)
-	case l.Protocol == "exec":
-		return check.RigLacks("what a program sends does not pass by the rig's ear")
+	case l.Aside():
+		return check.RigLacks("what a program or a person sends does not pass by the rig's ear")
 	}
 	return nil
 })

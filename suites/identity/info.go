@@ -39,7 +39,7 @@ var Info = check.Check{
 		switch {
 		case l.Protocol == "console":
 			return check.DeclaredNone("con-secret-leak and con-silent look at what a console tells; it is no network service")
-		case l.Protocol == "exec" && l.Port == 0:
+		case l.Aside() && l.Port == 0:
 			return check.RigLacks("what a service tells by itself is heard on its port, and the login declares none")
 		}
 		return nil

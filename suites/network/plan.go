@@ -132,7 +132,7 @@ func loginPorts(p *profile.Profile, state string) (out []int) {
 // that are quickly asked first.
 func loginsOf(p *profile.Profile, state string) (out []string) {
 	for _, name := range p.States.Items[state].Logins {
-		if l := p.Logins.Items[name]; l != nil && l.Port > 0 && l.Protocol != "exec" && (l.Owner.User != "" || l.Owner.Password != "") {
+		if l := p.Logins.Items[name]; l != nil && l.Port > 0 && !l.Aside() && (l.Owner.User != "" || l.Owner.Password != "") {
 			out = append(out, name)
 		}
 	}

@@ -65,7 +65,7 @@ var Plaintext = check.Check{
 // heardLogins gives the logins whose protection is declared, and that the rig can hear.
 func heardLogins(in check.Input) (out []string) {
 	for _, name := range check.LoginChannels(in.Profile) {
-		if l := in.Profile.Logins.Items[name]; l != nil && !l.Declared() && l.Protocol != "console" && l.Protocol != "exec" && !l.Transport.Declared() && l.Owner.User+l.Owner.Password != "" {
+		if l := in.Profile.Logins.Items[name]; l != nil && !l.Declared() && l.Protocol != "console" && !l.Aside() && !l.Transport.Declared() && l.Owner.User+l.Owner.Password != "" {
 			out = append(out, name)
 		}
 	}
@@ -86,7 +86,7 @@ func needsHeard(in check.Input, _ *check.Case) *verdict.Judgement {
 		return check.DeclaredNone("no login over the network is declared to be protected: " + none)
 	case slices.ContainsFunc(check.LoginChannels(in.Profile), func(n string) bool {
 		l := in.Profile.Logins.Items[n]
-		return l != nil && l.Protocol == "exec"
+		return l != nil && l.Aside()
 	}):
 		return check.RigLacks("what a program sends does not pass by the rig's ear")
 	}
