@@ -65,11 +65,7 @@ func (c *Config) stream() stream.Config {
 
 // Try makes one attempt with one credential.
 func (p *Prober) Try(ctx context.Context, c login.Credential) (login.Outcome, error) {
-	access, o, err := p.Open(ctx, c)
-	if access != nil {
-		_ = access.Close() // the try is judged; how the connection ends changes nothing
-	}
-	return o, err
+	return stream.Once(p.Open(ctx, c))
 }
 
 // Open logs in and stays. Only an Accepted outcome has an Access.
@@ -96,7 +92,7 @@ const (
 func readReply(r *bufio.Reader) (reply, error) {
 	var out reply
 	for n := 0; n < maxLines; n++ {
-		line, err := readLine(r)
+		line, err := stream.Line(r, maxLine)
 		if err != nil {
 			return out, err
 		}
@@ -113,25 +109,6 @@ func readReply(r *bufio.Reader) (reply, error) {
 		}
 	}
 	return out, stream.Foreign("a reply of more than %d lines", maxLines)
-}
-
-func readLine(r *bufio.Reader) ([]byte, error) {
-	var line []byte
-	for {
-		part, err := r.ReadSlice('\n')
-		line = append(line, part...)
-		switch {
-		case len(line) > maxLine:
-			return nil, stream.Foreign("a line of more than %d bytes", maxLine)
-		case err == nil:
-			return bytes.TrimRight(line, "\r\n"), nil
-		case err != bufio.ErrBufferFull: //nolint:errorlint // ReadSlice gives it as it is
-			if len(line) > 0 {
-				return nil, fmt.Errorf("a line that breaks off after %.80q: %w", line, err)
-			}
-			return nil, err
-		}
-	}
 }
 
 // codeOf gives the code of a line, 0 where it has none, and whether no further

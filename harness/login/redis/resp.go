@@ -43,7 +43,7 @@ func readValue(r *bufio.Reader, depth int, left *int) (answer, error) {
 	if *left--; depth > maxDepth || *left < 0 {
 		return answer{}, stream.Foreign("an answer of more than %d items or %d levels", maxItems, maxDepth)
 	}
-	line, err := readLine(r)
+	line, err := stream.Line(r, maxLine)
 	if err != nil {
 		return answer{}, err
 	}
@@ -87,25 +87,6 @@ func readValue(r *bufio.Reader, depth int, left *int) (answer, error) {
 		}
 	}
 	return a, nil
-}
-
-func readLine(r *bufio.Reader) ([]byte, error) {
-	var line []byte
-	for {
-		part, err := r.ReadSlice('\n')
-		line = append(line, part...)
-		switch {
-		case len(line) > maxLine:
-			return nil, stream.Foreign("a line of more than %d bytes", maxLine)
-		case err == nil:
-			return bytes.TrimRight(line, "\r\n"), nil
-		case err != bufio.ErrBufferFull: //nolint:errorlint // ReadSlice gives it as it is
-			if len(line) > 0 {
-				return nil, fmt.Errorf("a line that breaks off after %.80q: %w", line, err)
-			}
-			return nil, err
-		}
-	}
 }
 
 // command gives a command as it is sent: an array of its words.

@@ -66,11 +66,7 @@ func (c *Config) stream() stream.Config {
 // Try makes one attempt with one credential. With login.Nobody it asks whether the
 // stream is described to everybody.
 func (p *Prober) Try(ctx context.Context, c login.Credential) (login.Outcome, error) {
-	access, o, err := p.Open(ctx, c)
-	if access != nil {
-		_ = access.Close() // the try is judged; how the connection ends changes nothing
-	}
-	return o, err
+	return stream.Once(p.Open(ctx, c))
 }
 
 // Open logs in and stays. Only an Accepted outcome has an Access.

@@ -6,6 +6,7 @@ package stream
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
@@ -54,6 +55,27 @@ type Speaker interface {
 
 // ErrForeign says that the DUT answered what the protocol does not know.
 var ErrForeign = errors.New("not of the protocol")
+
+// Line reads a line without its end. One of more than most bytes is Foreign; one that
+// breaks off is an error that shows how far it came.
+func Line(r *bufio.Reader, most int) ([]byte, error) {
+	var line []byte
+	for {
+		part, err := r.ReadSlice('\n')
+		line = append(line, part...)
+		switch {
+		case len(line) > most:
+			return nil, Foreign("a line of more than %d bytes", most)
+		case err == nil:
+			return bytes.TrimRight(line, "\r\n"), nil
+		case err != bufio.ErrBufferFull: //nolint:errorlint // ReadSlice gives it as it is
+			if len(line) > 0 {
+				return nil, fmt.Errorf("a line that breaks off after %.80q: %w", line, err)
+			}
+			return nil, err
+		}
+	}
+}
 
 // Foreign makes an error of an answer that the protocol does not know.
 func Foreign(format string, args ...any) error {
@@ -167,6 +189,14 @@ func dial(win context.Context, cfg Config) (*Conn, error) {
 	c := &Conn{raw: raw, conn: raw, win: win, address: cfg.Address}
 	c.R = bufio.NewReader(c)
 	return c, nil
+}
+
+// Once makes of what Open gave a try: whoever is in leaves.
+func Once(access login.Access, o login.Outcome, err error) (login.Outcome, error) {
+	if access != nil {
+		_ = access.Close() // the try is judged; how the connection ends changes nothing
+	}
+	return o, err
 }
 
 // Open makes one login attempt and proves access by the protected resource. The
