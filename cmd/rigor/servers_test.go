@@ -166,11 +166,23 @@ func TestServersFilesSayEverything(t *testing.T) {
 // startServers starts the device of a run.
 func startServers(t *testing.T, r serversRun) (*servers.Device, *runner.Job) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "rigor-servers-")
+	d, dir := startPeers(t, "the servers of "+r.name, servers.Start, servers.Config{Weaknesses: r.weaknesses, SlowLogin: r.slow})
+	if r.before != nil {
+		r.before(t, d)
+	}
+	return d, serversJob(t, d, dir, r)
+}
+
+// startPeers starts a device of others' servers in a folder of its own, which ends with
+// the test. What they said is shown where it failed.
+func startPeers(t *testing.T, what string, start func(context.Context, servers.Config) (*servers.Device, error), cfg servers.Config) (d *servers.Device, dir string) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "rigor-servers-") // a socket's path must be short
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	require.NoError(t, os.Chmod(dir, 0o755)) // the servers change to users that must get through
-	d, err := servers.Start(t.Context(), servers.Config{Dir: dir, Password: "Keeper of 7 boxes", Weaknesses: r.weaknesses, SlowLogin: r.slow})
+	cfg.Dir, cfg.Password = dir, "Keeper of 7 boxes"
+	d, err = start(t.Context(), cfg)
 	var missing *servers.MissingError
 	if errors.As(err, &missing) || errors.Is(err, servers.ErrNotAllowed) {
 		t.Skip(err)
@@ -179,13 +191,10 @@ func startServers(t *testing.T, r serversRun) (*servers.Device, *runner.Job) {
 	t.Cleanup(func() {
 		assert.NoError(t, d.Close())
 		if t.Failed() {
-			t.Logf("the servers of %s said:\n%s", r.name, d.Log())
+			t.Logf("%s said:\n%s", what, d.Log())
 		}
 	})
-	if r.before != nil {
-		r.before(t, d)
-	}
-	return d, serversJob(t, d, dir, r)
+	return d, dir
 }
 
 // serversJob is a run by the two files alone. Only where the bench ends is put

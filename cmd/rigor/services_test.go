@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -96,22 +95,7 @@ func TestServices(t *testing.T) {
 
 func startServices(t *testing.T, r servicesRun) (*servers.Device, *runner.Job) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "rigor-services-")
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	require.NoError(t, os.Chmod(dir, 0o755)) // the servers change to users that must get through
-	d, err := servers.StartServices(t.Context(), servers.Config{Dir: dir, Password: "Keeper of 7 boxes", Weaknesses: r.weaknesses})
-	var missing *servers.MissingError
-	if errors.As(err, &missing) || errors.Is(err, servers.ErrNotAllowed) {
-		t.Skip(err)
-	}
-	require.NoError(t, err)
-	t.Cleanup(func() {
-		assert.NoError(t, d.Close())
-		if t.Failed() {
-			t.Logf("the services of %s said:\n%s", r.name, d.Log())
-		}
-	})
+	d, dir := startPeers(t, "the services of "+r.name, servers.StartServices, servers.Config{Weaknesses: r.weaknesses})
 	if r.before != nil {
 		r.before(t, d)
 	}

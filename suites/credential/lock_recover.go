@@ -32,16 +32,7 @@ var LockRecover = check.Check{
 	Run: func(ctx context.Context, t *check.T) {
 		door := t.Device().Login(t.Case().Channel)
 		own, lock := owner(t, door), door.Decl().Lockout
-		before := opens(ctx, t, door, own)
-		if before.Kind != verdict.Accepted {
-			// A lock that an earlier case left may be the very one that never ends.
-			unlock(ctx, t)
-			before = opens(ctx, t, door, own)
-		}
-		if before.Kind != verdict.Accepted {
-			t.Inconclusive(verdict.ReasonControlFailed, "the owner does not get in before anything is locked: %s", before.Detail)
-		}
-		t.Cleanup(func(ctx context.Context, t *check.T) { unlock(ctx, t) })
+		before := unlocked(ctx, t, door, own)
 		was, err := t.Device().Fingerprint(ctx)
 		t.OK(err)
 		timely := notEarly(ctx, t, door, own)
@@ -210,6 +201,22 @@ func needLock(t *check.T, door *dut.Door, locked dut.Answer) {
 	case !shut(door, locked.Kind):
 		t.Inconclusive(verdict.ReasonIneffective, "that the account is locked is not shown: a try was answered with %s (%s)", locked.Kind, locked.Detail)
 	}
+}
+
+// unlocked gives the answer to the owner before anything is locked, which lets them in,
+// and has the case leave nobody locked.
+func unlocked(ctx context.Context, t *check.T, door *dut.Door, own login.Credential) dut.Answer {
+	before := opens(ctx, t, door, own)
+	if before.Kind != verdict.Accepted {
+		// A lock that an earlier case left may be the very one that never ends.
+		unlock(ctx, t)
+		before = opens(ctx, t, door, own)
+	}
+	if before.Kind != verdict.Accepted {
+		t.Inconclusive(verdict.ReasonControlFailed, "the owner does not get in before anything is locked: %s", before.Detail)
+	}
+	t.Cleanup(func(ctx context.Context, t *check.T) { unlock(ctx, t) })
+	return before
 }
 
 // unlock leaves no locked account behind: where waiting did not help, a power
