@@ -42,7 +42,7 @@ var FactoryState = check.Check{
 			Control: alive,
 			Anti:    door.With(stranger(t)),
 			Probes:  factoryProbes(t, door),
-			Try:     spared(t, door),
+			Try:     factoryTry(t, door),
 			Name:    name,
 			Refusal: factoryRefusals(t, door),
 		}
@@ -110,6 +110,15 @@ func factoryProbes(t *check.T, door *dut.Door) []login.Credential {
 		probes = append(probes, login.Credential{User: "admin", Password: label}, login.Credential{User: own, Password: label})
 	}
 	return few(door, append(probes, published(t, door)...))
+}
+
+// factoryTry tries a login before the set-up, few enough of them that none goes into a
+// lock. They count for the cases behind where the service is declared to be there.
+func factoryTry(t *check.T, door *dut.Door) func(context.Context, login.Credential) (dut.Answer, error) {
+	if s := t.Profile().States.Items[states.Factory.Name]; door.Protocol() != "console" && s != nil && !slices.Contains(s.Services, door.Decl().Service()) {
+		return door.Try
+	}
+	return func(ctx context.Context, c login.Credential) (dut.Answer, error) { return t.Try(ctx, door, c) }
 }
 
 // few leaves so many of the probes that on no account a declared lock-out begins.
