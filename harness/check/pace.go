@@ -124,20 +124,6 @@ func (t *T) TryAtOnce(ctx context.Context, door *dut.Door, cs []login.Credential
 	return as, err
 }
 
-// Untried waits until none of the wrong tries of any account counts any more, by a
-// lock-out as declared: those of this run, and as far as the ledger knows those of
-// the one before. Where none was made it returns at once. The error is that of ctx.
-func (t *T) Untried(ctx context.Context, pace Pace) error {
-	if t.cfg.Ledger == nil {
-		return nil
-	}
-	p := newPacer(pace, "", t)
-	if d := time.Until(p.ledger.free(p)); d > 0 {
-		return p.wait(ctx, d)
-	}
-	return nil
-}
-
 // Spare waits until n more wrong tries of an account count, each of them: a lock-out
 // as declared, and those of this run and as far as the ledger knows of the one before,
 // would have the account locked before the last of them. Where nothing locks, it
@@ -164,25 +150,6 @@ func (t *T) Spare(ctx context.Context, pace Pace, account string, n int) error {
 	}
 	p.shed(account)
 	return nil
-}
-
-// free gives when no try of any account counts any more.
-func (l *Ledger) free(p *pacer) (at time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, all := range []map[string]*wrongs{l.count, l.past} {
-		for _, w := range all {
-			if free := p.free(w); w.n > 0 && free.After(at) {
-				at = free
-			}
-		}
-	}
-	if l.any != nil {
-		if free := p.free(l.any); free.After(at) {
-			at = free
-		}
-	}
-	return at
 }
 
 // Once does what one case does for all of them, such as what costs a boot: the

@@ -412,35 +412,6 @@ func TestLedgerIsShared(t *testing.T) {
 	})
 }
 
-// TestUntried: what was tried is waited out, by which door ever it was, and nothing
-// is waited for where nothing was.
-func TestUntried(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d := newDevice(usual)
-		ledger := check.NewLedger()
-		wait := func() (took time.Duration) {
-			tr := newTrial(t)
-			tr.ledger = ledger
-			tr.run(func(ctx context.Context, ct *check.T) {
-				begin := time.Now()
-				assert.NoError(t, ct.Untried(ctx, usual.pace()))
-				took = time.Since(begin)
-			})
-			return took
-		}
-		assert.Zero(t, wait(), "nothing was tried")
-		tr := newTrial(t)
-		tr.ledger = ledger
-		tr.run(func(ctx context.Context, ct *check.T) {
-			check.Refute(ctx, ct, "nothing opens it", d.negative(usual.pace(), guesses("root", 3)...))
-		})
-		took := wait()
-		assert.Greater(t, took, usual.window/2)
-		assert.Less(t, took, usual.window+usual.lasts)
-		assert.Zero(t, wait(), "it was waited for")
-	})
-}
-
 // TestShowLock: a lock-out that an earlier case has shown needs no lock of its
 // own, on the same channel and as it is declared there; another declaration does.
 func TestShowLock(t *testing.T) {

@@ -26,7 +26,7 @@ func (d *Device) Stranger(ctx context.Context, loginName string) (*web.Stranger,
 	if err != nil {
 		return nil, err
 	}
-	return web.NewStranger(web.Config{Dialer: dial, Address: addr, TLS: l.TLS, Timeout: l.Within})
+	return web.NewStranger(web.Config{Dialer: dial, Address: addr, TLS: l.TLS, Timeout: l.Within, Waiting: d.page(addr)})
 }
 
 // Filled gives the request of a step with its values filled in: vars, and those of

@@ -90,7 +90,12 @@ func (t target) Web(ctx context.Context, s *profile.Step, r login.Request) (logi
 	if err != nil {
 		return login.Response{}, err
 	}
-	return web.Do(ctx, web.Config{Dialer: dial, Address: addr, TLS: tls}, r)
+	return web.Do(ctx, web.Config{Dialer: dial, Address: addr, TLS: tls, Waiting: t.page(addr)}, r)
+}
+
+// page notes the waits for the pages of a service.
+func (d *Device) page(addr string) func() (done func()) {
+	return func() func() { return d.waiting("a page of " + addr) }
 }
 
 // Value gives ${unit.…}, ${secret.…}, ${profile.…}.

@@ -96,10 +96,12 @@ func (m *Meter) Waiting(what string) (done func()) {
 	var once sync.Once
 	return func() {
 		once.Do(func() {
+			end := time.Now()
 			m.mu.Lock()
 			delete(m.waits, id)
-			m.end(time.Now())
+			m.end(end)
 			m.mu.Unlock()
+			slog.Debug("waited", "for", what, "took", end.Sub(now))
 		})
 	}
 }

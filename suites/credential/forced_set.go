@@ -46,7 +46,7 @@ var ForcedSet = check.Check{
 		})
 		// A set-up that is refused because of what others tried before shows
 		// nothing: a lock of then is waited out.
-		t.OK(t.Untried(ctx, check.PaceOf(door.Decl())))
+		t.OK(t.Spare(ctx, check.PaceOf(door.Decl()), door.Decl().Owner.User, 1))
 		for _, skip := range t.Profile().Setup.Skips {
 			given := t.Secret("skip", 16)
 			_, err := t.Device().Steps(ctx, skip.Steps, map[string]string{"new": given})

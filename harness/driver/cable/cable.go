@@ -234,10 +234,14 @@ func (l *Link) Check(ctx context.Context) error {
 	if l.ctx.Err() != nil {
 		return l.fault(op, net.ErrClosed)
 	}
-	if err := l.far.Check(ctx); err != nil {
+	switch err := l.far.Check(ctx); {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return fmt.Errorf("%s: %s: %w", l.conf.Part, op, err)
+	default:
 		return l.fault(op, err)
 	}
-	return nil
 }
 
 // Close pulls the cable out: connections end, searches and attempts too. It may

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -31,6 +32,7 @@ type segment struct {
 	mu    sync.Mutex
 	cut   bool
 	alive error
+	asks  bool // Check asks, and nobody answers
 	to    [2]func([]byte)
 	wires [2]chan []byte
 }
@@ -59,7 +61,16 @@ func (e end) Receive(f func([]byte)) {
 	e.s.to[1-e.i] = f
 }
 
-func (e end) Check(context.Context) error { return e.Alive() }
+func (e end) Check(ctx context.Context) error {
+	e.s.mu.Lock()
+	asks := e.s.asks
+	e.s.mu.Unlock()
+	if asks {
+		<-ctx.Done()
+		return fmt.Errorf("query-status: %w", context.Cause(ctx))
+	}
+	return e.Alive()
+}
 
 func (e end) Alive() error {
 	e.s.mu.Lock()
@@ -419,4 +430,27 @@ func FuzzReceive(f *testing.F) {
 		l.receive(frame)
 		require.NoError(t, l.Check(t.Context()))
 	})
+}
+
+// Who gives an attempt up while the far end is asked how it is has not broken it.
+func TestGivenUpIsNoFault(t *testing.T) {
+	s, ours, _ := pair(t)
+	s.set(func() { s.cut, s.asks = true, true })
+	ours.conf.DialTimeout = 20 * time.Millisecond // then the far end is asked
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	_, err := ours.DialContext(ctx, "tcp", "10.0.7.1:80")
+	require.Error(t, err)
+	_, fault := wire.AsFault(err)
+	assert.False(t, fault, "%v", err)
+	err = ours.Check(ctx)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	_, fault = wire.AsFault(err)
+	assert.False(t, fault, "%v", err)
+	ctx, cancel = context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	err = ours.Check(ctx)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	_, fault = wire.AsFault(err)
+	assert.False(t, fault, "%v", err)
 }

@@ -55,7 +55,7 @@ func (l *Link) DialContext(ctx context.Context, network, address string) (net.Co
 	}
 	// What the emulator did meanwhile explains more than a silence.
 	if ctx.Err() == nil && !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, syscall.ECONNRESET) {
-		if broken := l.far.Check(ctx); broken != nil {
+		if broken := l.far.Check(ctx); broken != nil && ctx.Err() == nil { // else we have given up, and nothing is known
 			return nil, l.fault(op, broken)
 		}
 	}

@@ -284,7 +284,7 @@ func (v *visit) once(ctx context.Context, r request) (*answer, error) {
 	for _, c := range v.jar.Cookies(r.url) {
 		req.AddCookie(c)
 	}
-	res, err := v.transport.RoundTrip(req)
+	res, err := v.p.cfg.asked(v.transport, req)
 	if err != nil {
 		return nil, err
 	}
@@ -373,4 +373,12 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 		return at.Sub(now)
 	}
 	return 0
+}
+
+// asked makes a request, and notes the wait for its answer.
+func (c *Config) asked(over http.RoundTripper, req *http.Request) (*http.Response, error) {
+	if c.Waiting != nil {
+		defer c.Waiting()()
+	}
+	return over.RoundTrip(req)
 }

@@ -62,7 +62,7 @@ func (s *Stranger) Do(ctx context.Context, r login.Request) (login.Response, err
 		}
 		req.Header.Set(k, v)
 	}
-	res, err := s.transport.RoundTrip(req)
+	res, err := s.p.cfg.asked(s.transport, req)
 	if err != nil {
 		if rig := login.Rig(ctx, err); rig != nil {
 			err = rig

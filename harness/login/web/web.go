@@ -38,6 +38,10 @@ type Config struct {
 	Host    string        // host[:port] of the URLs, Address where it is empty
 	Timeout time.Duration // of one try with all its requests; login.DefaultTimeout where it is 0
 
+	// Waiting, which may be nil, is told when the DUT is waited for: for the head of an
+	// answer, from the request on. With TLS it sends other things before that.
+	Waiting func() (done func())
+
 	TLS bool
 	// Pin, where it is not empty, is the SHA-256 of the certificate (hex) that
 	// the device must show; with another the try ends with login.ErrIdentity.
