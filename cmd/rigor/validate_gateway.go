@@ -13,12 +13,14 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"rigor/fixtures/badbench"
 	"rigor/fixtures/gateway"
 	"rigor/harness/matrix"
 	"rigor/harness/rig"
 	"rigor/harness/runner"
+	"rigor/harness/verdict"
 	"rigor/rigs"
 	"rigor/suites"
 )
@@ -69,7 +71,6 @@ type images struct {
 	temp string // all that is gone at the end
 	keep bool
 	by   string // what builds them: this very program
-	say  io.Writer
 
 	mu sync.Mutex // one is built at a time
 }
@@ -80,12 +81,15 @@ const builtBy = "built-by"
 // otherUnit is a second device of the model.
 var otherUnit = gateway.Unit{Serial: "GW-000902", MAC: "52:54:00:47:57:02", Label: "3HTN-V8CJ-WQ4K"}
 
-func newImages(dir string, say io.Writer) (*images, error) {
+func newImages(dir string) (*images, error) {
+	if err := gateway.Missing(); err != nil {
+		return nil, &codeError{verdict.ExitRig, fmt.Errorf("the gateway %w", err)}
+	}
 	temp, err := os.MkdirTemp("", "rigor-gateway-")
 	if err != nil {
 		return nil, fmt.Errorf("make a folder for the gateway: %w", err)
 	}
-	img := &images{dir: dir, temp: temp, keep: dir != "", say: say}
+	img := &images{dir: dir, temp: temp, keep: dir != ""}
 	if dir == "" {
 		img.dir = filepath.Join(temp, "images")
 	}
@@ -202,6 +206,9 @@ func (c *matrixRunCmd) otherLabel(file *rig.File) error {
 	return nil
 }
 
+// inVain is how long a boot is waited for of which nothing can be heard.
+const inVain = 20 * time.Second
+
 // onGateway is one run on the gateway, emulated for it alone.
 func (c *matrixRunCmd) onGateway(ctx context.Context, a *app) (err error) {
 	file, prof, err := rigs.Load(gatewayRig)
@@ -224,6 +231,11 @@ func (c *matrixRunCmd) onGateway(ctx context.Context, a *app) (err error) {
 		}
 		defer func() { err = errors.Join(err, bench.Close()) }()
 		machine.File, drivers = bench.Machine(), bench.Drivers(drivers)
+		if bench.Silent() {
+			for _, con := range prof.Consoles.Items {
+				con.Boot.Within = min(con.Boot.Within, inVain)
+			}
+		}
 	}
 	job := runner.NewJob(file, prof)
 	job.Suites, job.Drivers, job.Undo, job.Exec, job.Program = suites.All(), drivers, suites.Undo(), rigs.Exec, rigs.Program

@@ -41,7 +41,7 @@ var Enum = check.Check{
 	From:   states.Onboarded.State,
 	Effect: check.Disturbs,
 	Allow:  []check.Leave{check.LoginTries},
-	Budget: check.Budget{Case: 6 * time.Minute}, // sixty refusals, each held back for seconds on many devices
+	Budget: check.Budget{Case: 6 * time.Minute, Cleanup: restBudget}, // sixty refusals, each held back for seconds on many devices
 	Cases:  check.Planner(check.PerLogin).With(check.NeedsOwner, accountsDeclared),
 	Run: func(ctx context.Context, t *check.T) {
 		door := t.Device().Login(t.Case().Channel)
@@ -83,11 +83,7 @@ var Enum = check.Check{
 		}
 		t.Claim(claim, func(c *check.Claim) {
 			c.Show(f.Ref())
-			if now != was && !anyOpens(known, unknown) { // what came of it may be from the restart
-				c.Unknown(verdict.ReasonDUTChanged, "before the samples the DUT was %s, afterwards %s", was, now)
-				return
-			}
-			judgeEnum(c, names, known, unknown)
+			judgeSamples(c, names, known, unknown, was, now)
 		})
 		if !timed && !untimed(door) {
 			t.Claim("known and unknown accounts are refused in the same time", func(c *check.Claim) {
@@ -113,11 +109,7 @@ var Enum = check.Check{
 			t.OK(err)
 			t.Claim("known and unknown accounts are refused alike when they are locked", func(c *check.Claim) {
 				c.Show(ref)
-				if now != was && !anyOpens(locked, nobody) { // a restart forgets the wrong tries
-					c.Unknown(verdict.ReasonDUTChanged, "before the samples the DUT was %s, after the lock %s", was, now)
-					return
-				}
-				judgeEnum(c, names, locked, nobody)
+				judgeSamples(c, names, locked, nobody, was, now)
 			})
 		}
 	},
@@ -140,6 +132,17 @@ func overTried(ctx context.Context, t *check.T, door *dut.Door, user string) dut
 		}
 	}
 	return a
+}
+
+// judgeSamples compares answers of a device that was the same all the while. A restart
+// forgets the wrong tries, and says things of its own amid an answer: what is different
+// then tells no accounts apart. That a wrong password opened it stays.
+func judgeSamples(c *check.Claim, names []string, known, unknown []dut.Answer, was, now string) {
+	if was == now || slices.ContainsFunc(slices.Concat(known, unknown), func(a dut.Answer) bool { return a.Kind.Opens() }) {
+		judgeEnum(c, names, known, unknown)
+		return
+	}
+	c.Unknown(verdict.ReasonDUTChanged, "before the samples the DUT was %s, afterwards %s", was, now)
 }
 
 // judgeEnum compares kinds and texts first: time needs many samples and means
@@ -188,11 +191,6 @@ func judgeEnum(c *check.Claim, names []string, known, unknown []dut.Answer) {
 // person's their own.
 func untimed(door *dut.Door) bool {
 	return door.Protocol() == "console" || door.Protocol() == "ask"
-}
-
-// anyOpens says whether one of the answers opened.
-func anyOpens(lists ...[]dut.Answer) bool {
-	return slices.ContainsFunc(slices.Concat(lists...), func(a dut.Answer) bool { return a.Kind.Opens() })
 }
 
 // opened gives what the answer that opens says.

@@ -63,6 +63,35 @@ func TestJudgeEnum(t *testing.T) {
 	}
 }
 
+// A device that restarted between the samples said what it says at a start; that a
+// wrong password opened it is none of that.
+func TestJudgeSamplesOfARestart(t *testing.T) {
+	const boot = "Password: VG-1 ROM 1.0 (rev B)"
+	for _, c := range []struct {
+		name, now      string
+		known          []dut.Answer
+		fails, unknown bool
+	}{
+		{"the same boot", "boot 1", answers(boot), true, false},
+		{"another boot", "boot 2", answers(boot), false, true},
+		{"another boot, and it opened", "boot 2", []dut.Answer{{Kind: verdict.Accepted}}, true, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var claim check.Claim
+			judgeSamples(&claim, []string{"operator", "q0000000"}, c.known, answers("Password: Login incorrect"), "boot 1", c.now)
+			assert.Equal(t, c.fails, claim.Failed())
+			assert.Equal(t, c.unknown, claim.Undecided())
+		})
+	}
+}
+
+// A lock is waited out by who has brought it about, also where it lasts for minutes.
+func TestLocksAreWaitedOut(t *testing.T) {
+	for _, ch := range []check.Check{BruteForce, Enum, LockRecover} {
+		assert.Greater(t, ch.Budget.Cleanup, 5*time.Minute, ch.ID)
+	}
+}
+
 // TestFacesFindNames: the name is taken out as the answer spells it.
 func TestFacesFindNames(t *testing.T) {
 	names := []string{"a&b@c.d", "q000000"}
