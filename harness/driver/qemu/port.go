@@ -64,8 +64,7 @@ func NewPort(part wire.Part, m *Machine, n int, give func() error) (*Port, error
 	if n < 0 || n > maxUART {
 		return nil, fmt.Errorf("port %d: want the number of a serial line, from 0 to %d", n, maxUART)
 	}
-	p := &Port{m: m, part: part, n: n, give: give, chunks: make(chan []byte, keptChunks), quit: make(chan struct{}),
-		broken: make(chan struct{}), writing: make(chan struct{}, 1)}
+	p := newPort(part, m, n, give)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.ports[n] != nil {
@@ -75,13 +74,20 @@ func NewPort(part wire.Part, m *Machine, n int, give func() error) (*Port, error
 	return p, nil
 }
 
+func newPort(part wire.Part, m *Machine, n int, give func() error) *Port {
+	return &Port{m: m, part: part, n: n, give: give, chunks: make(chan []byte, keptChunks), quit: make(chan struct{}),
+		broken: make(chan struct{}), writing: make(chan struct{}, 1)}
+}
+
 // uarts is how many serial lines have to be named.
 func (m *Machine) uarts() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	n := 1 // the first would else be QEMU's own
 	for i := range m.ports {
-		n = max(n, i+1)
+		if i < firstAdapter {
+			n = max(n, i+1)
+		}
 	}
 	return n
 }
@@ -165,31 +171,37 @@ func (p *Port) Read(b []byte) (int, error) {
 // Write sends b, within 10 s. What a device without power, or one that does not read
 // its UART, is sent is lost.
 func (p *Port) Write(ctx context.Context, b []byte) error {
+	_, err := p.Send(ctx, b)
+	return err
+}
+
+// Send is Write, and says how much was not lost.
+func (p *Port) Send(ctx context.Context, b []byte) (sent int, err error) {
 	const op = "write"
 	select {
 	case p.writing <- struct{}{}:
 		defer func() { <-p.writing }()
 	case <-ctx.Done():
-		return fault(ctx, p.part, op, ctx.Err())
+		return 0, fault(ctx, p.part, op, ctx.Err())
 	case <-p.quit:
-		return p.fault(op, os.ErrClosed)
+		return 0, p.fault(op, os.ErrClosed)
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, writeWithin, fmt.Errorf("not within %v", writeWithin))
 	defer cancel()
 	for len(b) > 0 {
 		if err := p.m.Alive(); err != nil {
-			return p.fault(op, err)
+			return sent, p.fault(op, err)
 		}
 		p.mu.Lock()
 		r, c := p.run, p.conn
 		p.mu.Unlock()
 		if c == nil {
-			return nil
+			return sent, nil
 		}
 		n := min(len(b), fifo)
 		lost, err := p.room(ctx, c)
 		if lost {
-			return nil
+			return sent, nil
 		}
 		if err == nil {
 			_, err = c.Write(b[:n])
@@ -199,13 +211,13 @@ func (p *Port) Write(ctx context.Context, b []byte) error {
 		}
 		if err != nil {
 			if err := p.m.unlessOff(r, err); err != nil {
-				return fault(ctx, p.part, op, err)
+				return sent, fault(ctx, p.part, op, err)
 			}
-			return nil
+			return sent, nil
 		}
-		b = b[n:]
+		b, sent = b[n:], sent+n
 	}
-	return nil
+	return sent, nil
 }
 
 // room waits until the device has taken what came before, and says whether what
