@@ -90,7 +90,7 @@ func (t target) Web(ctx context.Context, s *profile.Step, r login.Request) (logi
 	if err != nil {
 		return login.Response{}, err
 	}
-	return web.Do(ctx, web.Config{Dialer: dial, Address: addr, TLS: tls}, r)
+	return web.Do(ctx, web.Config{Dialer: dial, Address: addr, TLS: tls, Timeout: s.Within}, r) // the step says how long, not the login
 }
 
 // Value gives ${unit.…}, ${secret.…}, ${profile.…}.
