@@ -21,6 +21,8 @@ const (
 	// fifo is how many bytes are handed over at a time, as many as a PL011 keeps that
 	// nobody reads.
 	fifo = 16
+	// adapterFIFO is the same of an FT232R.
+	adapterFIFO = 128
 	// unread is how long bytes may lie before it is taken that the device does not
 	// read its UART: what comes then is lost, as on a wire. Without that they would
 	// wait for the login prompt.
@@ -171,12 +173,35 @@ func (p *Port) Read(b []byte) (int, error) {
 // Write sends b, within 10 s. What a device without power, or one that does not read
 // its UART, is sent is lost.
 func (p *Port) Write(ctx context.Context, b []byte) error {
-	_, err := p.Send(ctx, b)
+	_, err := p.send(ctx, b, p.patience)
 	return err
 }
 
-// Send is Write, and says how much was not lost.
-func (p *Port) Send(ctx context.Context, b []byte) (sent int, err error) {
+// Offer is Write for who stands between two machines: what the device has not taken
+// at a time is lost, and all at once while it does not read at all. It gives how
+// much was taken.
+func (p *Port) Offer(ctx context.Context, b []byte, by time.Time) (taken int, err error) {
+	return p.send(ctx, b, func() time.Duration {
+		if p.full {
+			return 0
+		}
+		return time.Until(by)
+	})
+}
+
+// patience is how long a device is given to take what came before. The caller holds
+// mu.
+func (p *Port) patience() time.Duration {
+	switch {
+	case p.full:
+		return again
+	case p.sent > reads:
+		return slow
+	}
+	return unread
+}
+
+func (p *Port) send(ctx context.Context, b []byte, patience func() time.Duration) (sent int, err error) {
 	const op = "write"
 	select {
 	case p.writing <- struct{}{}:
@@ -198,8 +223,8 @@ func (p *Port) Send(ctx context.Context, b []byte) (sent int, err error) {
 		if c == nil {
 			return sent, nil
 		}
-		n := min(len(b), fifo)
-		lost, err := p.room(ctx, c)
+		n := min(len(b), p.fifo())
+		lost, err := p.room(ctx, c, patience)
 		if lost {
 			return sent, nil
 		}
@@ -220,17 +245,19 @@ func (p *Port) Send(ctx context.Context, b []byte) (sent int, err error) {
 	return sent, nil
 }
 
+func (p *Port) fifo() int {
+	if p.n >= firstAdapter {
+		return adapterFIFO
+	}
+	return fifo
+}
+
 // room waits until the device has taken what came before, and says whether what
 // comes is lost.
-func (p *Port) room(ctx context.Context, c net.Conn) (lost bool, err error) {
-	start, most := time.Now(), unread
+func (p *Port) room(ctx context.Context, c net.Conn, patience func() time.Duration) (lost bool, err error) {
+	start := time.Now()
 	p.mu.Lock()
-	switch {
-	case p.full:
-		most = again
-	case p.sent > reads:
-		most = slow
-	}
+	most := patience()
 	p.mu.Unlock()
 	for wait := 50 * time.Microsecond; ; wait = min(2*wait, 5*time.Millisecond) {
 		n, err := untaken(c)
