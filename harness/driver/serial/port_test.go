@@ -250,6 +250,9 @@ func TestUnplugAndBack(t *testing.T) {
 		a.plug()
 		assert.True(t, (<-events).Attached)
 		require.NoError(t, p.Check())
+		n, why := p.Gaps()
+		assert.Equal(t, i+1, n)
+		fault(t, why)
 	}
 	require.NoError(t, p.Write(t.Context(), []byte("hi")))
 	b := make([]byte, 2)
