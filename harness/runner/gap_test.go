@@ -38,13 +38,13 @@ func TestGaps(t *testing.T) {
 	for name, tt := range map[string]struct {
 		parts []wire.Part
 		times int // that the adapter is pulled out, once in each try
-		want  string
+		want  []string
 		tries int
 	}{
-		"none":              {[]wire.Part{"console.main"}, 0, "pass", 1},
-		"once":              {[]wire.Part{"console.main"}, 1, "pass", 2},
-		"in each try":       {[]wire.Part{"console.main"}, 2, "error.broken-part", 2},
-		"of another's wire": {[]wire.Part{"line.good"}, 2, "pass", 1},
+		"none":              {[]wire.Part{"console.main"}, 0, []string{"pass"}, 1},
+		"once":              {[]wire.Part{"console.main"}, 1, []string{"pass"}, 2},
+		"in each try":       {[]wire.Part{"console.main"}, 2, []string{"error.fault", "error.broken-part"}, 2},
+		"of another's wire": {[]wire.Part{"line.good"}, 2, []string{"pass"}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			port, tries := &gappy{gone: make(chan struct{})}, 0
@@ -60,7 +60,7 @@ func TestGaps(t *testing.T) {
 			defer func() { _ = con.Close() }()
 			r.bench.Consoles = map[string]*console.Console{"main": con}
 			c := r.run(t.Context()).Case("silent")
-			assert.Equal(t, tt.want, words(c.Judgement))
+			assert.Contains(t, tt.want, words(c.Judgement))
 			assert.Equal(t, tt.tries, c.Tries)
 		})
 	}

@@ -263,6 +263,9 @@ func (p *Port) Break(ctx context.Context, d time.Duration) error {
 	if d <= 0 || d > maxBreak {
 		return fmt.Errorf("%s: break of %v: want up to %v", p.conf.Part, d, maxBreak)
 	}
+	if p.conf.NoBreak {
+		return fmt.Errorf("%s: break on %s: %w", p.conf.Part, p.conf.Path, wire.ErrUnsupported)
+	}
 	done, err := p.own(ctx, "break")
 	if err != nil {
 		return err
