@@ -2,7 +2,6 @@ package qemu
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -52,8 +51,7 @@ func (m *Machine) Changed() <-chan struct{} {
 
 // Carrier puts the cable into the network card, or out: the card sees it.
 func (m *Machine) Carrier(ctx context.Context, on bool) error {
-	_, err := m.command(ctx, "set_link", map[string]any{"name": "cable", "up": on})
-	return err
+	return m.command(ctx, "set_link", map[string]any{"name": "cable", "up": on})
 }
 
 // Stop has the processor stand still, as a device that hangs, or lets it go on.
@@ -65,24 +63,23 @@ func (m *Machine) Stop(ctx context.Context, on bool) error {
 	m.mu.Lock()
 	m.hung = on // or the machine would be broken as an instrument
 	m.mu.Unlock()
-	_, err := m.command(ctx, name, nil)
-	return err
+	return m.command(ctx, name, nil)
 }
 
 // command has the monitor do something. A machine without power does nothing, and
 // says so.
-func (m *Machine) command(ctx context.Context, name string, args any) (json.RawMessage, error) {
+func (m *Machine) command(ctx context.Context, name string, args any) error {
 	if err := m.Alive(); err != nil {
-		return nil, err
+		return err
 	}
 	m.mu.Lock()
 	r := m.run
 	m.mu.Unlock()
 	if r == nil {
-		return nil, fmt.Errorf("%s: %w", name, errNoPower)
+		return fmt.Errorf("%s: %w", name, errNoPower)
 	}
-	got, err := r.mon.execute(ctx, name, args)
-	return got, m.unlessOff(r, err)
+	_, err := r.mon.execute(ctx, name, args)
+	return m.unlessOff(r, err)
 }
 
 // Adapter is a serial adapter on the machine's USB, an FTDI's to its drivers: what
@@ -117,14 +114,12 @@ func (a *Adapter) device() string { return "rigor-adapter" + strconv.Itoa(a.n) }
 
 // Unplug pulls the adapter out. What is sent to it meanwhile is lost.
 func (a *Adapter) Unplug(ctx context.Context) error {
-	_, err := a.m.command(ctx, "device_del", map[string]string{"id": a.device()})
-	return err
+	return a.m.command(ctx, "device_del", map[string]string{"id": a.device()})
 }
 
 // Plug puts it in again. The machine may give it another name.
 func (a *Adapter) Plug(ctx context.Context) error {
-	_, err := a.m.command(ctx, "device_add", map[string]string{"driver": "usb-serial", "id": a.device(), "bus": usbBus + ".0", "chardev": uartName(a.n), "serial": a.serial})
-	return err
+	return a.m.command(ctx, "device_add", map[string]string{"driver": "usb-serial", "id": a.device(), "bus": usbBus + ".0", "chardev": uartName(a.n), "serial": a.serial})
 }
 
 const usbBus = "rigor-usb"
