@@ -186,7 +186,7 @@ func httpPower(ctx context.Context, p *rig.Power, env rig.Env) (wire.Power, erro
 }
 
 func serialPort(_ context.Context, p *rig.Port, env rig.Env) (wire.Port, error) {
-	cfg := serial.Config{Part: env.Part, Path: p.Port, Baud: p.Baud}
+	cfg := serial.Config{Part: env.Part, Path: p.Port, Baud: p.Baud, NoBreak: p.NoBreak}
 	if cfg.Baud == 0 {
 		cfg.Baud = rig.DefaultBaud
 	}

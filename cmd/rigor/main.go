@@ -39,6 +39,7 @@ type cli struct {
 	Virtual  virtualCmd  `cmd:"" help:"Serve the built-in device as a process of its own."`
 	Init     initCmd     `cmd:"" help:"Look at a device that nobody here has seen, and write a first rig file and profile."`
 	Gateway  gatewayCmd  `cmd:"" help:"Build the reference gateway, a real device in emulation."`
+	Board    boardCmd    `cmd:"" help:"Build and start an emulated board, on which rigor drives the gateway by GPIO, USB and network card."`
 	Console  consoleCmd  `cmd:"" help:"Talk to a console of the rig."`
 	Power    powerCmd    `cmd:"" help:"Switch the device's supply."`
 	Press    pressCmd    `cmd:"" help:"Assert a line of the rig for a time."`

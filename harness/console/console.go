@@ -133,6 +133,15 @@ func Open(ctx context.Context, port wire.Port, opts Options) *Console {
 	return c
 }
 
+// Gaps says how often the port was away so far, so that what came meanwhile is not
+// in the transcript, and why the last time.
+func (c *Console) Gaps() (n int, last error) {
+	if g, ok := c.port.(wire.Gapped); ok {
+		return g.Gaps()
+	}
+	return 0, nil
+}
+
 // pump reads the port until it ends.
 func (c *Console) pump() {
 	defer close(c.done)

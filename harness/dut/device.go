@@ -128,6 +128,16 @@ func (d *Device) Console(name string) (*Console, error) {
 	return &Console{name: name, decl: d.Profile.Consoles.Items[name], con: con, s: d.s, waiting: d.waiting}, nil
 }
 
+// Gaps says of each console how often its port was away so far, and gives what was
+// wrong the last time.
+func (d *Device) Gaps() (n map[string]int, last map[string]error) {
+	n, last = map[string]int{}, map[string]error{}
+	for name, con := range d.bench.Consoles {
+		n[name], last[name] = con.Gaps()
+	}
+	return n, last
+}
+
 // Consoles gives the names of the rig's consoles.
 func (d *Device) Consoles() []string { return slices.Sorted(maps.Keys(d.bench.Consoles)) }
 

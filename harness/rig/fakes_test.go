@@ -85,6 +85,7 @@ type fakePower struct {
 	state wire.PowerState
 	mute  bool // cannot tell its state
 	stuck bool // the relay is welded
+	late  int  // how often it still says on, once it is off
 	err   error
 }
 
@@ -102,6 +103,10 @@ func (p *fakePower) Close() error              { p.log.add("close power"); retur
 func (p *fakePower) State(context.Context) (wire.PowerState, error) {
 	if p.mute {
 		return wire.PowerUnknown, nil
+	}
+	if p.state == wire.PowerOff && p.late > 0 {
+		p.late--
+		return wire.PowerOn, p.err
 	}
 	return p.state, p.err
 }

@@ -126,7 +126,8 @@ type Port struct {
 	RFC2217 bool          `yaml:"rfc2217"`
 	Baud    int           `yaml:"baud"`
 	Frame   string        `yaml:"frame"`
-	Exec    []string      `yaml:"exec"` // its input and output are the console's bytes
+	NoBreak bool          `yaml:"no-break"` // it sends none, and does not say so
+	Exec    []string      `yaml:"exec"`     // its input and output are the console's bytes
 	Machine string        `yaml:"machine"`
 	Newline string        `yaml:"newline"`
 	Pace    time.Duration `yaml:"pace"` // between bytes

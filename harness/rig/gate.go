@@ -164,6 +164,14 @@ func (p *gatedPort) SetRate(ctx context.Context, baud int) error {
 	return p.do(ctx, "set rate", func() error { return p.raw.SetRate(ctx, baud) })
 }
 
+// Gaps asks the port, where it can have any.
+func (p *gatedPort) Gaps() (n int, last error) {
+	if g, ok := p.raw.(wire.Gapped); ok {
+		return g.Gaps()
+	}
+	return 0, nil
+}
+
 func (p *gatedPort) Close() error { return p.shut(p.raw.Close) }
 
 type gatedLink struct {

@@ -76,7 +76,7 @@ var driverKeys = map[string]map[string][]string{
 		"virtual": {"line", "active", "drive"},
 	},
 	"consoles": {
-		"serial":  {"port", "baud", "frame"},
+		"serial":  {"port", "baud", "frame", "no-break"},
 		"tcp":     {"address", "rfc2217", "baud", "frame"},
 		"exec":    {"exec"},
 		"qemu":    {"machine", "port"},

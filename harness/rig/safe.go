@@ -21,6 +21,10 @@ const (
 	linesFirst = 300 * time.Millisecond
 	// startWithin is for the start of a program, or a switch on the network.
 	startWithin = 4 * time.Second
+	// falls is how long a wire that was let go may take to be where its pull has
+	// it, which a capacitor on it delays; until then it is looked at again and again.
+	falls     = 200 * time.Millisecond
+	lookAgain = 5 * time.Millisecond
 	// handsWithin is for a person who has to let go of something.
 	handsWithin = time.Minute
 )
@@ -155,11 +159,22 @@ func settle(ctx context.Context, p wire.Power, to func(context.Context) error, w
 	if err := to(ctx); err != nil {
 		return err
 	}
-	is, err := p.State(ctx)
-	if err == nil && is != want && is != wire.PowerUnknown {
-		return fmt.Errorf("told to be %v, the switch says %v", want, is)
+	tick := time.NewTicker(lookAgain)
+	defer tick.Stop()
+	for start := time.Now(); ; {
+		is, err := p.State(ctx)
+		if err != nil || is == want || is == wire.PowerUnknown {
+			return nil
+		}
+		if time.Since(start) > falls {
+			return fmt.Errorf("told to be %v, the switch says %v", want, is)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("told to be %v, the switch says %v: %w", want, is, context.Cause(ctx))
+		}
 	}
-	return nil
 }
 
 // compareParts orders parts by name, the power switch last.

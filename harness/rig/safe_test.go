@@ -39,6 +39,17 @@ func TestSafeReleasesThenSwitches(t *testing.T) {
 	}
 }
 
+// A wire that was let go falls through its pull, and not at once.
+func TestSafeWaitsForTheSwitch(t *testing.T) {
+	w := newWorkbench()
+	b := w.bind(t)
+	w.power.state, w.power.late = wire.PowerOn, 3
+	acts, err := Safe(t.Context(), b)
+	require.NoError(t, err)
+	assert.Zero(t, w.power.late)
+	assert.Empty(t, acts[2].Error)
+}
+
 func TestSafeTriesEachPart(t *testing.T) {
 	w := newWorkbench()
 	w.fail["line.button"] = &wire.Fault{Part: "line.button", Op: "open", Err: errors.New("busy")}

@@ -3,6 +3,7 @@ package runner
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -101,6 +102,18 @@ func (r *run) heardFault(f *wire.Fault) {
 	r.mu.Lock()
 	r.faults = append(r.faults, f)
 	r.mu.Unlock()
+}
+
+// hearGaps hears of each console that a case leans on and whose port was away while it
+// ran: the silence of a DUT that nobody heard shows nothing.
+func (r *run) hearGaps(p *Planned, before map[string]int) {
+	after, last := r.device.Gaps()
+	for _, name := range slices.Sorted(maps.Keys(after)) {
+		f, ok := wire.AsFault(last[name])
+		if ok && after[name] > before[name] && slices.Contains(p.Case.Parts, check.PartConsole(name)) {
+			r.heardFault(f)
+		}
+	}
 }
 
 // takeFaults gives the faults heard since it was last called.

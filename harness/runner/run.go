@@ -273,7 +273,9 @@ func (r *run) one(ctx context.Context, p *Planned) (stop bool) {
 			r.waiting(p.ID)
 			r.keepUnderway(p)
 			r.takeFaults()
+			before, _ := r.device.Gaps()
 			j = r.runCase(ctx, p)
+			r.hearGaps(p, before)
 			// A case without a state of its own, before anybody has read who it is,
 			// says nothing of whether the DUT was ever there.
 			r.last, r.lastShown = p.ID, p.Check.From != nil || r.who == whoRight

@@ -83,6 +83,13 @@ type Port interface {
 	io.Closer
 }
 
+// Gapped is a Port that can have been away for a time, as an adapter that was pulled
+// out and put back: what the DUT sent meanwhile was not read.
+type Gapped interface {
+	// Gaps gives how often it was lost so far, and why the last time, as a *Fault.
+	Gaps() (n int, last error)
+}
+
 // PowerState is what a power switch says of itself.
 type PowerState int
 

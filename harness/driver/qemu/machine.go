@@ -35,6 +35,13 @@ type Config struct {
 	Tap string
 	// Log, which may be nil, is given each line that QEMU writes to standard error.
 	Log func(line string)
+	// Outputs, which may be nil, is given each change of an output of the chip, the
+	// loss of the supply with them. It is called in their order, and must not block
+	// nor call the machine.
+	Outputs func(line int, high bool)
+	// Kept are raw disks that are written as they are, without an overlay: a copy of
+	// the caller's own, which outlives the machine.
+	Kept []Disk
 }
 
 // Machine is an emulated device. It has no power until On.
@@ -53,11 +60,13 @@ type Machine struct {
 	crash    error // why it ended by itself; until Off
 	starting context.CancelFunc
 	held     bool         // reset is asserted
+	hung     bool         // it was stopped on purpose
 	driven   map[int]bool // level of each input of the chip that is ours
 	outs     map[int]bool // of each output, as last told
 	watched  bool         // somebody looks at outputs
 	ports    map[int]*Port
-	change   chan struct{} // closed at the next change of all this
+	adapters map[int]string // number of a port → serial number of the adapter
+	change   chan struct{}  // closed at the next change of all this
 	net      *ether
 }
 
@@ -69,8 +78,9 @@ func Open(ctx context.Context, conf Config) (*Machine, error) {
 		return nil, err
 	}
 	m := &Machine{conf: conf, ctx: context.WithoutCancel(ctx), doing: make(chan struct{}, 1), change: make(chan struct{}), images: map[string]os.FileInfo{},
-		made: map[string]bool{}, driven: map[int]bool{}, outs: map[int]bool{}, ports: map[int]*Port{}}
+		made: map[string]bool{}, driven: map[int]bool{}, outs: map[int]bool{}, ports: map[int]*Port{}, adapters: map[int]string{}}
 	m.net = &ether{m: m}
+	m.watched = conf.Outputs != nil
 	var err error
 	if m.program, err = findProgram(ctx, conf); err != nil {
 		return nil, err
@@ -174,8 +184,8 @@ func (m *Machine) Off(ctx context.Context) error {
 	defer leave()
 	m.mu.Lock()
 	r := m.run
-	m.run, m.crash = nil, nil
-	clear(m.outs)
+	m.run, m.crash, m.hung = nil, nil, false
+	m.dark()
 	m.told()
 	m.mu.Unlock()
 	if r == nil {
@@ -206,7 +216,7 @@ func (m *Machine) Alive() error {
 	switch {
 	case m.crash != nil:
 		return m.crash
-	case m.run != nil && m.run.stopped && !m.run.down && !m.held:
+	case m.run != nil && m.run.stopped && !m.run.down && !m.held && !m.hung:
 		return fmt.Errorf("%w: not by us, and not by the device%s", ErrPaused, m.run.tail.said())
 	}
 	return nil
@@ -221,7 +231,7 @@ func (m *Machine) ask(ctx context.Context, r *run) error {
 	if m.crash != nil {
 		return m.crash
 	}
-	if m.run != r || m.held {
+	if m.run != r || m.held || m.hung {
 		return nil
 	}
 	if err != nil {
@@ -248,7 +258,7 @@ func (m *Machine) ended(r *run, why error) {
 		return
 	}
 	m.crash = why
-	clear(m.outs)
+	m.dark()
 	m.told()
 	ports := slices.Collect(maps.Values(m.ports))
 	m.mu.Unlock()
@@ -295,9 +305,22 @@ func (m *Machine) output(r *run, line int, high bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.run == r || m.run == nil { // nil while it starts
+		if m.outs[line] != high && m.conf.Outputs != nil {
+			m.conf.Outputs(line, high)
+		}
 		m.outs[line] = high
 		m.told()
 	}
+}
+
+// dark lets all outputs fall: the supply is gone. The caller holds mu.
+func (m *Machine) dark() {
+	for _, o := range sortedLevels(m.outs) {
+		if o.high && m.conf.Outputs != nil {
+			m.conf.Outputs(o.line, false)
+		}
+	}
+	clear(m.outs)
 }
 
 // Close ends the machine, and removes what it wrote. It may be called again.

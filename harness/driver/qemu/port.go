@@ -21,6 +21,8 @@ const (
 	// fifo is how many bytes are handed over at a time, as many as a PL011 keeps that
 	// nobody reads.
 	fifo = 16
+	// adapterFIFO is the same of an FT232R.
+	adapterFIFO = 128
 	// unread is how long bytes may lie before it is taken that the device does not
 	// read its UART: what comes then is lost, as on a wire. Without that they would
 	// wait for the login prompt.
@@ -64,8 +66,7 @@ func NewPort(part wire.Part, m *Machine, n int, give func() error) (*Port, error
 	if n < 0 || n > maxUART {
 		return nil, fmt.Errorf("port %d: want the number of a serial line, from 0 to %d", n, maxUART)
 	}
-	p := &Port{m: m, part: part, n: n, give: give, chunks: make(chan []byte, keptChunks), quit: make(chan struct{}),
-		broken: make(chan struct{}), writing: make(chan struct{}, 1)}
+	p := newPort(part, m, n, give)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.ports[n] != nil {
@@ -75,13 +76,20 @@ func NewPort(part wire.Part, m *Machine, n int, give func() error) (*Port, error
 	return p, nil
 }
 
+func newPort(part wire.Part, m *Machine, n int, give func() error) *Port {
+	return &Port{m: m, part: part, n: n, give: give, chunks: make(chan []byte, keptChunks), quit: make(chan struct{}),
+		broken: make(chan struct{}), writing: make(chan struct{}, 1)}
+}
+
 // uarts is how many serial lines have to be named.
 func (m *Machine) uarts() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	n := 1 // the first would else be QEMU's own
 	for i := range m.ports {
-		n = max(n, i+1)
+		if i < firstAdapter {
+			n = max(n, i+1)
+		}
 	}
 	return n
 }
@@ -165,31 +173,60 @@ func (p *Port) Read(b []byte) (int, error) {
 // Write sends b, within 10 s. What a device without power, or one that does not read
 // its UART, is sent is lost.
 func (p *Port) Write(ctx context.Context, b []byte) error {
+	_, err := p.send(ctx, b, p.patience)
+	return err
+}
+
+// Offer is Write for who stands between two machines: what the device has not taken
+// at a time is lost, and all at once while it does not read at all. It gives how
+// much was taken.
+func (p *Port) Offer(ctx context.Context, b []byte, by time.Time) (taken int, err error) {
+	return p.send(ctx, b, func() time.Duration {
+		if p.full {
+			return 0
+		}
+		return time.Until(by)
+	})
+}
+
+// patience is how long a device is given to take what came before. The caller holds
+// mu.
+func (p *Port) patience() time.Duration {
+	switch {
+	case p.full:
+		return again
+	case p.sent > reads:
+		return slow
+	}
+	return unread
+}
+
+func (p *Port) send(ctx context.Context, b []byte, patience func() time.Duration) (sent int, err error) {
 	const op = "write"
 	select {
 	case p.writing <- struct{}{}:
 		defer func() { <-p.writing }()
 	case <-ctx.Done():
-		return fault(ctx, p.part, op, ctx.Err())
+		return 0, fault(ctx, p.part, op, ctx.Err())
 	case <-p.quit:
-		return p.fault(op, os.ErrClosed)
+		return 0, p.fault(op, os.ErrClosed)
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, writeWithin, fmt.Errorf("not within %v", writeWithin))
 	defer cancel()
 	for len(b) > 0 {
 		if err := p.m.Alive(); err != nil {
-			return p.fault(op, err)
+			return sent, p.fault(op, err)
 		}
 		p.mu.Lock()
 		r, c := p.run, p.conn
 		p.mu.Unlock()
 		if c == nil {
-			return nil
+			return sent, nil
 		}
-		n := min(len(b), fifo)
-		lost, err := p.room(ctx, c)
+		n := min(len(b), p.fifo())
+		lost, err := p.room(ctx, c, patience)
 		if lost {
-			return nil
+			return sent, nil
 		}
 		if err == nil {
 			_, err = c.Write(b[:n])
@@ -199,26 +236,28 @@ func (p *Port) Write(ctx context.Context, b []byte) error {
 		}
 		if err != nil {
 			if err := p.m.unlessOff(r, err); err != nil {
-				return fault(ctx, p.part, op, err)
+				return sent, fault(ctx, p.part, op, err)
 			}
-			return nil
+			return sent, nil
 		}
-		b = b[n:]
+		b, sent = b[n:], sent+n
 	}
-	return nil
+	return sent, nil
+}
+
+func (p *Port) fifo() int {
+	if p.n >= firstAdapter {
+		return adapterFIFO
+	}
+	return fifo
 }
 
 // room waits until the device has taken what came before, and says whether what
 // comes is lost.
-func (p *Port) room(ctx context.Context, c net.Conn) (lost bool, err error) {
-	start, most := time.Now(), unread
+func (p *Port) room(ctx context.Context, c net.Conn, patience func() time.Duration) (lost bool, err error) {
+	start := time.Now()
 	p.mu.Lock()
-	switch {
-	case p.full:
-		most = again
-	case p.sent > reads:
-		most = slow
-	}
+	most := patience()
 	p.mu.Unlock()
 	for wait := 50 * time.Microsecond; ; wait = min(2*wait, 5*time.Millisecond) {
 		n, err := untaken(c)

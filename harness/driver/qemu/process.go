@@ -96,6 +96,7 @@ func (m *Machine) plan() (p *plan, err error) {
 	}
 	add("-name", "rigor-"+m.conf.Name, "-S", "-no-shutdown", "-display", "none", "-monitor", "none")
 	m.planDisks(add, given)
+	m.planKept(add)
 	socket := func(id string) (net.Conn, error) {
 		c, fd, err := p.pair()
 		add("-chardev", fmt.Sprintf("socket,id=%s,fd=%d", id, fd))
@@ -121,6 +122,9 @@ func (m *Machine) plan() (p *plan, err error) {
 			return nil, err
 		}
 		add("-serial", "chardev:"+uartName(n))
+	}
+	if err := m.planAdapters(p, add, socket); err != nil {
+		return nil, err
 	}
 	return p, m.planNet(p, add)
 }
@@ -157,6 +161,15 @@ func (m *Machine) planDisks(add func(...string), given map[int]bool) {
 			continue
 		}
 		add("-drive", fmt.Sprintf("if=none,id=%s,%s", d.Role, drive))
+		if !m.conf.Spec.mentions("drive=" + d.Role) {
+			add("-device", "virtio-blk-pci,drive="+d.Role)
+		}
+	}
+}
+
+func (m *Machine) planKept(add func(...string)) {
+	for _, d := range m.conf.Kept {
+		add("-drive", fmt.Sprintf("if=none,id=%s,format=%s,file=%s", d.Role, d.Format, under(m.conf.Dir, d.File)))
 		if !m.conf.Spec.mentions("drive=" + d.Role) {
 			add("-device", "virtio-blk-pci,drive="+d.Role)
 		}

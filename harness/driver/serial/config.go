@@ -75,6 +75,9 @@ type Config struct {
 	Baud int
 	// Frame of the characters. The zero value is 8N1.
 	Frame Frame
+	// NoBreak says that the UART sends no break, and does not say so itself: a Raspberry
+	// Pi's mini UART, an emulated adapter.
+	NoBreak bool
 	// Away is how long an adapter that was unplugged may stay away before Read
 	// ends with a *wire.Fault. Zero is 30 s, a negative value waits for none.
 	Away time.Duration

@@ -28,12 +28,17 @@ type Port struct {
 	dev    *device // nil while away
 	why    error   // what took it away
 	since  time.Time
+	gaps   int   // how often it was taken away
+	last   error // why, the last time
 	closed bool
 
 	writing chan struct{} // held by the one who writes or breaks
 }
 
-var _ wire.Port = (*Port)(nil)
+var (
+	_ wire.Port   = (*Port)(nil)
+	_ wire.Gapped = (*Port)(nil)
+)
 
 // Open opens the port and holds it alone. The error is Config.Validate's, or a
 // *wire.Fault; one around ErrBusy names who has the device.
@@ -65,6 +70,16 @@ func (p *Port) fault(op string, err error) error {
 func (p *Port) Check() error {
 	_, err := p.current("check")
 	return err
+}
+
+// Gaps says how often the adapter was taken away so far, and why the last time.
+func (p *Port) Gaps() (n int, last error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.gaps == 0 {
+		return 0, nil
+	}
+	return p.gaps, p.fault("read", fmt.Errorf("the adapter was taken away, and what the DUT sent meanwhile was not read: %w", p.last))
 }
 
 // current gives the attachment, or a fault that says for how long there is none.
@@ -123,6 +138,7 @@ func (p *Port) lose(dev *device, why error) {
 		why = errors.New("hung up")
 	}
 	p.dev, p.why, p.since = nil, why, time.Now()
+	p.gaps, p.last = p.gaps+1, why
 	at := p.since
 	p.mu.Unlock()
 	_ = dev.Close() // of a device that is gone
@@ -246,6 +262,9 @@ func (p *Port) own(ctx context.Context, op string) (func(), error) {
 func (p *Port) Break(ctx context.Context, d time.Duration) error {
 	if d <= 0 || d > maxBreak {
 		return fmt.Errorf("%s: break of %v: want up to %v", p.conf.Part, d, maxBreak)
+	}
+	if p.conf.NoBreak {
+		return fmt.Errorf("%s: break on %s: %w", p.conf.Part, p.conf.Path, wire.ErrUnsupported)
 	}
 	done, err := p.own(ctx, "break")
 	if err != nil {

@@ -210,6 +210,14 @@ func TestBreak(t *testing.T) {
 	require.Error(t, p.Break(t.Context(), time.Minute))
 }
 
+// A UART that sends no break and does not say so is declared, so that none is taken
+// for sent.
+func TestNoBreak(t *testing.T) {
+	conf := newAdapter(t).config()
+	conf.NoBreak = true
+	require.ErrorIs(t, open(t, conf).Break(t.Context(), 30*time.Millisecond), wire.ErrUnsupported)
+}
+
 func TestUnplugAndBack(t *testing.T) {
 	a := newAdapter(t)
 	conf := a.config()
@@ -250,6 +258,9 @@ func TestUnplugAndBack(t *testing.T) {
 		a.plug()
 		assert.True(t, (<-events).Attached)
 		require.NoError(t, p.Check())
+		n, why := p.Gaps()
+		assert.Equal(t, i+1, n)
+		fault(t, why)
 	}
 	require.NoError(t, p.Write(t.Context(), []byte("hi")))
 	b := make([]byte, 2)
