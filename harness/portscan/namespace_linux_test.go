@@ -2,12 +2,14 @@ package portscan
 
 import (
 	"bufio"
+	"encoding/json"
 	"encoding/xml"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -54,6 +56,29 @@ func TestBesideNmap(t *testing.T) {
 	if testing.Short() {
 		t.Skip("all of TCP, with ports that are silent")
 	}
+	unshared(t, "namespace")
+}
+
+// gatewayVar names the folder of a gateway's images, as rigor gateway build makes it.
+const gatewayVar = "RIGOR_GATEWAY_DIR"
+
+// The same against the gateway, whose kernel nobody here configured: it hangs on a
+// tap in the namespace, in its factory state.
+func TestBesideNmapOnTheGateway(t *testing.T) {
+	if os.Getenv(roleVar) == "gateway" {
+		gateway(t, os.Getenv(gatewayVar))
+		return
+	}
+	if os.Getenv(gatewayVar) == "" {
+		t.Skip("boots an emulated device: on request, with " + gatewayVar + "=DIR of its images")
+	}
+	unshared(t, "gateway")
+}
+
+// unshared runs the same test again, in a network namespace of its own and in a
+// role, and shows that nothing of it is left.
+func unshared(t *testing.T, role string) {
+	t.Helper()
 	for program, pkg := range map[string]string{"nmap": "nmap", "nft": "nftables", "ip": "iproute2", "unshare": "util-linux"} {
 		if _, err := exec.LookPath(program); err != nil {
 			t.Skipf("needs %s: apt-get install %s", program, pkg)
@@ -64,8 +89,8 @@ func TestBesideNmap(t *testing.T) {
 	}
 	self, err := os.Executable()
 	require.NoError(t, err)
-	cmd := exec.CommandContext(t.Context(), "unshare", "-rn", self, "-test.run=^TestBesideNmap$", "-test.v", "-test.timeout=10m")
-	cmd.Env = append(os.Environ(), roleVar+"=namespace")
+	cmd := exec.CommandContext(t.Context(), "unshare", "-rn", self, "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=10m")
+	cmd.Env = append(os.Environ(), roleVar+"="+role)
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	for line := range strings.Lines(string(out)) {
@@ -160,6 +185,45 @@ func inNamespace(t *testing.T) {
 	require.NoError(t, err)
 	expect("device ready")
 	besides(t, deviceAt, 22, listening, filteredPorts)
+}
+
+// gateway starts the device on a tap and holds the two scans against each other.
+func gateway(t *testing.T, dir string) {
+	data, err := os.ReadFile(filepath.Join(dir, "machine.json"))
+	require.NoError(t, err)
+	var m struct {
+		QEMU, NIC, MAC, Address string
+		Args                    []string
+	}
+	require.NoError(t, json.Unmarshal(data, &m))
+	sh(t, "ip", "tuntap", "add", "near", "mode", "tap")
+	sh(t, "ip", "addr", "add", "192.168.77.2/24", "dev", "near")
+	sh(t, "ip", "link", "set", "near", "up")
+	args := []string{"-snapshot", "-serial", "none", "-monitor", "none", "-netdev", "tap,id=n,ifname=near,script=no,downscript=no", "-device", m.NIC + ",netdev=n,mac=" + m.MAC}
+	for _, a := range m.Args {
+		args = append(args, strings.ReplaceAll(a, "${dir}", dir))
+	}
+	machine := exec.CommandContext(t.Context(), m.QEMU, args...)
+	machine.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	machine.Stderr = os.Stderr
+	require.NoError(t, machine.Start())
+	defer func() {
+		_ = machine.Process.Kill()
+		_ = machine.Wait()
+	}()
+	open := []int{80, 443}
+	require.Eventually(t, func() bool {
+		for _, p := range open {
+			d := net.Dialer{Timeout: time.Second}
+			c, err := d.DialContext(t.Context(), "tcp", net.JoinHostPort(m.Address, strconv.Itoa(p)))
+			if err != nil {
+				return false
+			}
+			_ = c.Close()
+		}
+		return true
+	}, 3*time.Minute, 500*time.Millisecond, "the gateway does not come up")
+	besides(t, m.Address, 443, open, 0)
 }
 
 // nmapRun is what is read of nmap's XML.
