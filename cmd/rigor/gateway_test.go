@@ -27,10 +27,13 @@ func TestGatewayList(t *testing.T) {
 func TestGatewayMissing(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	var out, errs bytes.Buffer
-	code := run([]string{"gateway", "build", "--out", t.TempDir()}, &out, &errs)
-	assert.Equal(t, verdict.ExitRig, code)
-	assert.Contains(t, errs.String(), "rigor: the gateway needs ")
-	assert.Contains(t, errs.String(), "apt-get install ")
+	for _, args := range [][]string{{"gateway", "build", "--out", t.TempDir()}, {"validate", "--rig", "gateway", "--only", "telnet"}} {
+		errs.Reset()
+		code := run(args, &out, &errs)
+		assert.Equal(t, verdict.ExitRig, code, "%v", args)
+		assert.Contains(t, errs.String(), "rigor: the gateway needs ")
+		assert.Contains(t, errs.String(), "apt-get install ")
+	}
 }
 
 // TestGatewayUnit: the first unit's label is the same in each build, and no other

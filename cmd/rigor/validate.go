@@ -196,7 +196,7 @@ func (c *validateCmd) all(ctx context.Context, a *app, b *bed, runs []matrix.Run
 		n = b.parallel
 	}
 	if c.Rig == gatewayRig {
-		img, err := newImages(c.Images, a.err)
+		img, err := newImages(c.Images)
 		if err != nil {
 			return err
 		}
@@ -241,6 +241,10 @@ func (c *validateCmd) all(ctx context.Context, a *app, b *bed, runs []matrix.Run
 // garbles each try waits out its patience.
 const longest = 20 * time.Minute
 
+// longestReal is the same of a device that takes seconds to boot, and has all cases
+// tried on it.
+const longestReal = 2 * time.Hour
+
 // one makes a run in a process of its own.
 func (c *validateCmd) one(ctx context.Context, b *bed, r *matrix.Run, dir string) {
 	begin := time.Now()
@@ -268,7 +272,11 @@ func (c *validateCmd) one(ctx context.Context, b *bed, r *matrix.Run, dir string
 		args, env = append(args, more...), place
 		begin = time.Now() // what is to be known is how long the checks take
 	}
-	ctx, cancel := timeout(ctx, longest)
+	limit := longest
+	if b.images != nil {
+		limit = longestReal
+	}
+	ctx, cancel := timeout(ctx, limit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, self, args...) //nolint:gosec // our own program, with names from our own lists
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }

@@ -19,6 +19,7 @@ import (
 	"rigor/harness/matrix"
 	"rigor/harness/rig"
 	"rigor/harness/runner"
+	"rigor/harness/verdict"
 	"rigor/rigs"
 	"rigor/suites"
 )
@@ -69,7 +70,6 @@ type images struct {
 	temp string // all that is gone at the end
 	keep bool
 	by   string // what builds them: this very program
-	say  io.Writer
 
 	mu sync.Mutex // one is built at a time
 }
@@ -80,12 +80,15 @@ const builtBy = "built-by"
 // otherUnit is a second device of the model.
 var otherUnit = gateway.Unit{Serial: "GW-000902", MAC: "52:54:00:47:57:02", Label: "3HTN-V8CJ-WQ4K"}
 
-func newImages(dir string, say io.Writer) (*images, error) {
+func newImages(dir string) (*images, error) {
+	if err := gateway.Missing(); err != nil {
+		return nil, &codeError{verdict.ExitRig, fmt.Errorf("the gateway %w", err)}
+	}
 	temp, err := os.MkdirTemp("", "rigor-gateway-")
 	if err != nil {
 		return nil, fmt.Errorf("make a folder for the gateway: %w", err)
 	}
-	img := &images{dir: dir, temp: temp, keep: dir != "", say: say}
+	img := &images{dir: dir, temp: temp, keep: dir != ""}
 	if dir == "" {
 		img.dir = filepath.Join(temp, "images")
 	}
