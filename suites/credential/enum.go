@@ -41,7 +41,7 @@ var Enum = check.Check{
 	From:   states.Onboarded.State,
 	Effect: check.Disturbs,
 	Allow:  []check.Leave{check.LoginTries},
-	Budget: check.Budget{Case: 6 * time.Minute}, // sixty refusals, each held back for seconds on many devices
+	Budget: check.Budget{Case: 6 * time.Minute, Cleanup: restBudget}, // sixty refusals, each held back for seconds on many devices
 	Cases:  check.Planner(check.PerLogin).With(check.NeedsOwner, accountsDeclared),
 	Run: func(ctx context.Context, t *check.T) {
 		door := t.Device().Login(t.Case().Channel)

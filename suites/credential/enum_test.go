@@ -63,6 +63,13 @@ func TestJudgeEnum(t *testing.T) {
 	}
 }
 
+// A lock is waited out by who has brought it about, also where it lasts for minutes.
+func TestLocksAreWaitedOut(t *testing.T) {
+	for _, ch := range []check.Check{BruteForce, Enum, LockRecover} {
+		assert.Greater(t, ch.Budget.Cleanup, 5*time.Minute, ch.ID)
+	}
+}
+
 // TestFacesFindNames: the name is taken out as the answer spells it.
 func TestFacesFindNames(t *testing.T) {
 	names := []string{"a&b@c.d", "q000000"}

@@ -27,7 +27,7 @@ var LockRecover = check.Check{
 	Effect: check.Disturbs,
 	Allow:  []check.Leave{check.LoginTries},
 	// Five locks of some minutes are waited out where one does not end in time.
-	Budget: check.Budget{Case: 30 * time.Minute, Cleanup: time.Minute},
+	Budget: check.Budget{Case: 30 * time.Minute, Cleanup: restBudget},
 	Cases:  check.Planner(check.PerLogin).With(check.NeedsOwner, lockoutDeclared),
 	Run: func(ctx context.Context, t *check.T) {
 		door := t.Device().Login(t.Case().Channel)
