@@ -27,6 +27,7 @@ func (d *Device) In(state string) {
 	d.place.mu.Lock()
 	defer d.place.mu.Unlock()
 	if d.place.state != state {
+		d.booted.forget()
 		d.place.state, d.place.found = state, netip.Addr{}
 	}
 }

@@ -183,7 +183,8 @@ func (d *Device) revives(ctx context.Context) error {
 
 // ColdBoot makes sure that the DUT has had a cold boot for a purpose in this
 // run. Cases that need the same one share it, for as long as a console that
-// shows boots has shown no further one: a reset, too, ends in a boot.
+// shows boots has shown no further one (a reset, too, ends in a boot), and the DUT is
+// in the state that it was in: what was set up behind a boot has outlasted none.
 func (d *Device) ColdBoot(ctx context.Context, purpose string) error {
 	con, err := d.BootConsole()
 	if err != nil {
@@ -217,6 +218,13 @@ func (c *coldBoots) store(purpose string, n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.at[purpose] = n
+}
+
+// forget has the next one boot, whatever for.
+func (c *coldBoots) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(c.at)
 }
 
 // Booted waits on a console for the banner of a cold boot, where one is
