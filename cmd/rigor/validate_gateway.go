@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"rigor/fixtures/badbench"
 	"rigor/fixtures/gateway"
@@ -205,6 +206,9 @@ func (c *matrixRunCmd) otherLabel(file *rig.File) error {
 	return nil
 }
 
+// inVain is how long a boot is waited for of which nothing can be heard.
+const inVain = 20 * time.Second
+
 // onGateway is one run on the gateway, emulated for it alone.
 func (c *matrixRunCmd) onGateway(ctx context.Context, a *app) (err error) {
 	file, prof, err := rigs.Load(gatewayRig)
@@ -227,6 +231,11 @@ func (c *matrixRunCmd) onGateway(ctx context.Context, a *app) (err error) {
 		}
 		defer func() { err = errors.Join(err, bench.Close()) }()
 		machine.File, drivers = bench.Machine(), bench.Drivers(drivers)
+		if bench.Silent() {
+			for _, con := range prof.Consoles.Items {
+				con.Boot.Within = min(con.Boot.Within, inVain)
+			}
+		}
 	}
 	job := runner.NewJob(file, prof)
 	job.Suites, job.Drivers, job.Undo, job.Exec, job.Program = suites.All(), drivers, suites.Undo(), rigs.Exec, rigs.Program
