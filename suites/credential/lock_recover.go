@@ -100,7 +100,7 @@ type lockedUp struct {
 // lockUp locks the account and offers the owner's password once near the end of
 // the declared lock. That it opens shows nothing when the answer came so late that
 // the lock may have been over: then it is locked and tried anew, earlier, but never
-// so early that a lock of half the time would not show.
+// so early that a lock of half the time would not show (see nearEnd).
 func lockUp(ctx context.Context, t *check.T, door *dut.Door, own login.Credential) lockedUp {
 	lasts := door.Decl().Lockout.Lasts
 	must := lasts
@@ -116,7 +116,8 @@ func lockUp(ctx context.Context, t *check.T, door *dut.Door, own login.Credentia
 		t.OK(err)
 		needLock(t, door, l.locked)
 		l.since = time.Now()
-		t.OK(t.Device().Wait(ctx, max(0, time.Until(last.Add(must-early)))))
+		// The owner's try begins when the last wrong one is answered, or later.
+		t.OK(t.Device().Wait(ctx, max(0, time.Until(nearEnd(last, l.since.Add(-l.locked.Took), must, early)))))
 		l.end = opens(ctx, t, door, own)
 		l.at = time.Since(last)
 		l.short = l.end.Kind.Opens() && l.at <= must
@@ -125,6 +126,19 @@ func lockUp(ctx context.Context, t *check.T, door *dut.Door, own login.Credentia
 		}
 		early = min(4*early, earliest) // a try takes its time, and the device looks at it at its end
 	}
+}
+
+// nearEnd gives when to look whether a lock still lasts that must last so long. A device
+// counts a wrong try at any time between when it was sent and when it was answered, and
+// under load that is far apart: the look comes early before the end of a lock that began
+// with the first, and in one that began with the second no sooner than behind two thirds,
+// since a refusal before that would show half a lock.
+func nearEnd(sent, answered time.Time, must, early time.Duration) time.Time {
+	at, shown := sent.Add(must-early), answered.Add(must-must/3)
+	if shown.After(at) {
+		return shown
+	}
+	return at
 }
 
 // notEarly says whether it is shown that one wrong try less than locks does not
