@@ -75,7 +75,7 @@ type images struct {
 // Images lists what is in the slots. A device may verify each first.
 func (c *Client) Images(ctx context.Context) ([]Image, error) {
 	var a images
-	err := c.ask(ctx, request{what: "image list", op: opRead, group: GroupImage, id: idState, within: c.o.Erase, tries: c.o.Tries, body: none{}}, &a)
+	err := c.ask(ctx, request{what: "image list", op: opRead, group: GroupImage, id: idState, within: c.o.Answer, tries: c.o.Tries, body: none{}}, &a)
 	return a.Images, err
 }
 

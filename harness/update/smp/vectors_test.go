@@ -8,6 +8,8 @@ import (
 	"github.com/fxamacker/cbor/v2"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"rigor/harness/update/stream"
 )
 
 // What newtmgr and a device of Mynewt said to each other, as mynewt-mcumgr's
@@ -82,6 +84,30 @@ func TestPublishedUpload(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, cbor.Unmarshal(p, &ours))
 	assert.Equal(t, theirs, ours)
+}
+
+// TestPublishedStuck: the answers of a Zephyr that could not write its flash, as
+// Zephyr's issue 44219 shows them: rc 0, and ever the same offset. That is no
+// upload, and no refusal.
+func TestPublishedStuck(t *testing.T) {
+	packet, err := hex.DecodeString("0300000b00019401" + "bf62726300636f666600ff")
+	require.NoError(t, err)
+	h, body, err := parse(packet)
+	require.NoError(t, err)
+	assert.Equal(t, header{op: opWrite + 1, group: GroupImage, seq: 0x94, id: idUpload}, h)
+	var r Uploaded
+	_, err = play(t, Options{Tries: 3}, func(ctx context.Context, c *Client) (err error) {
+		r, err = c.Upload(ctx, make([]byte, 20132), Upload{})
+		return err
+	}, func(f *far) {
+		for range 3 {
+			asked, _ := f.got()
+			h.seq = asked.seq
+			f.l.in <- appendFrames(nil, h.packet(body), lineMax)
+		}
+	})
+	wantLine(t, err, stream.ErrBroken)
+	assert.Zero(t, r.Taken)
 }
 
 func decodeAll(t *testing.T, frames string) []byte {
