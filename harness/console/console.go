@@ -68,6 +68,8 @@ type Reader interface {
 	Excerpt(from, to Cursor) ([]byte, error)
 	// Since gives the raw bytes from a cursor on.
 	Since(from Cursor) ([]byte, error)
+	// Read gives what has come from a cursor on, and waits where nothing has.
+	Read(ctx context.Context, from Cursor, p []byte) (int, error)
 	// Expect waits for the first of the patterns from a cursor on.
 	Expect(ctx context.Context, from Cursor, patterns ...expect.Pattern) (Match, error)
 	// Quiet waits until nothing has come for d.

@@ -56,6 +56,15 @@ func (c *Console) Since(from console.Cursor) ([]byte, error) { return c.con.Sinc
 // When gives the time at which the byte at a cursor came.
 func (c *Console) When(at console.Cursor) time.Time { return c.con.When(at) }
 
+// Read gives what has come from a cursor on, and waits where nothing has.
+func (c *Console) Read(ctx context.Context, from console.Cursor, p []byte) (n int, err error) {
+	err = c.s.Do(ctx, c.Part(), func(ctx context.Context) error {
+		n, err = c.con.Read(ctx, from, p)
+		return err
+	})
+	return n, err
+}
+
 // Expect waits for the first of the patterns from a cursor on.
 func (c *Console) Expect(ctx context.Context, from console.Cursor, ps ...expect.Pattern) (m console.Match, err error) {
 	defer c.waiting(c.awaited(ps))()
