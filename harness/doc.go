@@ -41,7 +41,8 @@
 //
 // From the bottom: verdict, baseline, escape and strictyaml are words and texts.
 // wire says what an instrument is, driver/… are the instruments; portscan asks over
-// one of them which ports answer. journal is the record and its fold. profile is the
+// one of them which ports answer. firmware/… are formats of images, and mutants of
+// genuine ones with the proof that they are what they claim. journal is the record and its fold. profile is the
 // maker's declaration. console and login/… speak with the DUT; steps is the one
 // grammar of actions that a user writes. dut puts these together behind a session,
 // state moves the DUT, check is what suites are written with. rig is the bench with
