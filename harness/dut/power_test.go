@@ -246,7 +246,7 @@ func TestDiagnose(t *testing.T) {
 	}{
 		{&board{on: true}, true, true, Diagnosis{"in another state than expected", true, false}},
 		{&board{on: true}, true, false, Diagnosis{"in another state than expected", true, false}},
-		{&board{on: true, noNet: true}, true, true, Diagnosis{"network gone", true, true}},
+		{&board{on: true, noNet: true}, true, true, Diagnosis{"network gone", true, false}},
 		{&board{on: true, silent: true}, true, true, Diagnosis{"console silent", true, false}},
 		{&board{on: true, silent: true, noNet: true}, true, true, Diagnosis{"hung or off: neither console nor network answers", true, true}},
 		{&board{on: true, silent: true, noNet: true, noState: true}, true, true, Diagnosis{"hung or off: neither console nor network answers", false, true}},
