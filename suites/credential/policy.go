@@ -31,7 +31,8 @@ var Policy = check.Check{
 	From:   states.Onboarded.State,
 	Effect: check.Disturbs,
 	Allow:  []check.Leave{check.LoginTries, check.Configure},
-	Budget: check.Budget{Case: 2 * time.Minute, Cleanup: time.Minute},
+	// A lock that the passwords bring about is waited out, and another at the end.
+	Budget: check.Budget{Case: 30 * time.Minute, Cleanup: 20 * time.Minute},
 	Cases:  check.Planner(check.Device).With(changeDeclared, check.NeedsNetwork),
 	Run: func(ctx context.Context, t *check.T) {
 		door := ownerDoor(t)
@@ -39,6 +40,7 @@ var Policy = check.Check{
 		good := t.Secret("changed", 16)
 		done := t.Intent(IntentPassword, "passwords are tried out as the owner's", map[string]string{"login": door.Name(), "label": t.ID() + "/changed"})
 		t.Cleanup(func(ctx context.Context, t *check.T) {
+			t.OK(t.Spare(ctx, check.PaceOf(door.Decl()), own.User, 1))
 			t.OK(restore(ctx, t.Device(), t.Device().Login(door.Name()), own, good))
 			done()
 		})
@@ -98,7 +100,12 @@ func choose(ctx context.Context, t *check.T, door *dut.Door, old login.Credentia
 	if err != nil && !errors.As(err, &refused) {
 		return dut.Answer{}, err
 	}
-	a, tryErr := door.Try(ctx, login.Credential{User: old.User, Password: password})
+	// A password that was not taken is a wrong one: behind some of them no other would
+	// be let in either.
+	if err := t.Spare(ctx, check.PaceOf(door.Decl()), old.User, 1); err != nil {
+		return dut.Answer{}, err
+	}
+	a, tryErr := t.Try(ctx, door, login.Credential{User: old.User, Password: password})
 	if tryErr != nil {
 		return a, tryErr
 	}
