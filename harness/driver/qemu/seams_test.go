@@ -46,7 +46,7 @@ func TestOutputsAreTold(t *testing.T) {
 	require.ErrorIs(t, m.Carrier(t.Context(), false), errNoPower)
 	require.ErrorIs(t, m.Stop(t.Context(), true), errNoPower)
 	assert.False(t, m.Down())
-	var _ cable.Far = m.Far()
+	require.Implements(t, (*cable.Far)(nil), m.Far())
 	require.NoError(t, m.Drive(t.Context(), 2, true))
 	assert.True(t, m.driven[2], "it is on the wire")
 }
