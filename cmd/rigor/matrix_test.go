@@ -55,6 +55,9 @@ func TestMatrix(t *testing.T) {
 // A validation that is killed takes its runs with it.
 func TestKilledValidationLeavesNoRun(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("whole runs; left out by -short")
+	}
 	dir := t.TempDir()
 	cmd := exec.CommandContext(t.Context(), "rigor", "validate", "--only", "hardened,net-drops", "--runs", filepath.Join(dir, "runs"))
 	cmd.Env = home(dir)
