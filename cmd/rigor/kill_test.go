@@ -167,7 +167,7 @@ func awaitSign(t *testing.T, b *bench, m moment, dir string) {
 // steady is for how long a rig that is safe is watched.
 const steady = 400 * time.Millisecond
 
-// awaitSafe looks at the device itself until it is at rest, within a second,
+// awaitSafe looks at the device itself until it is at rest, in time (see safeWithin),
 // and that it stays so.
 func awaitSafe(t *testing.T, b *bench, killed time.Time) {
 	t.Helper()
@@ -176,7 +176,7 @@ func awaitSafe(t *testing.T, b *bench, killed time.Time) {
 		if len(what) == 0 {
 			break
 		}
-		if time.Since(killed) > time.Second {
+		if time.Since(killed) > safeWithin {
 			t.Fatalf("%v after the kill: %v", time.Since(killed).Round(time.Millisecond), what)
 		}
 		pause(t, 5*time.Millisecond)
