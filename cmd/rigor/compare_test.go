@@ -35,6 +35,9 @@ func TestWorse(t *testing.T) {
 // there, and it is not compared with itself. A run of few cases is not what the
 // next whole one is compared with.
 func TestReportOfLatest(t *testing.T) {
+	if testing.Short() {
+		t.Skip("whole runs; left out by -short")
+	}
 	dir := t.TempDir()
 	run := func(args ...string) result {
 		cmd := exec.Command("rigor", args...)

@@ -42,6 +42,9 @@ func verdictOf(t *testing.T, dir, id string) verdict.Verdict {
 // TestByHand: a person at the terminal is the supply and a line, and does what they
 // are asked to; the verdicts are those of a bench with wires.
 func TestByHand(t *testing.T) {
+	if testing.Short() {
+		t.Skip("whole runs; left out by -short")
+	}
 	t.Parallel()
 	b := newBench(t)
 	b.byHand(t)

@@ -23,6 +23,9 @@ import (
 // No secret of a run is in what it writes for others to read, in what it
 // prints, or in the arguments of a process.
 func TestSecretsStayOut(t *testing.T) {
+	if testing.Short() {
+		t.Skip("whole runs; left out by -short")
+	}
 	t.Parallel()
 	b := newBench(t, "--weakness", "secret-owner-password-log") // so that there is something to keep out
 	label, err := os.ReadFile(filepath.Join(b.dir, "device", "label"))

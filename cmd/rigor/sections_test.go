@@ -75,6 +75,9 @@ func without(t *testing.T, text string, path []string) string {
 // A run with one section of its rig or profile taken out ends with a clear
 // error, or reports as many cases, none of which looks better than before.
 func TestRunWithoutASectionGetsNoGreener(t *testing.T) {
+	if testing.Short() {
+		t.Skip("whole runs; left out by -short")
+	}
 	t.Parallel()
 	texts := map[string]string{"rig.yaml": builtin(t, "virtual-open.yaml"), "profiles/virtual.yaml": builtin(t, "profiles/virtual.yaml")}
 	all := append(sections(t, "rig.yaml", texts["rig.yaml"]), sections(t, "profiles/virtual.yaml", texts["profiles/virtual.yaml"])...)

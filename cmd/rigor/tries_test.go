@@ -14,6 +14,9 @@ import (
 // TestTriesOutliveARun: what a run tried at the logins is there for the next one,
 // which passes nothing where it cannot be read.
 func TestTriesOutliveARun(t *testing.T) {
+	if testing.Short() {
+		t.Skip("whole runs; left out by -short")
+	}
 	t.Parallel()
 	b := newBench(t)
 	res := output(t, b.command("run", "--rig", b.rig, "--out", b.folder(), "cred-known-list[api]"))

@@ -102,7 +102,7 @@ func TestFallback(t *testing.T) {
 		short bool   // also with -short: each boots the device several times
 	}{
 		{"hardened", planted{}, pass, false},
-		{"a default beside the owner", planted{Weaknesses: []string{"blind-fallback-default"}}, "fail.access", true},
+		{"a default beside the owner", planted{Weaknesses: []string{"blind-fallback-default"}}, "fail.access", false},
 		{"a default in place of the owner", planted{Weaknesses: []string{"fallback-default-alone"}}, "fail.access", false},
 		{"a default in the boot after it", planted{Weaknesses: []string{"default-after-reboot"}, Profile: fail(func(f *profile.BootFail) {
 			f.ComesUp = profile.ComesUp{None: profile.None{None: "it waits for the service bench"}}

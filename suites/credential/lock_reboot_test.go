@@ -33,7 +33,7 @@ func TestLockReboot(t *testing.T) {
 		short bool // also with -short
 	}{
 		{"kept", planted{}, pass, "refused", true},
-		{"forgotten", planted{Weaknesses: forgets}, "fail.expectation", "is let in by api", true},
+		{"forgotten", planted{Weaknesses: forgets}, "fail.expectation", "is let in by api", false},
 		{"the time goes on", planted{Weaknesses: forgets, Profile: declared(profile.SurvivesYes, brief)}, "inconclusive.ineffective", "may have been over", false},
 		{"declared to be forgotten, and slow", planted{Weaknesses: forgets, Profile: declared(profile.SurvivesNo, brief)}, pass, "", false},
 		{"declared to be forgotten, and quick", planted{Weaknesses: forgets, Profile: declared(profile.SurvivesNo, 2500*time.Millisecond)}, "inconclusive.needs-human", "an hour", false},

@@ -162,6 +162,9 @@ func impatient(p *profile.Profile) {
 // pass.
 func TestSomebodyElse(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("waits for ports that say nothing; left out by -short")
+	}
 	answersAll := func(ctx context.Context, kind, address string, next wire.Dialer) (net.Conn, error) {
 		if kind == "tcp" && !slices.Contains(services, port(address)) {
 			return taken()
@@ -217,6 +220,9 @@ func TestSomebodyElse(t *testing.T) {
 // without that, nobody does.
 func TestWhosePortWithoutSupply(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("waits for ports that say nothing; left out by -short")
+	}
 	got := run(t, rigtest.Planted{Weaknesses: []string{"undeclared-port"}, File: noSupply}, "net-ports[tcp]")["net-ports[tcp]"]
 	assert.Equal(t, "fail.undeclared", judged(got))
 	assert.Contains(t, got.Judgement.Detail, "hardware address")

@@ -89,11 +89,21 @@ func (d *device) set(baud int, frame Frame) error {
 	return d.verify(baud, frame)
 }
 
-// drain waits until the UART has sent what it was given.
+// drain waits until the UART has sent what it was given. A signal, as the runtime sends
+// itself many, ends tcdrain(3) early, and the library hands that on.
 func (d *device) drain() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.lib.Drain()
+	return untilDone(d.lib.Drain)
+}
+
+// untilDone calls f until no signal interrupts it.
+func untilDone(f func() error) error {
+	for {
+		if err := f(); !errors.Is(err, syscall.EINTR) {
+			return err
+		}
+	}
 }
 
 // hold starts or ends a break.

@@ -5,6 +5,7 @@ package serial
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -196,6 +197,14 @@ func TestWriteDeadline(t *testing.T) {
 
 	go func() { _, _ = io.Copy(io.Discard, a.master) }()
 	require.NoError(t, p.Write(t.Context(), []byte("after")), "the port still works")
+}
+
+// TestUntilDone: a signal in the middle of a call is no fault of the port.
+func TestUntilDone(t *testing.T) {
+	answers := []error{syscall.EINTR, fmt.Errorf("drain: %w", syscall.EINTR), nil}
+	require.NoError(t, untilDone(func() (err error) { err, answers = answers[0], answers[1:]; return err }))
+	assert.Empty(t, answers)
+	require.ErrorIs(t, untilDone(func() error { return syscall.EIO }), syscall.EIO)
 }
 
 func TestBreak(t *testing.T) {
