@@ -24,9 +24,6 @@ import (
 // The device is hardened, unless a test below plants something in a process of
 // its own.
 func TestGateway(t *testing.T) {
-	if testing.Short() {
-		t.Skip("runs on the built-in device; left out by -short")
-	}
 	gotest.Run(t, gotest.Bench{
 		Rig:     "virtual",
 		Load:    planted,
