@@ -267,7 +267,7 @@ func restore(ctx context.Context, d *dut.Device, door *dut.Door, old login.Crede
 		// One of the two goes by a password that it remembers. If it is the other, the
 		// change back was made already, and is refused.
 		var refused *steps.StepError
-		if err := changeBack(ctx, d, old, changed); errors.As(err, &refused) && !refused.Unanswered {
+		if err := changeBack(ctx, d, old, changed); errors.As(err, &refused) && !refused.Unanswered && !refused.NotNow() {
 			return nil
 		} else if err != nil {
 			return err

@@ -64,13 +64,16 @@ type hearing struct {
 // Frames takes what the kernel still has, and gives all.
 func (h *hearing) Frames() ([]wire.Frame, bool) {
 	h.mu.Lock()
-	_ = h.conn.Control(func(fd uintptr) { // a closed one has no more
+	err := h.conn.Control(func(fd uintptr) {
 		h.take(int(fd))
 		if s, err := unix.GetsockoptTpacketStats(int(fd), unix.SOL_PACKET, unix.PACKET_STATISTICS); err != nil || s.Drops > 0 {
 			h.ear.Lost() // or nobody knows
 		}
 	})
 	h.mu.Unlock()
+	if err != nil { // it is closed, and nobody knows what came behind that
+		h.ear.Lost()
+	}
 	return h.ear.Frames()
 }
 
