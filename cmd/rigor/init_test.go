@@ -99,7 +99,7 @@ func TestInit(t *testing.T) {
 		{"identity:", "identity: {steps: [{http: GET /api/info, port: 443, tls: true, extract: {serial: $.serial}}], equals: unit.serial}"},
 		{"done:", ""}, {"within:", ""}, {"password: {match", "password: {match: 'Password: ', quiet: 1ms}"}, {"shell:", "shell: {match: 'vg> ', quiet: 1ms}"},
 		{"incorrect:", ""}, {"owner:", "owner: {user: operator, password: secret:operator}"}, {"proof: {command", "proof: {command: id, match: '@vg'}"},
-		{"lockout:", "lockout: {after: 20, window: 800ms, lasts: 250ms, scope: account, answer: refused, success-clears: true, survives-reboot: anew}"},
+		{"lockout:", "lockout: {after: 20, window: 750ms, lasts: 250ms, scope: account, answer: refused, success-clears: true, survives-reboot: anew}"},
 		{"holds:", "holds: [{http: GET /setup, port: 443, tls: true, expect: {status: 404}}]"},
 		// The form was seen, and is the owner's login.
 		{"web:", ""}, {"protocol:", ""}, {"port:", ""}, {"tls:", ""}, {"page:", ""}, {"fields:", ""}, {"proof: {get", "proof: {get: /, match: 'Signed in as '}"}})
