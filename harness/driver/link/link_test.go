@@ -118,8 +118,8 @@ func TestClassify(t *testing.T) {
 	}
 }
 
+// Not beside others: the limit is the whole process's.
 func TestDescriptorsExhausted(t *testing.T) {
-	t.Parallel()
 	addr := server(t)
 	l := newLink(t, Config{})
 	var was syscall.Rlimit
