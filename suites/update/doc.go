@@ -15,6 +15,7 @@ var Suite = check.Suite{
 	Name:  "update",
 	Title: "Unsigned and wrong firmware is refused",
 	Checks: []*check.Check{
-		&Genuine, &Unsigned,
+		&Genuine, &BitFlip, &Unsigned, &SignatureShape, &WrongKey, &DevKey, &OtherProduct, &Downgrade, &VersionForge,
+		&MixMatch, &Structure, &Truncated, &EveryChannel, &UnauthTrigger, &Toctou, &Resource, &AuthorisedRollback, &Append,
 	},
 }
