@@ -25,9 +25,7 @@ var Resource = check.Check{
 	Cases: mutants(First),
 	Run: func(ctx context.Context, t *check.T) {
 		s := sit(ctx, t)
-		if !s.opened(ctx) {
-			return
-		}
+		s.opened(ctx)
 		img := s.next()
 		kinds := map[verdict.Kind]int{}
 		said := map[string]bool{}
