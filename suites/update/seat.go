@@ -26,9 +26,10 @@ type seat struct {
 	shelf   *shelf.Shelf
 	now     dut.Running
 	running *shelf.Image
-	rank    int         // of the newest genuine image that ran in this case
-	list    journal.Ref // of the mutants
-	minded  func()      // closes what the next start may have to undo; nil where nothing was delivered
+	last    dut.Delivery // of a genuine image
+	rank    int          // of the newest genuine image that ran in this case
+	list    journal.Ref  // of the mutants
+	minded  func()       // closes what the next start may have to undo; nil where nothing was delivered
 }
 
 // exhausted is what a case says that needs a newer image than there is.
@@ -132,6 +133,7 @@ func (s *seat) install(ctx context.Context, img *shelf.Image) (dut.Answer, error
 			break
 		}
 	}
+	s.last = d
 	if err != nil || !d.Taken {
 		d.Detail = fmt.Sprintf("%s: %s", img, d.Detail)
 		return d.Answer, err
