@@ -249,6 +249,7 @@ func (r *bracketed[P]) probes(ctx context.Context) bool {
 	for _, p := range r.n.Probes {
 		r.names = append(r.names, r.n.Name(p))
 	}
+	broken := 0
 	for i, p := range r.n.Probes {
 		if r.n.Shows(p, r.before) {
 			r.unknown(verdict.ReasonIneffective, "%s shows itself as what runs already: that it was taken could not be seen", r.names[i])
@@ -267,6 +268,9 @@ func (r *bracketed[P]) probes(ctx context.Context) bool {
 		switch {
 		case d.Kind != verdict.Refused:
 			r.unknown(verdict.ReasonIneffective, "%s was answered with %s (%s), which is no declared refusal", r.names[i], d.Kind, d.Detail)
+			if broken += btoi(d.Kind == verdict.Unreachable); broken == tries { // a path that broke is not walked to its end
+				return true
+			}
 		case !d.Whole() && !r.n.Early:
 			r.unknown(verdict.ReasonIneffective, "%s was refused when %d of its %d bytes had gone over", r.names[i], d.Carried, d.Of)
 		default:
@@ -275,6 +279,13 @@ func (r *bracketed[P]) probes(ctx context.Context) bool {
 		}
 	}
 	return true
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // taken has a probe run that the DUT says it has taken, and looks.

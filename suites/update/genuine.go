@@ -2,6 +2,7 @@ package update
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -50,8 +51,10 @@ var Genuine = check.Check{
 					c.Fail(verdict.ReasonExpectation, "%s runs, and the DUT says that it is %q", up[0], s.now.Version)
 				}
 			case verdict.Refused, verdict.Unproven:
+				t.OpensNot(bracketOf(t.Case().Channel), errors.New(a.Detail))
 				judgeNotTaken(c, s, up[0], a)
 			default:
+				t.OpensNot(bracketOf(t.Case().Channel), errors.New(a.Detail))
 				c.Unknown(verdict.ReasonControlFailed, "it did not get there: %s: %s", a.Kind, a.Detail)
 			}
 		})
