@@ -52,11 +52,11 @@ type Bracketed[P any] struct {
 
 // Opened says whether a bracket was opened in this run: by what case, and where that
 // failed, why.
-func (l *Ledger) Opened(bracket string) (by string, failed error, ok bool) {
+func (l *Ledger) Opened(bracket string) (by string, ok bool, failed error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	o, ok := l.brackets[bracket]
-	return o.by, o.err, ok
+	return o.by, ok, o.err
 }
 
 // Open notes that a bracket was opened, or was to be and could not.
@@ -82,13 +82,13 @@ func (t *T) Opens(bracket string) { t.cfg.Ledger.Open(bracket, t.ID(), nil) }
 func (t *T) OpensNot(bracket string, why error) { t.cfg.Ledger.Open(bracket, t.ID(), why) }
 
 // Opened says whether a case of the run has shown it: which, and where it could not, why.
-func (t *T) Opened(bracket string) (by string, failed error, ok bool) {
+func (t *T) Opened(bracket string) (by string, ok bool, failed error) {
 	return t.cfg.Ledger.Opened(bracket)
 }
 
 // Shows says whether a case of the run has shown it.
 func (t *T) Shows(bracket string) bool {
-	_, failed, ok := t.cfg.Ledger.Opened(bracket)
+	_, ok, failed := t.cfg.Ledger.Opened(bracket)
 	return ok && failed == nil
 }
 
@@ -172,7 +172,7 @@ func (r *bracketed[P]) run(ctx context.Context) {
 // open shows that a genuine image is taken, where nothing has shown it in this run.
 func (r *bracketed[P]) open(ctx context.Context) bool {
 	id := r.rec.Bracket
-	if by, failed, ok := r.t.cfg.Ledger.Opened(id); ok && failed != nil {
+	if by, ok, failed := r.t.cfg.Ledger.Opened(id); ok && failed != nil {
 		r.unknown(verdict.ReasonControlFailed, "in %s no genuine image was taken: %v", by, failed)
 		return false
 	} else if ok {
