@@ -109,7 +109,7 @@ type ReturnTo struct {
 	Steps []Step `yaml:"steps"`
 	// Stranger are the steps as somebody without a login makes them; where they are not
 	// said, they are Steps without the owner's sessions.
-	Stranger []Step  `yaml:"stranger"`
+	Stranger []Step   `yaml:"stranger"`
 	Refused  Refusals `yaml:"refused"` // how the stranger is answered
 	// Below is how the owner is answered where the way leads below a security counter
 	// that was committed.
@@ -235,7 +235,7 @@ type AtBoot struct {
 // Stranger is a delivery without a login, and how it is refused.
 type Stranger struct {
 	None    `yaml:",inline"`
-	Steps   []Step  `yaml:"steps"` // where they are others than the owner's without the login
+	Steps   []Step   `yaml:"steps"` // where they are others than the owner's without the login
 	Refused Refusals `yaml:"refused"`
 }
 
