@@ -55,7 +55,8 @@ type DUT interface {
 	// Act does the work, from its stimulus to its declared end. It returns soon
 	// after ctx ends. An error says that the work did not come to that end.
 	Act(ctx context.Context) error
-	// Off takes the supply away and returns when it has run down.
+	// Off takes the supply away and returns when it has run down. ErrSpent says that
+	// it was not taken away.
 	Off(ctx context.Context) error
 	// On gives the supply back and proves that it was away. ErrNotOff says that
 	// this is not proven; other errors end the sweep.

@@ -36,6 +36,7 @@ type fake struct {
 	runs  int
 	ready func(run int) error
 	fails func(run int) error // before the work has any effect
+	off   func(run int) error
 	on    func(run int) error
 	ends  func(run int, in string, over bool) End
 	blind func(run int) bool // Watch breaks in it
@@ -156,6 +157,11 @@ func (f *fake) lead() time.Duration {
 }
 
 func (f *fake) Off(context.Context) error {
+	if f.off != nil {
+		if err := f.off(f.runs); err != nil {
+			return err
+		}
+	}
 	time.Sleep(f.hold)
 	close(f.dead)
 	in, _ := f.where()
@@ -384,6 +390,21 @@ func TestBudgets(t *testing.T) {
 			assert.Contains(t, r.Stop, "time")
 			assert.NotEmpty(t, r.Gaps())
 		})
+	})
+	t.Run("no more power cycles", func(t *testing.T) {
+		f := newFake(three()...)
+		f.off = func(run int) error {
+			if run > 3 {
+				return fmt.Errorf("%w: limits.power-cycles", ErrSpent)
+			}
+			return nil
+		}
+		r, err := sweeping(t, Plan{Phases: phases, Hits: 5, Cuts: 40, Seed: 1}, f)
+		require.NoError(t, err)
+		assert.Contains(t, r.Stop, "limits")
+		cut, _ := r.Cuts()
+		assert.Equal(t, 2, cut, "the one that was not made is none")
+		assert.True(t, r.StillGoes())
 	})
 	t.Run("no more images", func(t *testing.T) {
 		f := newFake(three()...)

@@ -176,7 +176,9 @@ func (s *sweep) work(ctx context.Context, a *aim, run *Run) error {
 	if err == nil && a != nil && !over.is {
 		run.Cut, run.off = true, time.Now()
 		run.Took = run.off.Sub(run.began)
-		err = s.dut.Off(ctx)
+		if err = s.dut.Off(ctx); errors.Is(err, ErrSpent) {
+			run.Cut, run.Missed = false, err.Error()
+		}
 	}
 	leave()
 	if !over.is {

@@ -1,0 +1,138 @@
+package dut
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"rigor/harness/console"
+	"rigor/harness/powercut"
+	"rigor/harness/profile"
+	"rigor/harness/wire"
+)
+
+// Blackout is a time in which the DUT has no supply, from in the middle of its work.
+type Blackout struct {
+	d    *Device
+	told console.Cursor // on the console that shows boots, when the supply was told to go
+	at   time.Time      // when the switch said that it had switched
+}
+
+// Blackout takes the supply away and returns when it has run down, as the rig file
+// says. A limit of the rig file is powercut.ErrSpent: then it was not taken away.
+func (d *Device) Blackout(ctx context.Context) (*Blackout, error) {
+	b := &Blackout{d: d}
+	if con, err := d.BootConsole(); err == nil {
+		b.told = con.Mark()
+	}
+	if err := d.PowerOff(ctx); err != nil {
+		if errors.Is(err, wire.ErrLimit) {
+			return nil, fmt.Errorf("%w: %w", powercut.ErrSpent, err)
+		}
+		return nil, err
+	}
+	b.at = d.DownSince()
+	return b, nil
+}
+
+// End gives the supply back and proves that it was away: by the banner of a cold boot,
+// where a console shows one, before which nothing of the work went on; elsewhere by
+// what no longer answered. It does not wait for the end of the boot. The cursor is
+// behind the banner, the zero cursor where there is none.
+//
+// What does not prove it is powercut.ErrNotOff: the DUT spoke without its supply, began
+// a boot by itself, or went on with its work. No sign of a boot at all is ErrLost: the
+// supply, the console or the DUT is gone.
+func (b *Blackout) End(ctx context.Context, work []profile.CutPhase) (console.Cursor, error) {
+	d := b.d
+	con, err := d.BootConsole()
+	if err != nil {
+		return 0, d.cycleBlind(ctx)
+	}
+	banner, ok := Pattern("the banner of a cold boot", con.Boot().Banner)
+	if !ok {
+		return 0, fmt.Errorf("how a cold boot shows itself: %w (boot.banner of console %s)", ErrNotDeclared, con.Name())
+	}
+	on := con.Mark()
+	spoke, err := b.spoke(con, on)
+	if err != nil {
+		return 0, err
+	}
+	if err := d.PowerOn(ctx); err != nil {
+		return 0, err
+	}
+	m, err := con.Await(ctx, on, d.bootTime(), banner)
+	if err != nil {
+		return 0, lost("the DUT does not start when it has its supply again: no sign of a cold boot", err)
+	}
+	if spoke == "" {
+		spoke, err = b.wentOn(con, m.From, work)
+	}
+	switch {
+	case err != nil:
+		return 0, err
+	case spoke != "":
+		return m.To, fmt.Errorf("%w: %s", powercut.ErrNotOff, spoke)
+	}
+	return m.To, nil
+}
+
+const (
+	// onItsWay is how long what the DUT had sent may take to arrive after its supply
+	// went: adapters on USB gather for 16 ms, a busy computer looks later.
+	onItsWay = 50 * time.Millisecond
+	// stampError is by how much a byte's time may be wrong.
+	stampError = 5 * time.Millisecond
+)
+
+// spoke says what came while there was no supply that a DUT without one does not say;
+// "" for nothing. It came before on.
+func (b *Blackout) spoke(con *Console, on console.Cursor) (string, error) {
+	raw, err := con.Excerpt(b.told, on)
+	if err != nil {
+		return "", fmt.Errorf("what console %s showed without the supply: %w", con.Name(), err)
+	}
+	if on > b.told && con.When(on-1).After(b.at.Add(onItsWay)) {
+		return fmt.Sprintf("console %s shows something %v after the supply had gone", con.Name(), con.When(on-1).Sub(b.at).Round(time.Millisecond)), nil
+	}
+	if at := lastIndex(con.Boot().Banner, raw); at >= 0 && con.When(b.told+console.Cursor(at)).After(b.at.Add(stampError)) {
+		return "a boot began on console " + con.Name() + " after the supply had gone", nil
+	}
+	return "", nil
+}
+
+// wentOn says what part of the work began on the console after the supply had gone,
+// and before the cold boot; "" for none.
+func (b *Blackout) wentOn(con *Console, boot console.Cursor, work []profile.CutPhase) (string, error) {
+	raw, err := con.Excerpt(b.told, boot)
+	if err != nil {
+		return "", fmt.Errorf("what console %s showed before the boot: %w", con.Name(), err)
+	}
+	for _, ph := range work {
+		if ph.Console != con.Name() {
+			continue
+		}
+		if at := lastIndex(ph.Seen, raw); at >= 0 && con.When(b.told+console.Cursor(at)).After(b.at.Add(onItsWay)) {
+			return fmt.Sprintf("the work went on: phase %s began after the supply had gone", ph.ID), nil
+		}
+	}
+	return "", nil
+}
+
+// lastIndex gives where a pattern begins the last time in a text, -1 where it is not
+// in it.
+func lastIndex(p profile.Pattern, raw []byte) int {
+	if p.Regexp == nil {
+		if p.Literal == "" {
+			return -1
+		}
+		return bytes.LastIndex(raw, []byte(p.Literal))
+	}
+	all := p.Regexp.FindAllIndex(raw, -1)
+	if len(all) == 0 {
+		return -1
+	}
+	return all[len(all)-1][0]
+}
