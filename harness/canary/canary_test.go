@@ -276,3 +276,16 @@ func BenchmarkSearch(b *testing.B) {
 	}
 	b.ReportMetric(float64(len(set.needles)), "needles")
 }
+
+// BenchmarkNewSet: ten markers made ready.
+func BenchmarkNewSet(b *testing.B) {
+	form := drawn(b, "ascii", 24)
+	rng := rand.New(rand.NewPCG(7, 8))
+	var markers []Marker
+	for i := range 10 {
+		markers = append(markers, form.Marker(fmt.Sprint("marker ", i), draw(rng, form)))
+	}
+	for b.Loop() {
+		NewSet(markers...)
+	}
+}

@@ -62,6 +62,8 @@ type Marker struct {
 	// Piece is how many of its characters in a row are no accident, 0 where only the
 	// whole is none.
 	Piece int
+	// Accident, where set, says of a piece that it may be one all the same: words.
+	Accident func(piece string) bool
 	// Bits is how much chance each of its characters has; 0 for that of a letter or
 	// digit that was drawn.
 	Bits float64
@@ -73,6 +75,10 @@ func (m Marker) bits() float64 {
 	}
 	return math.Log2(56)
 }
+
+// Chosen has bits enough in each character to be looked for in every encoding, however
+// short: for what somebody has chosen, of which nobody knows how likely it is.
+const Chosen = MinBits
 
 // Marker gives what is looked for of a value of the form.
 func (f Form) Marker(name, value string) Marker {

@@ -70,7 +70,11 @@ func (s *Set) add(i int, m Marker) {
 		return
 	}
 	for at := range len(m.Value) - m.Piece + 1 {
-		for _, sp := range pieceSpellings(m.Value[at : at+m.Piece]) {
+		part := m.Value[at : at+m.Piece]
+		if m.Accident != nil && m.Accident(part) {
+			continue
+		}
+		for _, sp := range pieceSpellings(part) {
 			sp.from, sp.to = at, at+m.Piece
 			s.needles = append(s.needles, needle{sp, i, false})
 		}

@@ -92,6 +92,12 @@ func pieceSpellings(piece string) []spelling {
 	out := []spelling{{"plain", raw, 0, len(raw)},
 		{"hex", []byte(hex.EncodeToString(raw)), 0, len(raw)},
 		{"hex", []byte(strings.ToUpper(hex.EncodeToString(raw))), 0, len(raw)}}
+	for _, width := range []int{2, 4} { // as dumps show a processor's words
+		if len(raw)%width == 0 {
+			b, _ := swapped(piece, width, 0)
+			out = append(out, spelling{fmt.Sprintf("hex in words of %d bytes", width), []byte(hex.EncodeToString(b)), 0, len(raw)})
+		}
+	}
 	le, be := []byte{}, []byte{}
 	for _, c := range raw {
 		le, be = append(le, c, 0), append(be, 0, c)
