@@ -45,6 +45,8 @@ func (p *Profile) lint() strictyaml.Errors {
 	l.network()
 	l.floors()
 	l.log()
+	l.presses()
+	l.reset()
 	l.steps()
 	slices.SortStableFunc(l.errs, func(a, b *strictyaml.Error) int {
 		return cmp.Or(cmp.Compare(a.Pos.Line, b.Pos.Line), cmp.Compare(a.Pos.Column, b.Pos.Column), cmp.Compare(a.What, b.What))

@@ -60,10 +60,15 @@ func (p *Profile) StepLists() []StepList {
 	for _, name := range p.Stores.Order {
 		add(StepList{Path: []string{"stores", name, "plant"}, Given: []string{"marker"}, Steps: p.Stores.Items[name].Plant})
 		add(StepList{Path: []string{"stores", name, "read"}, Given: []string{"marker"}, Steps: p.Stores.Items[name].Read})
+		add(StepList{Path: []string{"stores", name, "console", "steps"}, Steps: p.Stores.Items[name].Console.Steps})
+		add(StepList{Path: []string{"stores", name, "network", "steps"}, Steps: p.Stores.Items[name].Network.Steps})
 	}
 	add(StepList{Path: []string{"log", "read"}, Must: []string{"log"}, Steps: p.Log.Read})
 	add(StepList{Path: []string{"recovery", "steps"}, Steps: p.Recovery.Steps})
 	add(StepList{Path: []string{"alive", "steps"}, Steps: p.Alive.Steps})
+	for _, l := range p.resetLists() {
+		add(l)
+	}
 	return out
 }
 

@@ -42,6 +42,8 @@ type Profile struct {
 	Recovery  Recovery          `yaml:"recovery"`
 	Network   Network           `yaml:"network"`
 	Alive     Alive             `yaml:"alive"`
+	Presses   Presses           `yaml:"presses"`
+	Reset     Reset             `yaml:"reset"`
 
 	// Digest is the sha256 of the file as read, in hex.
 	Digest string `yaml:"-"`
@@ -389,13 +391,18 @@ type IPv6 struct {
 	Host string `yaml:"host"` // an address, with its zone where it needs one, or "unit.NAME" of the rig's values
 }
 
-// Store is a place that keeps something secret of the owner.
+// Store is a place that keeps something of the owner's.
 type Store struct {
 	None     `yaml:",inline"`
+	Secret   *bool  `yaml:"secret"`   // that nobody else may see; true where it does not say
 	Alphabet string `yaml:"alphabet"` // ascii, hex, digits
 	Length   int    `yaml:"length"`
-	Plant    []Step `yaml:"plant"` // with ${marker}
-	Read     []Step `yaml:"read"`  // shows ${marker}, where the store can be read
+	Plant    []Step `yaml:"plant"`  // with ${marker}
+	Read     []Step `yaml:"read"`   // shows ${marker}, where the owner can read it
+	Unread   string `yaml:"unread"` // why he cannot
+	Storage  View   `yaml:"storage"`
+	Console  View   `yaml:"console"`
+	Network  View   `yaml:"network"`
 }
 
 // Discloses lists what the DUT may tell a stranger, as regular expressions.
