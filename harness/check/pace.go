@@ -57,6 +57,8 @@ type Ledger struct {
 	killed bool               // the run before was, in such a case
 	proofs map[string]shown
 	done   map[string]bool // what one case does for all
+
+	brackets map[string]openedBy // those of updates that were opened
 }
 
 // shown is what a case has shown of a channel's lock-out.

@@ -63,6 +63,8 @@ type Bench struct {
 	// and nowhere else. Nil where there is none.
 	AskSecret func(ctx context.Context, question string) (string, error)
 	Exec      func(ctx context.Context, argv []string, values map[string]string) (text string, got map[string]string, err error)
+	// Image gives a file that the profile names among its images.
+	Image func(ref string) ([]byte, error)
 	// Program runs a program that tries a login.
 	Program program.Runner
 	// Waiting notes a declared wait, and for what; the function that it gives ends
