@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"rigor/harness/console"
+	"rigor/harness/console/expect"
+	"rigor/harness/login"
 	"rigor/harness/powercut"
 	"rigor/harness/profile"
 	"rigor/harness/wire"
@@ -20,14 +22,20 @@ type Blackout struct {
 	at   time.Time      // when the switch said that it had switched
 }
 
+// errDark says that steps of the work would have switched a supply on that was taken
+// away from it.
+var errDark = errors.New("the supply was taken away in the midst of the work")
+
 // Blackout takes the supply away and returns when it has run down, as the rig file
-// says. A limit of the rig file is powercut.ErrSpent: then it was not taken away.
+// says. Until its end nothing else of the session switches it on. A limit of the rig file is powercut.ErrSpent: then it was not taken away.
 func (d *Device) Blackout(ctx context.Context) (*Blackout, error) {
 	b := &Blackout{d: d}
 	if con, err := d.BootConsole(); err == nil {
 		b.told = con.Mark()
 	}
+	d.dark.Store(d.s)
 	if err := d.PowerOff(ctx); err != nil {
+		d.dark.CompareAndSwap(d.s, nil)
 		if errors.Is(err, wire.ErrLimit) {
 			return nil, fmt.Errorf("%w: %w", powercut.ErrSpent, err)
 		}
@@ -47,6 +55,7 @@ func (d *Device) Blackout(ctx context.Context) (*Blackout, error) {
 // supply, the console or the DUT is gone.
 func (b *Blackout) End(ctx context.Context, work []profile.CutPhase) (console.Cursor, error) {
 	d := b.d
+	d.dark.CompareAndSwap(d.s, nil)
 	con, err := d.BootConsole()
 	if err != nil {
 		return 0, d.cycleBlind(ctx)
@@ -135,4 +144,55 @@ func lastIndex(p profile.Pattern, raw []byte) int {
 		return -1
 	}
 	return all[len(all)-1][0]
+}
+
+// CameUp waits for the end of the boot behind a blackout; from is behind the banner. It
+// says whether the DUT came up within the time, or as long as a boot may take where
+// that is 0, and if not, what it showed last. A boot that shows the declared sign of a
+// failure has as long as that is to be watched to come up all the same.
+func (d *Device) CameUp(ctx context.Context, from console.Cursor, within time.Duration) (up bool, last string, err error) {
+	if within == 0 {
+		within = d.bootTime()
+	}
+	con, err := d.BootConsole()
+	if err != nil {
+		return d.reached(ctx, within)
+	}
+	done, _ := Pattern("the end of the boot", con.Boot().Done)
+	patterns := []expect.Pattern{done}
+	if sign, ok := Pattern("the sign of a boot that failed", con.Boot().Fail.Sign); ok {
+		patterns = append(patterns, sign)
+	}
+	m, err := con.Await(ctx, from, within, patterns...)
+	if err == nil && m.Index == 1 {
+		_, err = con.Await(ctx, m.To, max(con.Boot().Fail.Watch, time.Second), done)
+	}
+	switch {
+	case err == nil:
+		d.up.Store(time.Now().UnixNano())
+		d.moved()
+		return d.reached(ctx, within)
+	case IsFault(err), errors.Is(err, ErrRevoked), ctx.Err() != nil:
+		return false, "", err
+	}
+	raw, rerr := con.Since(from)
+	if rerr != nil {
+		return false, "", fmt.Errorf("what console %s showed of the boot: %w", con.Name(), rerr)
+	}
+	return false, login.Tail(raw, 200), nil
+}
+
+// reached waits until the DUT answers as a started one.
+func (d *Device) reached(ctx context.Context, within time.Duration) (up bool, last string, err error) {
+	within = max(within, d.bootTime())
+	waiting, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	err = d.Reachable(waiting)
+	switch {
+	case err == nil:
+		return true, "", nil
+	case IsFault(err), errors.Is(err, ErrRevoked), ctx.Err() != nil:
+		return false, "", err
+	}
+	return false, err.Error(), nil
 }

@@ -125,7 +125,7 @@ func (a *aims) learn(run *Run, begins map[string]time.Time) {
 	}
 	slices.SortStableFunc(order, func(x, y at) int { return x.when.Compare(y.when) })
 	if len(order) > 0 {
-		if d := order[0].when.Sub(run.began); !a.led || d < a.lead {
+		if d := order[0].when.Sub(run.Began); !a.led || d < a.lead {
 			a.lead, a.led = d, true
 		}
 	}
@@ -143,14 +143,27 @@ func (a *aims) learn(run *Run, begins map[string]time.Time) {
 			a.phases[o.i].lasts = d
 		}
 	}
-	if run.Aim != "" {
-		a.correct(run)
+	if run.Aim == "" {
+		return
 	}
+	lasted := time.Duration(-1) // of the phase that was aimed at, in this run
+	for n, o := range order {
+		switch {
+		case a.phases[o.i].ID != run.Aim:
+		case n+1 < len(order):
+			lasted = order[n+1].when.Sub(o.when)
+		case run.Ended:
+			lasted = run.over.Sub(o.when)
+		}
+	}
+	a.correct(run, lasted)
 }
 
 // correct moves the aim of a phase that was missed: at once beyond what the miss shows
-// to be too little or too much, and between the two where both are known.
-func (a *aims) correct(run *Run) {
+// to be too little or too much, and between the two where both are known. Lasted is how
+// long the phase lasted in this run, negative where that was not seen: one that was over
+// before where the cut was meant says nothing of how late that came.
+func (a *aims) correct(run *Run, lasted time.Duration) {
 	i := a.index(run.Aim)
 	p := &a.phases[i]
 	switch got := a.index(run.Phase); {
@@ -158,6 +171,9 @@ func (a *aims) correct(run *Run) {
 		a.shift = p.shift
 		return
 	case run.Ended, got > i: // the work was over, or a later phase had begun
+		if lasted >= 0 && lasted <= run.meant {
+			return
+		}
 		p.little = max(p.little, p.shift+max(p.lasts-run.meant, minStep))
 		if p.bounded && p.much <= p.little { // no two runs take the same time
 			p.bounded = false

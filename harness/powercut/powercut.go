@@ -109,8 +109,9 @@ func (p Plan) check() error {
 
 // Run is one run of the work.
 type Run struct {
-	N     int    // 1 is the first
-	Uncut bool   // it was let come to its end
+	N     int  // 1 is the first
+	Uncut bool // it was let come to its end
+	Began time.Time
 	Aim   string // phase that was aimed at; "" in one that is not cut
 	// Anchor is the phase whose marker the offset counts from; "" is the beginning
 	// of the work.
@@ -127,9 +128,9 @@ type Run struct {
 	Missed string        // why the run is no hit
 	End    End
 
-	began, off, over time.Time
-	meant            time.Duration // how far in its phase the supply was meant to go
-	workErr          error
+	off, over time.Time
+	meant     time.Duration // how far in its phase the supply was meant to go
+	workErr   error
 }
 
 // PhaseResult is what a sweep came to in a phase.

@@ -34,6 +34,7 @@ type fake struct {
 	slow  time.Duration // up to so much longer that is
 	rng   *rand.Rand
 	runs  int
+	drag  func(run int) time.Duration // by which each stretch lasts longer
 	ready func(run int) error
 	fails func(run int) error // before the work has any effect
 	off   func(run int) error
@@ -120,6 +121,9 @@ func (f *fake) device(dead chan struct{}) error {
 		lasts := s.lasts
 		if s.jitter > 0 {
 			lasts += time.Duration(f.rng.Int64N(int64(s.jitter)))
+		}
+		if f.drag != nil {
+			lasts += f.drag(f.runs)
 		}
 		if !pause(min(s.late, lasts)) {
 			return errGone
@@ -256,6 +260,22 @@ func TestAimingCostsFewRuns(t *testing.T) {
 	require.NoError(t, err)
 	assert.Empty(t, r.Gaps())
 	assert.LessOrEqual(t, len(r.Runs), 2+5, "three hits: %+v", r.Runs)
+}
+
+// A first run in which everything takes long, as on a busy computer, costs a cut for
+// each phase at most.
+func TestASlowFirstRun(t *testing.T) {
+	f := newFake(three()...)
+	f.drag = func(run int) time.Duration {
+		if run == 1 {
+			return 200 * ms
+		}
+		return 0
+	}
+	r, err := sweeping(t, Plan{Phases: declared("erase", "write", "verify"), Hits: 1, Cuts: 30, Seed: 3}, f)
+	require.NoError(t, err)
+	assert.Empty(t, r.Gaps())
+	assert.LessOrEqual(t, len(r.Runs), 2+3+3+1, "%+v", r.Runs)
 }
 
 func TestTheSameSeedAimsAlike(t *testing.T) {

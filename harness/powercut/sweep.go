@@ -169,13 +169,13 @@ func (s *sweep) work(ctx context.Context, a *aim, run *Run) error {
 	acting, leave := context.WithCancel(ctx)
 	defer leave()
 	watched := begin(func() error { return s.dut.Watch(watching, seen.add) })
-	run.began = time.Now()
+	run.Began = time.Now()
 	acted := begin(func() error { return s.dut.Act(acting) })
 
-	over, err := s.until(ctx, a, run.began, seen, acted, watched)
+	over, err := s.until(ctx, a, run.Began, seen, acted, watched)
 	if err == nil && a != nil && !over.is {
 		run.Cut, run.off = true, time.Now()
-		run.Took = run.off.Sub(run.began)
+		run.Took = run.off.Sub(run.Began)
 		if err = s.dut.Off(ctx); errors.Is(err, ErrSpent) {
 			run.Cut, run.Missed = false, err.Error()
 		}
@@ -190,7 +190,7 @@ func (s *sweep) work(ctx context.Context, a *aim, run *Run) error {
 	}
 	run.Marks = seen.all()
 	if run.over = over.at; !run.Cut {
-		run.Took = over.at.Sub(run.began)
+		run.Took = over.at.Sub(run.Began)
 	}
 	run.Ended = over.err == nil
 	if over.err != nil {
@@ -287,7 +287,7 @@ func (s *sweep) landed(run *Run) (string, time.Duration) {
 	if run.Ended { // it came to its end in spite of the cut
 		return "", 0
 	}
-	phase, at, i := "", run.began, -1
+	phase, at, i := "", run.Began, -1
 	if n := len(run.Marks); n > 0 {
 		phase, at = run.Marks[n-1].Phase, run.Marks[n-1].At
 		i = s.aims.index(phase)
@@ -316,7 +316,7 @@ func (s *sweep) begins(run *Run) map[string]time.Time {
 	if run.Cut {
 		until = run.off
 	}
-	before, ok := run.began, true
+	before, ok := run.Began, true
 	for _, ph := range s.plan.Phases {
 		if ph.After > 0 && ok {
 			if at := before.Add(ph.After); !at.After(until) {
