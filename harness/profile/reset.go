@@ -75,6 +75,7 @@ type Given struct {
 	Login string `yaml:"login"` // that it opens
 	Make  []Step `yaml:"make"`  // steps of the owner's that extract "credential"
 	Use   []Step `yaml:"use"`   // what only who has ${credential} can do
+	Drop  []Step `yaml:"drop"`  // of the owner's, that take it back; with what make extracts
 }
 
 // Who may reset a DUT.
@@ -186,6 +187,7 @@ func (p *Profile) resetLists() (out []StepList) {
 	for i, c := range p.Reset.Credentials {
 		at := []string{"reset", "credentials", strconv.Itoa(i)}
 		out = append(out, StepList{Path: append(slices.Clone(at), "make"), Must: []string{"credential"}, Steps: c.Make},
+			StepList{Path: append(slices.Clone(at), "drop"), Steps: c.Drop, GoesOn: true},
 			StepList{Path: append(slices.Clone(at), "use"), Given: []string{"credential"}, Steps: c.Use})
 	}
 	return append(out, StepList{Path: []string{"reset", "defaults"}, Steps: p.Reset.Defaults})
