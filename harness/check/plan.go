@@ -19,6 +19,7 @@ type Input struct {
 	Profile  *profile.Profile
 	Consoles []string // that the rig has
 	Lines    []string
+	Storages []string
 	Power    bool
 	ByHand   bool // a person is the power switch, and there is nobody to ask
 	Network  bool

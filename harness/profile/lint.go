@@ -244,6 +244,11 @@ func (l *linter) states() {
 				l.errorf(append(at, "services", strconv.Itoa(i)), "write a port from 1 to 65535", "%q is no service", svc)
 			}
 		}
+		for i, store := range s.Stores {
+			if l.p.Stores.Given && !l.p.Stores.Declared() && l.p.Stores.Items[store] == nil {
+				l.errorf(append(slices.Clone(at), "stores", strconv.Itoa(i)), near(store, l.p.Stores.Order), "no store %q is declared", store)
+			}
+		}
 		l.oneOf(append(at, "address", "find"), s.Address.Find, "mac")
 		if s.Address.Find != "" && s.Address.Host != "" {
 			l.errorf(append(at, "address"), "keep one of find and host", "the state has two addresses")

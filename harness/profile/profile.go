@@ -321,6 +321,7 @@ type State struct {
 	None     `yaml:",inline"`
 	Logins   []string `yaml:"logins"`
 	Services []string `yaml:"services"` // "tcp/22"
+	Stores   []string `yaml:"stores"`   // that something of the owner's is kept in
 	Address  Address  `yaml:"address"`
 	Holds    []Step   `yaml:"holds"` // a cheap proof that the DUT is in it
 }

@@ -65,6 +65,17 @@ type Reset struct {
 	Confirm  Confirm    `yaml:"confirm"`
 	Log      ResetLog   `yaml:"log"`
 	Crypto   Crypto     `yaml:"crypto-erase"`
+	// Credentials are what opens a login beside its password, sessions and tokens.
+	Credentials []Given `yaml:"credentials"`
+}
+
+// Given is a credential that the DUT gives its owner, as a key of an API.
+type Given struct {
+	ID    string `yaml:"id"`
+	Login string `yaml:"login"` // that it opens
+	Make  []Step `yaml:"make"`  // steps of the owner's that extract "credential"
+	Use   []Step `yaml:"use"`   // what only who has ${credential} can do
+	Drop  []Step `yaml:"drop"`  // of the owner's, that take it back; with what make extracts
 }
 
 // Who may reset a DUT.
@@ -78,6 +89,7 @@ type ResetWay struct {
 	ID    string   `yaml:"id"`
 	By    string   `yaml:"by"`
 	Needs []string `yaml:"needs"` // what the rig must allow besides reset
+	Press string   `yaml:"press"` // by that press; or else by
 	Steps []Step   `yaml:"steps"`
 	Done  []Step   `yaml:"done"` // what shows that the DUT is through with it
 	// Sign is what shows that it happens, each in a way of its own: that one of them is
@@ -153,15 +165,31 @@ func (p *Presses) UnmarshalStrict(n *strictyaml.Node) {
 	}
 }
 
-// stepLists of the sections about the reset.
+// Press gives the press of that name that resets the DUT; nil where there is none.
+func (p *Profile) Press(id string) *Press {
+	for i := range p.Presses.Items {
+		if s := &p.Presses.Items[i]; s.ID == id && s.Effect == EffectReset {
+			return s
+		}
+	}
+	return nil
+}
+
+// resetLists are the lists of steps of the sections about the reset.
 func (p *Profile) resetLists() (out []StepList) {
 	for i, s := range p.Presses.Items {
 		out = append(out, StepList{Path: []string{"presses", strconv.Itoa(i), "leave"}, Steps: s.Leave})
 	}
 	for i, w := range p.Reset.Ways {
 		at := []string{"reset", "ways", strconv.Itoa(i)}
-		out = append(out, StepList{Path: append(at, "steps"), Steps: w.Steps},
+		out = append(out, StepList{Path: append(slices.Clone(at), "steps"), Steps: w.Steps},
 			StepList{Path: append(slices.Clone(at), "done"), Steps: w.Done, GoesOn: true})
+	}
+	for i, c := range p.Reset.Credentials {
+		at := []string{"reset", "credentials", strconv.Itoa(i)}
+		out = append(out, StepList{Path: append(slices.Clone(at), "make"), Must: []string{"credential"}, Steps: c.Make},
+			StepList{Path: append(slices.Clone(at), "drop"), Steps: c.Drop, GoesOn: true},
+			StepList{Path: append(slices.Clone(at), "use"), Given: []string{"credential"}, Steps: c.Use})
 	}
 	return append(out, StepList{Path: []string{"reset", "defaults"}, Steps: p.Reset.Defaults})
 }
@@ -226,8 +254,11 @@ func (l *linter) reset() {
 	ids := map[string]bool{}
 	for i, w := range r.Ways {
 		at := []string{"reset", "ways", strconv.Itoa(i)}
-		if w.ID == "" || len(w.Steps) == 0 || len(w.Done) == 0 {
-			l.errorf(at, "give it id, steps and done", "a way to reset says too little")
+		if w.ID == "" || len(w.Done) == 0 || (len(w.Steps) == 0) == (w.Press == "") {
+			l.errorf(at, "give it id, done, and steps or press", "a way to reset says too little, or too much")
+		}
+		if w.Press != "" && l.p.Press(w.Press) == nil {
+			l.errorf(append(slices.Clone(at), "press"), "name one of presses, whose effect is reset", "no press %q resets the device", w.Press)
 		}
 		l.id(append(slices.Clone(at), "id"), w.ID, ids)
 		if w.By == "" {
@@ -249,6 +280,14 @@ func (l *linter) reset() {
 	l.oneOf([]string{"reset", "log", "old"}, r.Log.Old, LogKept, LogCleared)
 	if l.p.Source.Has("reset", "log") && !r.Log.Declared() && r.Log.Old == "" {
 		l.errorf([]string{"reset", "log"}, "write old: kept, or old: cleared", "reset.log does not say what becomes of the entries from before")
+	}
+	for i, c := range r.Credentials {
+		at := []string{"reset", "credentials", strconv.Itoa(i)}
+		if c.ID == "" || c.Login == "" || len(c.Make) == 0 || len(c.Use) == 0 {
+			l.errorf(at, "give it id, login, make and use", "a credential says too little")
+		}
+		l.id(append(slices.Clone(at), "id"), c.ID, ids)
+		l.login(append(slices.Clone(at), "login"), c.Login)
 	}
 	l.crypto(r.Crypto)
 	for name, s := range l.p.Stores.Items {
