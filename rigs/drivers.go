@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"rigor/fixtures/firmware"
 	"rigor/harness/driver/exec"
 	"rigor/harness/driver/gpio"
 	"rigor/harness/driver/http"
@@ -42,6 +43,7 @@ func Drivers() rig.Drivers {
 			"link": netLink, "qemu": ms.link,
 		},
 		Local: local,
+		Files: map[string]func(string) ([]byte, error){"virtual": firmware.File},
 	}
 }
 

@@ -127,7 +127,7 @@ func planned(name string, f *rig.File, p *profile.Profile, file string) (plan []
 		waivers, err = runner.LoadWaivers(file, f, plan)
 	}
 	var all strictyaml.Errors
-	for _, err := range []error{runner.CheckLacks(f, plan), matrix.CheckExpect(f.Source, f.Expect, cases), err} {
+	for _, err := range []error{runner.CheckLacks(f, plan), runner.CheckImages(p, rigs.Drivers()), matrix.CheckExpect(f.Source, f.Expect, cases), err} {
 		var errs strictyaml.Errors
 		if err != nil && !errors.As(err, &errs) {
 			return nil, nil, err

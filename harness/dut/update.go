@@ -308,14 +308,6 @@ func (d *Device) ReturnTo(ctx context.Context) error {
 	return d.Reachable(ctx)
 }
 
-// ReadImage gives a file that the profile names among its images.
-func (d *Device) ReadImage(ref string) ([]byte, error) {
-	if d.bench.Image == nil {
-		return nil, fmt.Errorf("image %s: %w", ref, ErrNotWired)
-	}
-	return d.bench.Image(ref)
-}
-
 // Serve has the rig serve a file.
 func (t target) Serve(ctx context.Context, file []byte) (url string, stop func(), err error) {
 	f := &served{first: file, path: "/" + rand.Text() + "/firmware.bin"}

@@ -1,8 +1,11 @@
 package profile
 
 import (
+	"errors"
+	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"rigor/harness/strictyaml"
@@ -47,16 +50,46 @@ type Images struct {
 // Refs are one or several names of files.
 type Refs []string
 
-// UnmarshalStrict reads a text or a list of texts.
+// UnmarshalStrict reads a text or a list of texts. {1..9} in one stands for several.
 func (r *Refs) UnmarshalStrict(n *strictyaml.Node) {
-	if text, ok := n.Scalar(); ok {
-		*r = Refs{text}
-		return
+	items := n.Items()
+	if _, ok := n.Scalar(); ok {
+		items = []*strictyaml.Node{n}
+	} else if !n.IsList() {
+		n.Errorf("write a name, or a list of names", "it is no name of a file")
 	}
-	var plain []string
-	if n.Decode(&plain, "the list") {
-		*r = plain
+	for _, item := range items {
+		text, ok := item.Scalar()
+		if !ok || text == "" {
+			item.Errorf("write a name", "it is no name of a file")
+			continue
+		}
+		all, err := expand(text)
+		if err != nil {
+			item.Errorf("write {1..9}", "%q: %v", text, err)
+		}
+		*r = append(*r, all...)
 	}
+}
+
+var numbers = regexp.MustCompile(`\{(\d{1,4})\.\.(\d{1,4})\}`)
+
+// expand puts each number of {n..m} into a name, once for all places of it.
+func expand(text string) (Refs, error) {
+	m := numbers.FindStringSubmatch(text)
+	if m == nil {
+		return Refs{text}, nil
+	}
+	from, _ := strconv.Atoi(m[1]) // the pattern has digits alone
+	to, _ := strconv.Atoi(m[2])
+	if to < from || to-from >= 1000 {
+		return nil, errors.New("it counts to a higher number, at most 1000 of them")
+	}
+	var out Refs
+	for i := from; i <= to; i++ {
+		out = append(out, strings.ReplaceAll(text, m[0], strconv.Itoa(i)))
+	}
+	return out, nil
 }
 
 // Stretch is a number of bytes from a place on.
