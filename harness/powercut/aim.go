@@ -13,6 +13,7 @@ type aim struct {
 	anchor string
 	offset time.Duration
 	into   time.Duration // where in the phase the supply is meant to go
+	shift  time.Duration // by how much earlier it is told to
 }
 
 // phaseAim is what is known of a phase, and how its aim is put right.
@@ -26,7 +27,20 @@ type phaseAim struct {
 	// earlier by shift, which lies between what was too little and what was too much.
 	shift, little, much time.Duration
 	bounded             bool // much is known
+	// late counts the cuts that came too late though they were aimed behind the phase's
+	// own marker: each is aimed closer to it than the one before. Only where that does
+	// not help either is the supply told to go before the marker comes.
+	late, early int
 }
+
+// nearest is from how many late cuts on the supply is told to go at once when the
+// marker comes, and early from how many on before it; every third is then made at the
+// marker all the same, since no two runs take the same time.
+const (
+	nearest  = 2
+	tooLate  = 4
+	atMarker = 3
+)
 
 // aims chooses where to cut.
 type aims struct {
@@ -46,7 +60,7 @@ func newAims(p Plan) *aims {
 	a := &aims{
 		hits: p.Hits,
 		// A phase that is never hit may not use up what the others need.
-		most: 4*p.Hits + 6,
+		most: 5*p.Hits + 10,
 		rng:  rand.New(rand.NewPCG(p.Seed, 0x706f776572637574)), //nolint:gosec // offsets are to be reproducible, not secret
 	}
 	for _, ph := range p.Phases {
@@ -93,12 +107,26 @@ func (a *aims) at(i int) aim {
 	p := a.phases[i]
 	// Not in the very last of it, where what is quick is over.
 	meant := time.Duration(a.rng.Int64N(int64(max(p.lasts*9/10, 1))))
+	if p.marker && p.After == 0 && p.shift == 0 {
+		switch {
+		case p.late >= nearest:
+			meant = 0
+		case p.late > 0:
+			meant /= 4
+		}
+		return aim{p.ID, p.ID, meant, meant, 0}
+	}
+	if p.marker && p.After == 0 && p.early%atMarker == atMarker-1 {
+		a.phases[i].early++
+		return aim{phase: p.ID, anchor: p.ID}
+	}
+	a.phases[i].early++
 	into := meant - p.shift
 	for j := i; j >= 0; j-- { // into counts from the beginning of phase j
 		q := a.phases[j]
 		switch {
 		case q.marker && into >= 0:
-			return aim{p.ID, q.ID, into, meant}
+			return aim{p.ID, q.ID, into, meant, p.shift}
 		case q.After > 0:
 			into += q.After
 		case j > 0:
@@ -107,7 +135,7 @@ func (a *aims) at(i int) aim {
 			into += a.lead
 		}
 	}
-	return aim{phase: p.ID, offset: max(into, 0), into: meant}
+	return aim{phase: p.ID, offset: max(into, 0), into: meant, shift: p.shift}
 }
 
 // learn takes from a run how long its phases lasted, and whether its aim was right.
@@ -168,19 +196,24 @@ func (a *aims) correct(run *Run, lasted time.Duration) {
 	p := &a.phases[i]
 	switch got := a.index(run.Phase); {
 	case run.Phase == run.Aim:
-		a.shift = p.shift
+		a.shift = run.shift
 		return
 	case run.Ended, got > i: // the work was over, or a later phase had begun
-		if lasted >= 0 && lasted <= run.meant {
+		if lasted >= 0 && lasted <= run.meant && run.Anchor != "" {
 			return
 		}
-		p.little = max(p.little, p.shift+max(p.lasts-run.meant, minStep))
+		if run.shift == 0 && run.Anchor == run.Aim {
+			if p.late++; p.late < tooLate || p.shift > 0 {
+				return
+			}
+		}
+		p.little = max(p.little, run.shift+max(p.lasts-run.meant, minStep))
 		if p.bounded && p.much <= p.little { // no two runs take the same time
 			p.bounded = false
 		}
 		p.shift = p.little + p.lasts/2
 	case run.Cut:
-		p.much, p.bounded = max(p.shift-run.meant, 0), true
+		p.much, p.bounded = max(run.shift-run.meant, 0), true
 		if p.much <= p.little {
 			p.little = 0
 		}

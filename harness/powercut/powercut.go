@@ -129,8 +129,9 @@ type Run struct {
 	End    End
 
 	off, over time.Time
-	meant     time.Duration // how far in its phase the supply was meant to go
-	workErr   error
+	// How far in its phase the supply was meant to go, and how much earlier it was told.
+	meant, shift time.Duration
+	workErr      error
 }
 
 // PhaseResult is what a sweep came to in a phase.

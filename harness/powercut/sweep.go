@@ -93,7 +93,7 @@ func (s *sweep) run(ctx context.Context, a *aim) (*Run, error) {
 	}
 	run := Run{N: len(s.res.Runs) + 1, Uncut: a == nil}
 	if a != nil {
-		run.Aim, run.Anchor, run.Offset, run.meant = a.phase, a.anchor, a.offset, a.into
+		run.Aim, run.Anchor, run.Offset, run.meant, run.shift = a.phase, a.anchor, a.offset, a.into, a.shift
 	}
 	err := s.work(ctx, a, &run)
 	if err == nil && run.Cut {

@@ -118,6 +118,7 @@ func (l *linter) cut(at []string, c *Cut, ends ...string) {
 	for i, s := range c.Stores {
 		st, at := l.p.Stores.Items[s], key("stores", strconv.Itoa(i))
 		switch {
+		case st == nil && (!l.p.Stores.Given || l.p.Stores.Declared()):
 		case st == nil:
 			l.errorf(at, near(s, l.p.Stores.Order), "no store %q is declared", s)
 		case len(st.Plant) == 0 || len(st.Read) == 0:
@@ -158,5 +159,28 @@ func (l *linter) cutPhase(at []string, ph *CutPhase) {
 	}
 	if strings.Contains(ph.Seen.Literal, "\n") || strings.Contains(ph.Seen.Literal, "\r") {
 		l.errorf(append(slices.Clone(at), "seen"), "leave the end of the line out", "what shows phase %s goes over a line's end", ph.ID)
+	}
+}
+
+// BootSays is what a console shows in a boot of the image that is started, the last time
+// that it does.
+type BootSays struct {
+	None    `yaml:",inline"`
+	Console string `yaml:"console"`
+	// Seen has a group named version, and where the digest is shown one named digest.
+	Seen Pattern `yaml:"seen"`
+}
+
+// bootSays holds what a boot says against what can be read of it.
+func (l *linter) bootSays() {
+	b, at := &l.p.Firmware.Boot, []string{"firmware", "boot"}
+	if !l.p.Source.Has(at...) || b.Declared() {
+		return
+	}
+	if b.Console == "" || b.Seen.Regexp == nil || b.Seen.Regexp.SubexpIndex("version") < 0 {
+		l.errorf(at, "write {console: main, seen: {regexp: 'image (?P<version>[^ ]+)'}}", "what a boot says of its image is no expression with a group named version, on a console")
+	}
+	if c := b.Console; c != "" && l.p.Consoles.Given && !l.p.Consoles.Declared() && l.p.Consoles.Items[c] == nil {
+		l.errorf(append(slices.Clone(at), "console"), near(c, l.p.Consoles.Order), "no console %q is declared", c)
 	}
 }

@@ -10,6 +10,7 @@ import (
 // updates holds images and their channels against each other.
 func (l *linter) updates() {
 	l.images()
+	l.bootSays()
 	for _, name := range l.p.Updates.Order {
 		u := l.p.Updates.Items[name]
 		if u.Declared() {
