@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"rigor/fixtures/firmware"
 	"rigor/fixtures/virtual"
 	"rigor/harness/driver/gpio"
 	"rigor/harness/rig"
@@ -99,7 +100,7 @@ func local(f *rig.File, seed uint64) (*rig.Local, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &rig.Local{Drivers: v.Drivers(), Given: map[string]func(string) (string, error){"virtual": v.Given}, Close: v.Close, Disk: v.Disk, Lost: v.Bench.Lost()}, nil
+	return &rig.Local{Drivers: v.Drivers(), Given: map[string]func(string) (string, error){"virtual": v.Given}, Files: map[string]func(string) ([]byte, error){"virtual": v.Image}, Close: v.Close, Disk: v.Disk, Lost: v.Bench.Lost()}, nil
 }
 
 // Disk gives what is written to w the bench's disk, which may be full.
@@ -148,6 +149,16 @@ func (v *Virtual) Given(name string) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("the built-in device has no secret %q", name)
+}
+
+// Image gives a file of the built-in device's maker by its name: an image of
+// firmware.Names, its public key (maker-key), the published development key (dev-key).
+func (v *Virtual) Image(name string) ([]byte, error) {
+	b, err := firmware.File(name)
+	if err != nil {
+		return nil, fmt.Errorf("the image virtual:%s: %w", name, err)
+	}
+	return b, nil
 }
 
 // Drivers gives the table with the virtual instruments in it.

@@ -33,6 +33,7 @@ type Drivers struct {
 type Local struct {
 	Drivers Drivers                                      // with the instruments that reach it
 	Given   map[string]func(name string) (string, error) // secrets that only it knows, by their scheme
+	Files   map[string]func(name string) ([]byte, error) // files that only it has, such as its maker's firmware, by their scheme
 	Close   func() error                                 // ends it
 
 	// Disk, which may be nil, stands before what evidence is written to, and Lost
