@@ -12,11 +12,12 @@ import (
 	"rigor/suites/identity"
 	"rigor/suites/network"
 	"rigor/suites/protection"
+	"rigor/suites/reset"
 )
 
 // All gives every suite, in the order of the reports.
 func All() []check.Suite {
-	return []check.Suite{console.Suite, network.Suite, credential.Suite, identity.Suite, protection.Suite}
+	return []check.Suite{console.Suite, network.Suite, credential.Suite, identity.Suite, protection.Suite, reset.Suite}
 }
 
 // Undo gives how an intent of an earlier run is undone, by its kind.

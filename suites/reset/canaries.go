@@ -54,7 +54,7 @@ func (tr *tour) claimGone(ctx context.Context, t *check.T, m *marked, store, vie
 		tr.whole(t, text)
 		return
 	}
-	old, next := nameOf(store, tr.n-1), nameOf(store, tr.n)
+	old, next := nameOf(store, tr.old), nameOf(store, tr.n)
 	var said []string
 	for _, l := range append([]*look{tr.before}, looks...) {
 		said = append(said, l.text(t, store, view))

@@ -12,7 +12,6 @@ import (
 	"rigor/harness/check"
 	"rigor/harness/dut"
 	"rigor/harness/verdict"
-	"rigor/harness/wire"
 )
 
 // Confirmed: who resets the device is told that it is done, as the maker says: by a light,
@@ -50,13 +49,13 @@ func needsConfirm(in check.Input, c *check.Case) *verdict.Judgement {
 			if !slices.Contains(in.Lines, s.Line) {
 				return check.RigLacks("the rig has no line %s", s.Line)
 			}
-			lean(c, wire.Part("line."+s.Line))
+			c.Lean(dut.PartLine(s.Line))
 			continue
 		}
 		if !slices.Contains(in.Consoles, s.Console) {
 			return check.RigLacks("the rig has no console %s", s.Console)
 		}
-		lean(c, dut.PartConsole(s.Console))
+		c.Lean(dut.PartConsole(s.Console))
 	}
 	return nil
 }

@@ -56,7 +56,7 @@ func needsCrypto(in check.Input, c *check.Case) *verdict.Judgement {
 	case !slices.Contains(in.Allow, check.Supply):
 		return check.RigLacks("the rig file does not allow %s: a storage is read while the device is off", check.Supply)
 	}
-	lean(c, dut.PartStorage(k.Key.Storage))
+	c.Lean(dut.PartStorage(k.Key.Storage))
 	return check.NeedsPower(in, c)
 }
 

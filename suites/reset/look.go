@@ -179,6 +179,9 @@ func (m *moment) extract(ctx context.Context, ss []profile.Step) (text []byte, w
 
 // ours gives an error that is no doing of the device's: it ends the case.
 func ours(err error) error {
+	if err == nil {
+		return nil
+	}
 	j := check.Judge(err)
 	if j.Verdict == verdict.Error || j.Reason == verdict.ReasonRigLacks || j.Reason == verdict.ReasonNeedsHuman || j.Reason == verdict.ReasonProfileMissing ||
 		errors.Is(err, context.Canceled) {

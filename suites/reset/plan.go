@@ -9,7 +9,6 @@ import (
 	"rigor/harness/dut"
 	"rigor/harness/profile"
 	"rigor/harness/verdict"
-	"rigor/harness/wire"
 )
 
 // needsReset: it is said how the device is reset and set up again with another password,
@@ -62,22 +61,15 @@ func wired(in check.Input, c *check.Case, p *profile.Profile, w profile.ResetWay
 		if !slices.Contains(in.Lines, l) {
 			return check.RigLacks("way %s of the reset takes line %s, which the rig does not have", w.ID, l)
 		}
-		lean(c, wire.Part("line."+l))
+		c.Lean(dut.PartLine(l))
 	}
 	for _, con := range consoles {
 		if !slices.Contains(in.Consoles, con) {
 			return check.RigLacks("way %s of the reset takes console %s, which the rig does not have", w.ID, con)
 		}
-		lean(c, dut.PartConsole(con))
+		c.Lean(dut.PartConsole(con))
 	}
 	return nil
-}
-
-// lean has the case lean on a part of the rig.
-func lean(c *check.Case, part wire.Part) {
-	if !slices.Contains(c.Parts, part) {
-		c.Parts = append(c.Parts, part)
-	}
 }
 
 // used gives the lines and consoles that steps take.
@@ -180,10 +172,10 @@ func viewed(in check.Input, c *check.Case, name, view string) *verdict.Judgement
 	case view == viewConsole && !slices.Contains(in.Consoles, v.Part):
 		return check.RigLacks("the rig has no console %s", v.Part)
 	case view == viewStorage:
-		lean(c, dut.PartStorage(v.Part))
+		c.Lean(dut.PartStorage(v.Part))
 		return check.NeedsPower(in, c)
 	case view == viewConsole:
-		lean(c, dut.PartConsole(v.Part))
+		c.Lean(dut.PartConsole(v.Part))
 	}
 	return nil
 }

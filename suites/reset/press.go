@@ -13,7 +13,6 @@ import (
 	"rigor/harness/dut"
 	"rigor/harness/profile"
 	"rigor/harness/verdict"
-	"rigor/harness/wire"
 	"rigor/suites/credential"
 )
 
@@ -60,7 +59,7 @@ func needsPresses(in check.Input, c *check.Case) *verdict.Judgement {
 		if !slices.Contains(in.Lines, press.Line) {
 			return check.RigLacks("the rig has no line %s", press.Line)
 		}
-		lean(c, wire.Part("line."+press.Line))
+		c.Lean(dut.PartLine(press.Line))
 		if press.PowerOn() {
 			if !slices.Contains(in.Allow, check.Supply) {
 				return check.RigLacks("press %s begins before the supply comes, and the rig file does not allow %s", press.ID, check.Supply)
@@ -76,7 +75,7 @@ func needsPresses(in check.Input, c *check.Case) *verdict.Judgement {
 			case s.Console != "" && !slices.Contains(in.Consoles, s.Console):
 				return check.RigLacks("the rig has no console %s, on which press %s shows itself", s.Console, press.ID)
 			case s.Console != "":
-				lean(c, dut.PartConsole(s.Console))
+				c.Lean(dut.PartConsole(s.Console))
 			}
 		}
 	}

@@ -23,6 +23,8 @@ import (
 type tour struct {
 	way profile.ResetWay
 	n   int // the how many-th it is, from 1 on
+	// old is whose things are in the device before: the owner behind that reset, 0 the first.
+	old int
 	log strings.Builder
 
 	before, between, behind, after *look // look behind: nothing was put in yet by the next owner
@@ -76,14 +78,16 @@ func makeTours(ctx context.Context, t *check.T) *tours {
 	g := &guide{T: t, marked: all.marked}
 	g.settle(ctx)
 	for i, w := range ways {
-		tr := &tour{way: w, n: i + 1, before: g.last, doors: map[string]*doorFacts{}, lively: map[string]bool{}}
+		tr := &tour{way: w, n: i + 1, old: g.owner, before: g.last, doors: map[string]*doorFacts{}, lively: map[string]bool{}}
 		all.list = append(all.list, tr)
 		if g.broken != "" {
 			tr.over = g.broken
 			continue
 		}
 		g.walk(ctx, tr)
-		g.last = tr.after
+		if tr.after != nil {
+			g.last, g.owner = tr.after, tr.n
+		}
 	}
 	return all
 }
@@ -93,6 +97,7 @@ type guide struct {
 	*check.T
 	marked *marked
 	last   *look
+	owner  int     // whose things are in it: the owner behind that reset
 	held   []*held // what opened the device before the next reset
 	broken string  // why no further reset is made
 }
