@@ -269,3 +269,15 @@ func (w *SignWatch) Await(ctx context.Context, within time.Duration) ([]SignSeen
 		}
 	}
 }
+
+// Lively gives the lines whose level changed while they were watched: a wire that is
+// broken shows no change.
+func (w *SignWatch) Lively() (out []string) {
+	for name, l := range w.lines {
+		if edges, _, err := l.Edges(); err == nil && len(edges) > 1 {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}

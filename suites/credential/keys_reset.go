@@ -32,17 +32,7 @@ var KeysReset = check.Check{
 	Effect: check.Consumes,
 	Allow:  []check.Leave{check.LoginTries, check.Reset, check.Configure},
 	Budget: check.Budget{Case: 10 * time.Minute},
-	Cases: check.Planner(check.Device).With(check.NeedsNetwork, check.NeedsState(states.Factory.Name), check.OfProfile(func(p *profile.Profile) *verdict.Judgement {
-		switch {
-		case p.Keys.Declared():
-			return check.DeclaredNone(p.Keys.None.None)
-		case p.Keys.Reset == profile.KeysKept:
-			return check.DeclaredNone("the profile declares that a factory reset leaves the keys as they are")
-		case p.Keys.Reset == "":
-			return check.NotDeclared("the profile does not say what a factory reset does to the keys (keys: {reset: new}, or kept)")
-		}
-		return nil
-	})),
+	Cases:  check.Planner(check.Device).With(check.NeedsNetwork, check.NeedsState(states.Factory.Name), KeysRenewable),
 	Run: func(ctx context.Context, t *check.T) {
 		channels := KeyChannels(t.Input())
 		if len(channels) == 0 {
@@ -64,6 +54,19 @@ var KeysReset = check.Check{
 		ClaimRenewed(t, "", before, after)
 	},
 }
+
+// KeysRenewable: the profile declares that a factory reset makes other keys.
+var KeysRenewable = check.OfProfile(func(p *profile.Profile) *verdict.Judgement {
+	switch {
+	case p.Keys.Declared():
+		return check.DeclaredNone(p.Keys.None.None)
+	case p.Keys.Reset == profile.KeysKept:
+		return check.DeclaredNone("the profile declares that a factory reset leaves the keys as they are")
+	case p.Keys.Reset == "":
+		return check.NotDeclared("the profile does not say what a factory reset does to the keys (keys: {reset: new}, or kept)")
+	}
+	return nil
+})
 
 // ClaimRenewed claims of each channel that its service has no key behind a factory reset
 // that it had before; by says by which way it was reset, where there are several.
