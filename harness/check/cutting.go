@@ -17,6 +17,7 @@ import (
 
 // Work is a piece of the DUT's work whose power is cut: an update, a reset.
 type Work struct {
+	ID   string // "api"
 	Name string // "an update by api"
 	Cut  *profile.Cut
 	// Ready brings the DUT to where the work begins. powercut.ErrSpent ends the cuts.
@@ -61,7 +62,7 @@ func (t *T) CutPower(ctx context.Context, w Work) *Cuts {
 		plan.Until = until.Add(-w.Kept)
 	}
 	done := t.Intent(IntentPowerCut, "the power is cut in "+w.Name+", by "+t.ID(), nil)
-	c := &cutter{t: t, d: t.Device(), w: w, file: t.File("cuts.jsonl", "each run of "+w.Name+": where it was cut, and as what the DUT came back", "application/jsonl")}
+	c := &cutter{t: t, d: t.Device(), w: w, file: t.File("cuts-"+w.ID+".jsonl", "each run of "+w.Name+": where it was cut, and as what the DUT came back", "application/jsonl")}
 	plan.Tell = c.tell
 	t.Cleanup(func(ctx context.Context, t *T) { // it may have no supply, or stand in the midst of it
 		if c.dark != nil {
@@ -136,24 +137,31 @@ func (c *cutter) On(ctx context.Context) error {
 	if c.up, c.last, uerr = c.d.CameUp(ctx, from, c.w.Cut.Within); uerr != nil {
 		return uerr
 	}
-	if !c.up && err == nil {
+	if !c.up {
 		c.t.Note("the DUT did not come up behind a cut; it showed last %s", c.last)
-		// Once may be the cut's, or the boot's; a DUT that is well comes up at the next.
-		c.up, err = c.again(ctx)
+		if c.up, uerr = c.again(ctx); uerr != nil && !errors.Is(uerr, powercut.ErrNotOff) {
+			return uerr
+		}
 	}
 	return err
 }
 
-// again boots a DUT once more that did not come up.
+// again boots a DUT once more that did not come up. That the boot began is to be seen,
+// or it is not the DUT that is gone.
 func (c *cutter) again(ctx context.Context) (up bool, err error) {
-	err = c.d.PowerCycle(ctx)
-	switch {
-	case err == nil:
-		return true, c.d.Reachable(ctx)
-	case errors.Is(err, dut.ErrLost):
-		return false, nil
+	if c.dark, err = c.d.Blackout(ctx); err != nil {
+		return false, err
 	}
-	return false, err
+	from, err := c.dark.End(ctx, nil)
+	c.dark = nil
+	if err != nil {
+		return false, err
+	}
+	up, last, err := c.d.CameUp(ctx, from, c.w.Cut.Within)
+	if !up && err == nil {
+		c.last = last
+	}
+	return up, err
 }
 
 // End says what the DUT is.

@@ -15,6 +15,7 @@ var Suite = check.Suite{
 	Name:  "update",
 	Title: "Unsigned and wrong firmware is refused",
 	Checks: []*check.Check{
-		&Genuine, &Unsigned,
+		&Genuine, &Unsigned, &FailedBootRevert, &BootSelfConsistent,
+		&PowerCut, // the last: what it leaves of a weak device takes no image any more
 	},
 }
