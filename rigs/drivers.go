@@ -41,6 +41,9 @@ func Drivers() rig.Drivers {
 		Link: map[string]func(context.Context, *rig.Network, rig.Env) (wire.Link, error){
 			"link": netLink, "qemu": ms.link,
 		},
+		Storage: map[string]func(context.Context, *rig.Storage, rig.Env) (wire.Storage, error){
+			"exec": execStorage,
+		},
 		Local: local,
 	}
 }

@@ -257,7 +257,7 @@ func (l *linter) states() {
 
 // Leaves are what a rig file can allow, and what a way can need.
 func Leaves() []string {
-	return []string{"login-tries", "config", "reset", "update", "power", "power-cut", "debug-attach", "halt", "rom-loader"}
+	return []string{"login-tries", "config", "reset", "update", "power", "power-cut", "debug-attach", "halt", "rom-loader", "storage-write"}
 }
 
 func (l *linter) ways() {

@@ -24,6 +24,8 @@ type Drivers struct {
 	Line  map[string]func(ctx context.Context, l *Line, env Env) (wire.Line, error)
 	Port  map[string]func(ctx context.Context, p *Port, env Env) (wire.Port, error)
 	Link  map[string]func(ctx context.Context, n *Network, env Env) (wire.Link, error)
+	// Storage opens the memories that are read past the DUT.
+	Storage map[string]func(ctx context.Context, s *Storage, env Env) (wire.Storage, error)
 	// Local makes the device of a rig file that drives one in this process,
 	// without power; nil, and no error, for a file of real wires. It may be nil.
 	Local func(f *File, seed uint64) (*Local, error)
@@ -101,6 +103,7 @@ type Bench struct {
 	Lines    map[string]wire.Line
 	Consoles map[string]wire.Port
 	Link     wire.Link
+	Storages map[string]wire.Storage
 	// Missing holds the fault of each instrument that did not open.
 	Missing map[wire.Part]error
 
@@ -125,6 +128,9 @@ func (b *Bench) Parts() []wire.Part {
 	}
 	if b.Link != nil {
 		parts = append(parts, LinkPart)
+	}
+	for _, name := range sortedKeys(b.Storages) {
+		parts = append(parts, StoragePart(name))
 	}
 	if b.Power != nil {
 		parts = append(parts, PowerPart)
@@ -165,7 +171,7 @@ func Bind(ctx context.Context, f *File, prof *profile.Profile, d Drivers, env En
 	env.Secrets = secrets
 	b := &Bench{
 		File: f, Profile: prof, Secrets: secrets,
-		Lines: map[string]wire.Line{}, Consoles: map[string]wire.Port{}, Missing: map[wire.Part]error{},
+		Lines: map[string]wire.Line{}, Consoles: map[string]wire.Port{}, Storages: map[string]wire.Storage{}, Missing: map[wire.Part]error{},
 		Meter: newMeter(env.Observe), limits: newLimiter(f.Limits), rawLines: map[string]wire.Line{},
 	}
 	if err := b.bind(ctx, d, env); err != nil {
@@ -184,6 +190,11 @@ func hollow(f *File) error {
 	for name, cfg := range f.Consoles {
 		if cfg == nil {
 			return fmt.Errorf("consoles.%s: nothing stands there", name)
+		}
+	}
+	for name, cfg := range f.Storages {
+		if cfg == nil {
+			return fmt.Errorf("storages.%s: nothing stands there", name)
 		}
 	}
 	for name, cfg := range f.Machines {
@@ -234,6 +245,9 @@ func (b *Bench) bind(ctx context.Context, d Drivers, env Env) error {
 		if raw != nil {
 			b.Link = &gatedLink{gate: gate{part: LinkPart, meter: b.Meter}, raw: raw}
 		}
+	}
+	if err := b.bindStorages(ctx, d, env); err != nil {
+		return err
 	}
 	if f.Power != nil {
 		raw, err := bindPart(ctx, b, env.at(PowerPart, ""), d.Power, f.Power.Driver, f.Power)
@@ -353,6 +367,9 @@ func (b *Bench) Close() error {
 	}
 	if b.Link != nil {
 		errs = append(errs, b.Link.Close())
+	}
+	for _, name := range sortedKeys(b.Storages) {
+		errs = append(errs, b.Storages[name].Close())
 	}
 	for _, name := range slices.Sorted(maps.Keys(b.Consoles)) {
 		errs = append(errs, b.Consoles[name].Close())

@@ -102,11 +102,17 @@ func Doctor(ctx context.Context, phase string, b *Bench, f *File, prof *profile.
 	v.ports()
 	v.bootPulls()
 	v.link()
+	if phase == PhaseBefore {
+		v.storages()
+	}
 	// The power first: what a line reads depends on it.
 	v.power()
 	v.lines()
 	v.loopbacks()
 	v.identity()
+	if phase == PhaseAfter {
+		v.storages()
+	}
 	return v.found
 }
 

@@ -20,7 +20,7 @@ type File struct {
 	// only two units can show.
 	Units []Unit `yaml:"units"`
 	// Allow lists what may be done to this unit beyond reading.
-	Allow  []string `yaml:"allow"` // login-tries, config, reset, update, power-cut, power, debug-attach, halt, rom-loader
+	Allow  []string `yaml:"allow"` // login-tries, config, reset, update, power-cut, power, debug-attach, halt, rom-loader, storage-write
 	Limits Limits   `yaml:"limits"`
 	// Machines are emulated devices, of which power, lines, consoles and network
 	// with driver qemu are parts.
@@ -29,8 +29,9 @@ type File struct {
 	Lines    map[string]*Line    `yaml:"lines"`
 	Consoles map[string]*Port    `yaml:"consoles"`
 	Network  *Network            `yaml:"network"`
-	Secrets  map[string]string   `yaml:"secrets"` // NAME: env:VAR, file:PATH, or virtual:NAME
-	Lacks    map[string]string   `yaml:"lacks"`   // check id: reason
+	Storages map[string]*Storage `yaml:"storages"` // memories that are read past the DUT
+	Secrets  map[string]string   `yaml:"secrets"`  // NAME: env:VAR, file:PATH, or virtual:NAME
+	Lacks    map[string]string   `yaml:"lacks"`    // check id: reason
 	Loopback []Loopback          `yaml:"loopback"`
 	// Expect is what a golden unit's run must give: case id → verdict or
 	// verdict.reason. For validate.

@@ -36,7 +36,7 @@ func (g *gate) do(ctx context.Context, op string, f func() error) error {
 // dress makes what a driver reports a Fault of its part. What the caller
 // caused is none: its context ended, or the instrument cannot do it.
 func (g *gate) dress(ctx context.Context, op string, err error) error {
-	if err == nil || errors.Is(err, wire.ErrUnsupported) {
+	if err == nil || errors.Is(err, wire.ErrUnsupported) || errors.Is(err, wire.ErrRuns) {
 		return err
 	}
 	if end := ctx.Err(); end != nil && errors.Is(err, end) {
@@ -81,11 +81,13 @@ type gatedPower struct {
 	raw   wire.Power
 	limit *limiter
 	on    atomic.Bool
+	off   atomic.Bool // told so, and it did
 }
 
 // On spends a power cycle unless the supply was told to be on. After an error
 // it may be on or off; it counts as on, since the wear may have happened.
 func (p *gatedPower) On(ctx context.Context) error {
+	p.off.Store(false)
 	if !p.on.Swap(true) {
 		if err := p.limit.spend(LimitPowerCycles); err != nil {
 			p.on.Store(false)
@@ -102,7 +104,9 @@ func (p *gatedPower) Off(ctx context.Context) error {
 		return err
 	}
 	defer p.on.Store(false)
-	return p.do(ctx, "off", func() error { return p.raw.Off(ctx) })
+	err := p.do(ctx, "off", func() error { return p.raw.Off(ctx) })
+	p.off.Store(err == nil)
+	return err
 }
 
 func (p *gatedPower) State(ctx context.Context) (s wire.PowerState, err error) {

@@ -63,6 +63,11 @@ func Resources(f *File) []Resource {
 			add(ConsolePart(name), execKey(f, p.Exec)...)
 		}
 	}
+	for name, s := range f.Storages {
+		if s != nil && s.Driver == "exec" {
+			add(StoragePart(name), execKey(f, s.Exec)...)
+		}
+	}
 	if p := f.Power; p != nil {
 		switch p.Driver {
 		case "gpio":

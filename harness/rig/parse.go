@@ -89,6 +89,11 @@ var driverKeys = map[string]map[string][]string{
 		"virtual": {},
 		"":        {"address", "ports"},
 	},
+	"storages": {
+		"exec":    {"exec", "write", "within"},
+		"virtual": {},
+		"":        {"size", "reset"},
+	},
 	"machines": {
 		"qemu": {"file", "tap", "qemu", "args", "disks", "nic", "mac", "pl061", "address"},
 	},
@@ -115,6 +120,9 @@ var driverNeeds = map[string]map[string][][2]string{
 		"exec":    {{"exec", "exec: [./console]"}},
 		"qemu":    {{"machine", "machine: NAME, and NAME under machines"}},
 		"virtual": {{"port", "port: main"}},
+	},
+	"storages": {
+		"exec": {{"exec", "exec: [PROGRAM, '${file}']"}},
 	},
 	"network": {
 		"qemu": {{"machine", "machine: NAME, and NAME under machines"}, {"address", "address: 10.0.7.1, the device's"}, {"own", "own: 10.0.7.2/24, our end's"}},
@@ -163,6 +171,7 @@ func (l *fileLint) all() {
 	l.lines()
 	l.consoles()
 	l.network()
+	l.storages()
 	l.machines()
 	l.rest()
 }

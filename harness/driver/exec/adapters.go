@@ -191,6 +191,11 @@ func (s session) Close() error {
 }
 
 func (s session) call(ctx context.Context, cmd Command, req, resp any) error {
+	return s.guarded(ctx, cmd, func(ctx context.Context) error { return cmd.Call(ctx, req, resp) })
+}
+
+// guarded runs f with a context that Close ends too.
+func (s session) guarded(ctx context.Context, cmd Command, f func(context.Context) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	done := make(chan struct{})
@@ -207,7 +212,7 @@ func (s session) call(ctx context.Context, cmd Command, req, resp any) error {
 		return cmd.fault(os.ErrClosed)
 	default:
 	}
-	err := cmd.Call(ctx, req, resp)
+	err := f(ctx)
 	select {
 	case <-s.quit:
 		if err != nil {

@@ -173,7 +173,7 @@ func (c Command) run(ctx context.Context, in []byte) ([]byte, error) {
 		return nil, fmt.Errorf("%w: the program ended, but something it started keeps its output open", ErrAnswer)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w%s", err, c.said(stderr))
+		return stdout.buf.Bytes(), fmt.Errorf("%w%s", err, c.said(stderr))
 	}
 	return stdout.buf.Bytes(), nil
 }
