@@ -140,30 +140,41 @@ const usualTimes = 3
 
 // Blinks looks for a light that blinks as a sign has it, so many times in a row, and says
 // when that began. Nearest is how long the blinks took that came nearest to it; 0 where
-// there were not so many. Single edges are seen late now and then, by a computer that is
-// busy: so it is the sum that counts. It may be a half longer or two fifths shorter, and
-// a light that blinks half as fast or twice as fast is another sign. Late says by how much
-// the computer was late in a time: blinks at which it was late by a fifth of them are not
-// counted.
+// there were not so many. Late says by how much the computer was late in a time: an edge
+// may be seen as much later than it was, and blinks at which that is a fifth of them are not
+// counted. In all they may take a half longer or two fifths less: a light that blinks half
+// as fast or twice as fast is another sign.
 func Blinks(edges []Edge, s profile.Sign, late func(from, to time.Time) time.Duration) (ok bool, at time.Time, nearest time.Duration) {
 	n := times(s)
 	want := time.Duration(n) * (s.On + s.Off)
-	for i := 0; i+2*n < len(edges); i++ {
+	for i := 1; i+2*n < len(edges); i++ { // the first one is no edge, but the level at the beginning
 		if !edges[i].Asserted {
 			continue
 		}
-		took, lit := edges[i+2*n].At.Sub(edges[i].At), time.Duration(0)
-		for k := i; k < i+2*n; k += 2 {
-			lit += edges[k+1].At.Sub(edges[k].At)
-		}
+		took := edges[i+2*n].At.Sub(edges[i].At)
 		if nearest == 0 || (took-want).Abs() < (nearest-want).Abs() {
 			nearest = took
 		}
-		if within(took, want) && within(lit, time.Duration(n)*s.On) && late(edges[i].At, edges[i+2*n].At) < want/5 {
+		by := late(edges[i].At, edges[i+2*n].At)
+		if within(took, want) && by < want/5 && even(edges[i:i+2*n+1], s, by) {
 			return true, edges[i].At, took
 		}
 	}
 	return false, time.Time{}, nearest
+}
+
+// even says whether the light was on and off for about as long as a sign has it each time.
+func even(edges []Edge, s profile.Sign, late time.Duration) bool {
+	for i := range len(edges) - 1 {
+		want := s.On
+		if !edges[i].Asserted {
+			want = s.Off
+		}
+		if (edges[i+1].At.Sub(edges[i].At) - want).Abs() > want/2+late {
+			return false
+		}
+	}
+	return true
 }
 
 func within(got, want time.Duration) bool { return got >= want*3/5 && got <= want*3/2 }
