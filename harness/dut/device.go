@@ -55,7 +55,7 @@ type Bench struct {
 	Lines     map[string]wire.Line
 	Consoles  map[string]*console.Console
 	Link      wire.Link
-	Storages  map[string]Storage
+	Storages  map[string]wire.Storage
 	Address   string      // of the DUT, where the profile's states give none
 	Ports     map[int]int // the DUT's port → the port at Address
 	Secret    func(ref string) (string, error)

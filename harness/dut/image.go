@@ -10,12 +10,6 @@ import (
 	"rigor/harness/wire"
 )
 
-// Storage is the DUT's memory as an instrument reads it past the DUT: all of it, into a
-// writer, while the DUT does not run.
-type Storage interface {
-	Read(ctx context.Context, w io.Writer) error
-}
-
 // PartStorage names a storage in faults and results.
 func PartStorage(name string) wire.Part { return wire.Part("storage." + name) }
 

@@ -25,11 +25,19 @@ type Edge struct {
 type LineWatch struct {
 	stop context.CancelFunc
 	done chan struct{}
+	beat chan struct{} // closed when pulse has ended
 
 	mu    sync.Mutex
 	edges []Edge
 	news  chan struct{} // closed with each edge
 	err   error         // of the line
+	late  []lateness    // when the computer was late
+}
+
+// lateness is when a computer was late with what it was to do, and by how much.
+type lateness struct {
+	at time.Time
+	by time.Duration
 }
 
 // WatchLine begins to note a line's changes; the first edge is its level now. Whoever
@@ -44,9 +52,10 @@ func (d *Device) WatchLine(ctx context.Context, name string) (*LineWatch, error)
 		return nil, fmt.Errorf("line %s: %w", name, err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	w := &LineWatch{stop: cancel, done: make(chan struct{}), news: make(chan struct{})}
+	w := &LineWatch{stop: cancel, done: make(chan struct{}), beat: make(chan struct{}), news: make(chan struct{})}
 	w.saw(Edge{time.Now(), level})
 	go w.follow(ctx, l, level)
+	go w.pulse(ctx)
 	return w, nil
 }
 
@@ -68,6 +77,42 @@ func (w *LineWatch) follow(ctx context.Context, l wire.Line, level bool) {
 	}
 }
 
+// pulseEvery is how often it is looked whether the computer is in time.
+const pulseEvery = 5 * time.Millisecond
+
+// pulse notes how late the computer is with what it is to do: an edge is seen as late.
+func (w *LineWatch) pulse(ctx context.Context) {
+	defer close(w.beat)
+	t := time.NewTicker(pulseEvery)
+	defer t.Stop()
+	for last := time.Now(); ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		now := time.Now()
+		if by := now.Sub(last) - pulseEvery; by > pulseEvery {
+			w.mu.Lock()
+			w.late = append(w.late, lateness{now, by})
+			w.mu.Unlock()
+		}
+		last = now
+	}
+}
+
+// lateIn gives by how much the computer was late in a time, at most.
+func (w *LineWatch) lateIn(from, to time.Time) (most time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, l := range w.late {
+		if l.at.After(from) && l.at.Add(-l.by).Before(to) {
+			most = max(most, l.by)
+		}
+	}
+	return most
+}
+
 func (w *LineWatch) saw(e Edge) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -87,42 +132,52 @@ func (w *LineWatch) Edges() ([]Edge, <-chan struct{}, error) {
 func (w *LineWatch) Close() {
 	w.stop()
 	<-w.done
+	<-w.beat
 }
-
-// blinkSlack is how much the times of a blink may be off, besides a third of them: a
-// computer that watches is late now and then.
-const blinkSlack = 10 * time.Millisecond
 
 // usualTimes is how often a light blinks where a sign does not say.
 const usualTimes = 3
 
-// Blinks says how often in a row a line blinked as a sign has it, at most, and when the
-// first of them began.
-func Blinks(edges []Edge, s profile.Sign) (n int, at time.Time) {
-	run, began := 0, time.Time{}
-	for i := 0; i+2 < len(edges); i++ {
+// Blinks looks for a light that blinks as a sign has it, so many times in a row, and says
+// when that began. Nearest is how long the blinks took that came nearest to it; 0 where
+// there were not so many. Late says by how much the computer was late in a time: an edge
+// may be seen as much later than it was, and blinks at which that is a fifth of them are not
+// counted. In all they may take a half longer or two fifths less: a light that blinks half
+// as fast or twice as fast is another sign.
+func Blinks(edges []Edge, s profile.Sign, late func(from, to time.Time) time.Duration) (ok bool, at time.Time, nearest time.Duration) {
+	n := times(s)
+	want := time.Duration(n) * (s.On + s.Off)
+	for i := 1; i+2*n < len(edges); i++ { // the first one is no edge, but the level at the beginning
 		if !edges[i].Asserted {
 			continue
 		}
-		if !near(edges[i+1].At.Sub(edges[i].At), s.On) || !near(edges[i+2].At.Sub(edges[i+1].At), s.Off) {
-			run = 0
-			continue
+		took := edges[i+2*n].At.Sub(edges[i].At)
+		if nearest == 0 || (took-want).Abs() < (nearest-want).Abs() {
+			nearest = took
 		}
-		if run == 0 {
-			began = edges[i].At
-		}
-		run++
-		if run > n {
-			n, at = run, began
+		by := late(edges[i].At, edges[i+2*n].At)
+		if within(took, want) && by < want/5 && even(edges[i:i+2*n+1], s, by) {
+			return true, edges[i].At, took
 		}
 	}
-	return n, at
+	return false, time.Time{}, nearest
 }
 
-func near(got, want time.Duration) bool {
-	slack := want/3 + blinkSlack
-	return got >= want-slack && got <= want+slack
+// even says whether the light was on and off for about as long as a sign has it each time.
+func even(edges []Edge, s profile.Sign, late time.Duration) bool {
+	for i := range len(edges) - 1 {
+		want := s.On
+		if !edges[i].Asserted {
+			want = s.Off
+		}
+		if (edges[i+1].At.Sub(edges[i].At) - want).Abs() > want/2+late {
+			return false
+		}
+	}
+	return true
 }
+
+func within(got, want time.Duration) bool { return got >= want*3/5 && got <= want*3/2 }
 
 // SignSeen is what became of a sign.
 type SignSeen struct {
@@ -131,6 +186,8 @@ type SignSeen struct {
 	At     time.Time // when it was first seen
 	Detail string    // what was seen, or was not
 	Err    error     // the rig cannot see it: no such wire
+	// Late says that the computer was too busy to see a light that blinks as fast.
+	Late bool
 }
 
 // SignText says in words what a sign is.
@@ -217,9 +274,15 @@ func (w *SignWatch) look(s *SignSeen) error {
 		if err != nil {
 			return err
 		}
-		n, at := Blinks(edges, s.Sign)
-		s.Seen, s.At = n >= times(s.Sign), at
-		s.Detail = fmt.Sprintf("line %s changed %d times, and blinked so %d times in a row", s.Sign.Line, len(edges)-1, n)
+		var took time.Duration
+		s.Seen, s.At, took = Blinks(edges, s.Sign, w.lines[s.Sign.Line].lateIn)
+		late := w.lines[s.Sign.Line].lateIn(edges[0].At, time.Now())
+		s.Late = !s.Seen && late > min(s.Sign.On, s.Sign.Off)/2
+		s.Detail = fmt.Sprintf("line %s changed %d times; the %d blinks in a row that came nearest took %v of %v", s.Sign.Line, len(edges)-1,
+			times(s.Sign), took.Round(time.Millisecond), time.Duration(times(s.Sign))*(s.Sign.On+s.Sign.Off))
+		if s.Late {
+			s.Detail += fmt.Sprintf("; the computer that watched it was late by up to %v", late.Round(time.Millisecond))
+		}
 		return nil
 	}
 	con, err := w.d.Console(s.Sign.Console)

@@ -136,6 +136,7 @@ func PlanInput(f *rig.File, p *profile.Profile) check.Input {
 	}
 	slices.Sort(in.Consoles)
 	slices.Sort(in.Lines)
+	in.Storages = slices.Sorted(maps.Keys(f.Storages))
 	for _, a := range f.Allow {
 		in.Allow = append(in.Allow, check.Leave(a))
 	}
@@ -412,6 +413,7 @@ func (j *Job) device(bench *rig.Bench, cons map[string]*console.Console) (*dut.D
 	if p := j.File.Power; p != nil {
 		b.OffSettle = p.OffSettle
 	}
+	b.Storages = bench.Storages
 	if n := j.File.Network; n != nil {
 		b.Address, b.Ports = n.Address, n.Ports
 	}

@@ -83,6 +83,8 @@ func (tr *tour) claimTold(t *check.T) {
 				case o.Err != nil:
 					c.Unknown(verdict.ReasonRigLacks, "%v", o.Err)
 				case o.Seen:
+				case o.Late:
+					c.Unknown(verdict.ReasonAmbiguous, "%s", o.Detail)
 				case s.Line != "" && !tr.lively[s.Line]:
 					c.Unknown(verdict.ReasonAmbiguous, "line %s did not change once through reset and boot: a broken wire looks like a light that stays as it is", s.Line)
 				default:

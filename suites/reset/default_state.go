@@ -83,6 +83,11 @@ func (tr *tour) judgeDefaults(ctx context.Context, t *check.T) {
 	if !tr.whole(t, tr.by()+" the settings are the maker's") {
 		return
 	}
+	f := tr.door(tr.knownAt)
+	check.Refute(ctx, t, tr.by()+" no published login opens it", check.Negative[tried]{
+		Control: replay(f.control[:]...), Anti: replay(f.anti), Probes: tr.known, Try: tryTried, Name: nameTried, Same: tr.same,
+		Refusal: []verdict.Kind{verdict.Refused},
+	})
 	ref := tr.evidence(t)
 	t.Claim(tr.by()+" the settings are the maker's", func(c *check.Claim) {
 		c.Show(ref)

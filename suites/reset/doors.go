@@ -1,12 +1,14 @@
 package reset
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
+	"rigor/fixtures/credentials"
 	"rigor/harness/check"
 	"rigor/harness/dut"
 	"rigor/harness/login"
@@ -225,4 +227,34 @@ func tell(t *check.T, do func() error) (dut.Answer, error) {
 	}
 	t.OK(ours(err))
 	return dut.Answer{Kind: verdict.Unproven, Detail: err.Error()}, nil
+}
+
+// mostPublished is how many published logins are tried behind a set-up, the likeliest:
+// cred-known-list tries them all, of a device that may never have been reset.
+const mostPublished = 6
+
+// published tries whether a reset brought a published login back.
+func (g *guide) published(ctx context.Context, tr *tour) {
+	door := g.ownDoor()
+	vendor := cmp.Or(door.Decl().Vendor, g.Profile().Maker)
+	p := check.PaceOf(door.Decl())
+	most := mostPublished
+	if !p.Known {
+		most = 2
+	} else if p.After > 0 {
+		most = min(most, p.After-1)
+	}
+	list := []login.Credential{{User: "admin", Password: "admin"}}
+	for _, e := range credentials.For(door.Protocol(), vendor) {
+		if c := (login.Credential{User: e.User, Password: e.Password}); !slices.Contains(list, c) && e.Password != "" {
+			list = append(list, c)
+		}
+	}
+	tr.knownAt = door.Name()
+	for _, c := range list[:min(most, len(list))] {
+		g.OK(g.Spare(ctx, p, c.User, 1))
+		a, err := g.Try(ctx, door, c)
+		g.OK(err)
+		tr.known = append(tr.known, tried{name: fmt.Sprintf("%q with %q", c.User, c.Password), a: a})
+	}
 }

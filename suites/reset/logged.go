@@ -43,13 +43,14 @@ var Logged = check.Check{
 		return nil
 	})),
 	Run: func(ctx context.Context, t *check.T) {
-		for _, tr := range made(ctx, t).list {
-			tr.claimLog(ctx, t)
+		all := made(ctx, t)
+		for _, tr := range all.list {
+			tr.claimLog(ctx, t, all.marked)
 		}
 	},
 }
 
-func (tr *tour) claimLog(ctx context.Context, t *check.T) {
+func (tr *tour) claimLog(ctx context.Context, t *check.T, m *marked) {
 	text := tr.by() + " the log says that the device was reset"
 	if !tr.whole(t, text) || !tr.proven(t, text, nil) {
 		return
@@ -69,6 +70,15 @@ func (tr *tour) claimLog(ctx context.Context, t *check.T) {
 			c.Fail(verdict.ReasonExpectation, "none of %d new entries is like it", len(isNew))
 		}
 	})
+	for _, store := range storeNames(t.Profile()) {
+		for _, h := range m.set.Find([]byte(tr.logs[1])).Of(nameOf(store, tr.old)) {
+			t.Claim(tr.by()+" the log has nothing of store "+store, func(c *check.Claim) {
+				c.Show(ref)
+				c.Fail(verdict.ReasonResidue, "%s", h)
+			})
+			break
+		}
+	}
 	if policy.Old == profile.LogKept {
 		t.Claim(tr.by()+" the log has what it had before", func(c *check.Claim) {
 			c.Show(ref)

@@ -66,7 +66,7 @@ type moment struct {
 // begin notes where the consoles are.
 func begin(t *check.T, set *canary.Set) *moment {
 	m := &moment{t: t, set: set, from: map[string]hc.Cursor{}}
-	for _, name := range partsOf(t, viewConsole) {
+	for _, name := range t.Device().Consoles() { // what nobody declares is heard too
 		con, err := t.Device().Console(name)
 		t.OK(err)
 		m.from[name] = con.Mark()
@@ -159,6 +159,23 @@ func (m *moment) owner(ctx context.Context, l *look) {
 			}
 		}
 	}
+	m.told(ctx, l)
+}
+
+// told reads what the services tell who is not logged in: all stores share it.
+func (m *moment) told(ctx context.Context, l *look) {
+	for _, name := range check.LoginChannels(m.t.Profile()) {
+		d := m.t.Profile().Logins.Items[name]
+		if d == nil || d.Declared() || !strings.HasPrefix(d.Protocol, "http") {
+			continue
+		}
+		text, err := m.t.Device().Disclosed(ctx, name)
+		if m.t.OK(ours(err)); err != nil {
+			l.missing["told "+name] = err.Error()
+			continue
+		}
+		l.found["told "+name] = m.set.Find(text)
+	}
 }
 
 // extract carries steps out, and gives what they took out of the answers. Why is set
@@ -225,6 +242,21 @@ func (l *look) text(t *check.T, store, view string) string {
 		return l.when + ": not seen: " + why
 	}
 	return fmt.Sprintf("%s, %d bytes: %s", l.when, f.Bytes, f.Summary(8))
+}
+
+// astray gives where a marker was found that is declared to be seen nowhere there: on a
+// console, or by who is not logged in.
+func (l *look) astray(view, marker string) (where string) {
+	prefix := map[string]string{viewConsole: "console ", viewNetwork: "told "}[view]
+	for _, k := range slices.Sorted(maps.Keys(l.found)) {
+		if prefix == "" || !strings.HasPrefix(k, prefix) {
+			continue
+		}
+		for _, h := range l.found[k].Of(marker) {
+			return fmt.Sprintf("%s, in %s: %s", l.when, k, h)
+		}
+	}
+	return ""
 }
 
 // answer says whether a marker was found at a moment: Accepted where it was.

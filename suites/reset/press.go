@@ -83,7 +83,11 @@ func needsPresses(in check.Input, c *check.Case) *verdict.Judgement {
 }
 
 func pressLine(ctx context.Context, t *check.T, all *tours, line string) {
-	f := &finger{t: t, all: ofLine(t.Profile(), line)}
+	f := fingerOn(t, line)
+	f.works = slices.ContainsFunc(all.list, func(tr *tour) bool {
+		p := t.Profile().Press(tr.way.Press)
+		return p != nil && p.Line == line && tr.happened()
+	})
 	for _, powerOn := range []bool{false, true} {
 		var control *profile.Press // a press that costs no reset
 		for i, p := range f.all {
@@ -171,6 +175,8 @@ func (f *finger) claimDoes(ctx context.Context, all *tours, p profile.Press, a d
 		case a.Kind == verdict.Accepted:
 		case a.Kind == verdict.Unproven:
 			c.Unknown(verdict.ReasonPrecondition, "%s", a.Detail)
+		case a.Kind == verdict.Garbled:
+			c.Fail(verdict.ReasonExpectation, "%s", a.Detail)
 		case f.works:
 			c.Fail(verdict.ReasonAbsent, "the line reaches the button, and %s", a.Detail)
 		default:

@@ -29,6 +29,7 @@ const pressWithin = 5 * time.Second
 type finger struct {
 	t     *check.T
 	all   []profile.Press // of its line
+	early []profile.Sign  // of a reset: they come before a press of that kind is over
 	lag   time.Duration   // how long after the release the sign of one came, at most
 	works bool            // a press has had its effect
 }
@@ -56,6 +57,12 @@ func (f *finger) does(ctx context.Context, p profile.Press) (dut.Answer, error) 
 		if err != nil {
 			return dut.Answer{}, err
 		}
+		others, err := d.WatchSigns(ctx, f.others(p))
+		if err != nil {
+			watch.Close()
+			return dut.Answer{}, err
+		}
+		defer others.Close()
 		h, err := d.Press(ctx, p, over(p.Hold))
 		if err != nil {
 			watch.Close()
@@ -72,8 +79,20 @@ func (f *finger) does(ctx context.Context, p profile.Press) (dut.Answer, error) 
 			return dut.Answer{}, err
 		}
 		a := ofSigns(p, h, seen)
+		wrong, err := others.Look()
+		if err != nil {
+			return a, err
+		}
+		if a.Kind != verdict.Accepted {
+			if came := shown(wrong); came != "" {
+				a.Kind, a.Detail = verdict.Garbled, a.Detail+"; in its place: "+came
+			}
+		}
 		if a.Kind == verdict.Accepted {
 			f.works, f.lag = true, max(f.lag, time.Since(let))
+		}
+		if a.Kind == verdict.Garbled { // it may be on its way to another state
+			return a, nil
 		}
 		if err := f.leave(ctx, p); err != nil {
 			return a, err
@@ -82,6 +101,33 @@ func (f *finger) does(ctx context.Context, p profile.Press) (dut.Answer, error) 
 			return a, nil
 		}
 	}
+}
+
+// signs are those of all presses of the line.
+func (f *finger) signs() []profile.Sign {
+	out := slices.Clone(f.early)
+	for _, p := range f.all {
+		out = append(out, p.Sign...)
+	}
+	return out
+}
+
+// others are the signs of the line's other presses.
+func (f *finger) others(p profile.Press) []profile.Sign {
+	return slices.DeleteFunc(f.signs(), func(s profile.Sign) bool {
+		return slices.ContainsFunc(p.Sign, func(o profile.Sign) bool { return dut.SignText(o) == dut.SignText(s) })
+	})
+}
+
+// shown says which signs were seen.
+func shown(seen []dut.SignSeen) string {
+	var came []string
+	for _, s := range seen {
+		if s.Seen {
+			came = append(came, dut.SignText(s.Sign))
+		}
+	}
+	return strings.Join(came, "; ")
 }
 
 // leave brings the device back into use.
@@ -101,12 +147,17 @@ func ofSigns(p profile.Press, h dut.Held, seen []dut.SignSeen) dut.Answer {
 	var said []string
 	for _, s := range seen {
 		what := "seen"
-		if !s.Seen {
+		switch {
+		case s.Late && a.Kind != verdict.Silent:
+			what, a.Kind = "not seen ("+s.Detail+")", verdict.Unproven
+		case !s.Seen:
 			what, a.Kind = "not seen ("+s.Detail+")", verdict.Silent
 		}
 		said = append(said, dut.SignText(s.Sign)+": "+what)
 	}
-	a.Detail = fmt.Sprintf("press %s held for %v to %v; %s", p.ID, h.Least.Round(time.Millisecond), h.Most.Round(time.Millisecond), strings.Join(said, "; "))
+	if a.Detail = strings.Join(said, "; "); h.Most > 0 {
+		a.Detail = fmt.Sprintf("press %s held for %v to %v; %s", p.ID, h.Least.Round(time.Millisecond), h.Most.Round(time.Millisecond), a.Detail)
+	}
 	return a
 }
 
@@ -161,12 +212,8 @@ const watchLeast = 100 * time.Millisecond
 // was seen.
 func (f *finger) idle(ctx context.Context, w wrongPress) (dut.Answer, error) {
 	d := f.t.Device()
-	var signs []profile.Sign
-	for _, p := range f.all {
-		signs = append(signs, p.Sign...)
-	}
 	for try := 1; ; try++ {
-		watch, err := d.WatchSigns(ctx, signs)
+		watch, err := d.WatchSigns(ctx, f.signs())
 		if err != nil {
 			return dut.Answer{}, err
 		}
@@ -186,20 +233,15 @@ func (f *finger) idle(ctx context.Context, w wrongPress) (dut.Answer, error) {
 			return dut.Answer{}, err
 		}
 		late := h.Most >= w.in.most && w.in.most > 0 || h.Least <= w.in.least
-		var came []string
-		for _, s := range seen {
-			if s.Seen {
-				came = append(came, dut.SignText(s.Sign))
-			}
-		}
+		came := shown(seen)
 		detail := fmt.Sprintf("held for %v to %v", h.Least.Round(time.Millisecond), h.Most.Round(time.Millisecond))
 		switch {
-		case late && try < pressTries && len(came) == 0:
+		case late && try < pressTries && came == "":
 			continue
 		case late:
 			return dut.Answer{Kind: verdict.Unproven, Detail: detail + ", which is not what was wanted: the rig is too slow"}, nil
-		case len(came) > 0:
-			return dut.Answer{Kind: verdict.Accepted, Detail: detail + ", and it does something: " + strings.Join(came, "; ")}, nil
+		case came != "":
+			return dut.Answer{Kind: verdict.Accepted, Detail: detail + ", and it does something: " + came}, nil
 		}
 		return dut.Answer{Kind: verdict.Refused, Detail: detail + ", and nothing was seen"}, nil
 	}
@@ -208,11 +250,7 @@ func (f *finger) idle(ctx context.Context, w wrongPress) (dut.Answer, error) {
 // untouched watches for as long without a press: what is seen then comes of none.
 func (f *finger) untouched(ctx context.Context) (dut.Answer, error) {
 	d := f.t.Device()
-	var signs []profile.Sign
-	for _, p := range f.all {
-		signs = append(signs, p.Sign...)
-	}
-	watch, err := d.WatchSigns(ctx, signs)
+	watch, err := d.WatchSigns(ctx, f.signs())
 	if err != nil {
 		return dut.Answer{}, err
 	}
@@ -224,10 +262,8 @@ func (f *finger) untouched(ctx context.Context) (dut.Answer, error) {
 	if err != nil {
 		return dut.Answer{}, err
 	}
-	for _, s := range seen {
-		if s.Seen {
-			return dut.Answer{Kind: verdict.Accepted, Detail: "without a press: " + dut.SignText(s.Sign)}, nil
-		}
+	if came := shown(seen); came != "" {
+		return dut.Answer{Kind: verdict.Accepted, Detail: "without a press: " + came}, nil
 	}
 	return dut.Answer{Kind: verdict.Refused, Detail: "without a press nothing was seen"}, nil
 }
@@ -239,7 +275,7 @@ func (tr *tour) stirred(ctx context.Context, t *check.T) {
 	if p == nil || tr.stimulus != "" {
 		return
 	}
-	f := &finger{t: t, all: ofLine(t.Profile(), p.Line)}
+	f := fingerOn(t, p.Line)
 	for _, o := range f.all {
 		if o.Effect == profile.EffectReset || o.PowerOn() {
 			continue
@@ -252,6 +288,19 @@ func (tr *tour) stirred(ctx context.Context, t *check.T) {
 			return
 		}
 	}
+}
+
+// fingerOn gives what makes presses on a line.
+func fingerOn(t *check.T, line string) *finger {
+	f := &finger{t: t, all: ofLine(t.Profile(), line)}
+	for _, w := range t.Profile().Reset.Ways {
+		for _, s := range w.Sign {
+			if !slices.ContainsFunc(f.early, func(o profile.Sign) bool { return dut.SignText(o) == dut.SignText(s) }) {
+				f.early = append(f.early, s)
+			}
+		}
+	}
+	return f
 }
 
 // ofLine gives the presses of a line.

@@ -43,6 +43,8 @@ type tour struct {
 	shut     []tried               // what the owner's password opens before the next set-up
 	nobody   dut.Answer            // and what somebody opens there
 	doors    map[string]*doorFacts // what was tried at the logins behind the set-up
+	known    []tried               // published logins that were tried there
+	knownAt  string                // at which login
 	defaults error
 	unit     [2]string // identity before and behind
 	firmware [2]string
@@ -77,6 +79,7 @@ func makeTours(ctx context.Context, t *check.T) *tours {
 	all := &tours{marked: draw(t, len(ways)+1)}
 	g := &guide{T: t, marked: all.marked}
 	g.settle(ctx)
+	defer func() { all.contradict(t) }()
 	for i, w := range ways {
 		tr := &tour{way: w, n: i + 1, old: g.owner, before: g.last, doors: map[string]*doorFacts{}, lively: map[string]bool{}}
 		all.list = append(all.list, tr)
@@ -90,6 +93,29 @@ func makeTours(ctx context.Context, t *check.T) *tours {
 		}
 	}
 	return all
+}
+
+// contradict tells of what stands behind a reset where the profile declares that nothing
+// can be seen: that is a finding of the case that is not applicable.
+func (all *tours) contradict(t *check.T) {
+	for _, store := range storeNames(t.Profile()) {
+		s := t.Profile().Stores.Items[store]
+		for _, view := range []string{viewConsole, viewNetwork} {
+			if s == nil || s.Declared() || !viewOf(s, view).Declared() {
+				continue
+			}
+			for _, tr := range all.list {
+				for _, l := range []*look{tr.between, tr.behind, tr.after} {
+					if l == nil {
+						continue
+					}
+					if where := l.astray(view, nameOf(store, tr.old)); where != "" {
+						t.Observe("reset", "what is declared to be seen nowhere there stands there "+tr.by()+": "+where, "rst-canaries["+store+"."+view+"]")
+					}
+				}
+			}
+		}
+	}
 }
 
 // guide makes the tours.
@@ -177,6 +203,7 @@ func (g *guide) walk(ctx context.Context, tr *tour) {
 		return
 	}
 	g.knock(ctx, tr, fresh)
+	g.published(ctx, tr)
 	own, err := door.Owner()
 	g.OK(err)
 	tr.say("the owner is given his own password again")
@@ -286,8 +313,8 @@ func (g *guide) reset(ctx context.Context, tr *tour) bool {
 	}
 	limit, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	told := time.Now()
 	vars := g.trigger(limit, ctx, tr)
+	told := time.Now()
 	if tr.refused == nil {
 		_, err = d.Steps(limit, w.Done, vars)
 		g.OK(g.late(ctx, err))

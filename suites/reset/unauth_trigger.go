@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"rigor/fixtures/states"
@@ -68,16 +69,15 @@ func needsOwnersWay(in check.Input, c *check.Case) *verdict.Judgement {
 	return nil
 }
 
-// stranger is a way to ask for a reset without being logged in.
+// strangerWay is a way to ask for a reset without being the owner who is logged in.
 type strangerWay struct {
-	name  string
-	steps []profile.Step
+	name string
+	do   func(ctx context.Context) error
 }
 
 func (tr *tour) claimOwners(ctx context.Context, t *check.T, channel string) {
-	text := "who is not logged in does not reset the device by way " + tr.way.ID
-	if !tr.happened() || tr.factory.Kind != verdict.Accepted {
-
+	text := "nobody but its owner, logged in, resets the device by way " + tr.way.ID
+	if !tr.happened() || tr.factory.Kind != verdict.Accepted { // that the owner's request does it is not shown
 		tr.whole(t, text)
 		return
 	}
@@ -88,7 +88,7 @@ func (tr *tour) claimOwners(ctx context.Context, t *check.T, channel string) {
 	check.Refute(ctx, t, text, check.Negative[strangerWay]{
 		Control: door.With(own),
 		Anti:    door.With(login.Credential{User: own.User, Password: t.Secret("nobody", 16)}),
-		Probes:  strangers(t, tr.way.Steps),
+		Probes:  strangers(t, tr.way.Steps, door, own),
 		Try:     func(ctx context.Context, s strangerWay) (dut.Answer, error) { return tr.asks(ctx, t, s) },
 		Name:    func(s strangerWay) string { return s.name },
 		Refusal: []verdict.Kind{verdict.Refused},
@@ -98,28 +98,80 @@ func (tr *tour) claimOwners(ctx context.Context, t *check.T, channel string) {
 }
 
 // strangers gives the owner's own request as others make it.
-func strangers(t *check.T, ss []profile.Step) []strangerWay {
-	with := func(header map[string]string) []profile.Step {
-		out := slices.Clone(ss)
-		for i := range out {
-			if out[i].As == "" {
-				continue
+func strangers(t *check.T, ss []profile.Step, door *dut.Door, own login.Credential) (out []strangerWay) {
+	add := func(name string, ss []profile.Step, vars map[string]string) {
+		out = append(out, strangerWay{name, func(ctx context.Context) error {
+			_, err := t.Device().Steps(ctx, ss, vars)
+			return err
+		}})
+	}
+	add("without a login", bare(ss, nil), nil)
+	add("with a token that nobody was given", bare(ss, map[string]string{"Authorization": "Bearer " + t.Secret("token", 32)}), nil)
+	add("with a login of HTTP's own that nobody has", bare(ss, map[string]string{"Authorization": "Basic bm9ib2R5Om5vYm9keQ=="}), nil)
+	if logout := door.Decl().Logout; logout != "" && len(out) > 0 {
+		out = append(out, strangerWay{"in a session that was logged out", func(ctx context.Context) error {
+			return loggedOut(ctx, t, door, own, logout, ss)
+		}})
+	}
+	// A page of somebody else's can have the owner's browser send a form, and does not know
+	// what the device has put into its own.
+	if last := ss[len(ss)-1]; len(ss) > 1 && last.As != "" {
+		vars := map[string]string{}
+		for _, s := range ss[:len(ss)-1] {
+			for name := range s.Extract {
+				vars[name] = t.Secret("form/"+name, 32)
 			}
-			out[i].As, out[i].Password = "", ""
-			h := map[string]string{}
-			maps.Copy(h, out[i].Header)
-			maps.Copy(h, header)
-			out[i].Header = h
 		}
-		return out
+		if len(vars) > 0 {
+			add("by the owner's browser, from a page of somebody else's", []profile.Step{last}, vars)
+		}
 	}
-	made := t.Secret("token", 32)
-	return []strangerWay{
-		{"without a login", with(nil)},
-		{"with a token that nobody was given", with(map[string]string{"Authorization": "Bearer " + made})},
-		{"with a login of HTTP's own that nobody has", with(map[string]string{"Authorization": "Basic bm9ib2R5Om5vYm9keQ=="})},
-		{"from a page of somebody else's", with(map[string]string{"Origin": "https://other.example", "Referer": "https://other.example/"})},
+	return out
+}
+
+// bare gives steps as somebody makes them who is not logged in.
+func bare(ss []profile.Step, header map[string]string) []profile.Step {
+	out := slices.Clone(ss)
+	for i := range out {
+		if out[i].As == "" {
+			continue
+		}
+		out[i].As, out[i].Password = "", ""
+		h := maps.Clone(out[i].Header)
+		if h == nil {
+			h = map[string]string{}
+		}
+		maps.Copy(h, header)
+		out[i].Header = h
 	}
+	return out
+}
+
+// loggedOut makes the owner's request in a session of his that he has ended.
+func loggedOut(ctx context.Context, t *check.T, door *dut.Door, own login.Credential, logout string, ss []profile.Step) error {
+	s, a, err := door.Open(ctx, own)
+	if err != nil {
+		return err
+	}
+	if s == nil {
+		return &dut.NoEntryError{Login: door.Name(), Answer: a}
+	}
+	defer func() { _ = s.Close() }() // it was ended before
+	method, path, ok := strings.Cut(logout, " ")
+	if !ok {
+		method, path = "GET", logout
+	}
+	if _, err := s.Do(ctx, login.Request{Method: method, Path: path}); err != nil {
+		return err
+	}
+	if a, err = proof(ctx, s); err != nil {
+		return err
+	}
+	if a.Kind.Opens() {
+		return fmt.Errorf("the session shows what only the owner sees, though it was logged out: %s", a.Detail)
+	}
+	_, err = t.Device().StepsOver(ctx, map[string]login.Access{door.Name(): s}, ss, nil)
+	return err
 }
 
 // asks asks for a reset, and looks whether there is one.
@@ -130,10 +182,7 @@ func (tr *tour) asks(ctx context.Context, t *check.T, s strangerWay) (dut.Answer
 		return dut.Answer{}, err
 	}
 	defer watch.Close()
-	a, err := tell(t, func() error {
-		_, err := d.Steps(ctx, s.steps, nil)
-		return err
-	})
+	a, err := tell(t, func() error { return s.do(ctx) })
 	if err != nil {
 		return a, err
 	}
