@@ -38,9 +38,10 @@ type Bracketed[P any] struct {
 	Restart func(ctx context.Context) (refused string, err error)
 	// Look reads what runs, of the unit that is on the rig and of no other.
 	Look func(ctx context.Context) (dut.Running, error)
-	// Recover brings back a DUT that does not start any more behind the probes. Nil: it
-	// cannot be, and the case ends there.
-	Recover func(ctx context.Context) error
+	// Recover brings back a DUT that does not start any more behind the probes. Repaired
+	// says that its declared recovery did not do, and that it was given a genuine image by
+	// another way. Nil: it cannot be, and the case ends there.
+	Recover func(ctx context.Context) (repaired string, err error)
 	// Back brings a DUT that runs what it must not back to a genuine image.
 	Back func(ctx context.Context) error
 	// Early says that the DUT may say no before all of a probe went over.
@@ -74,8 +75,23 @@ type openedBy struct {
 	err error
 }
 
-// Opens notes that this case has made the first control of a bracket.
+// Opens notes that this case has made the first control of a bracket, or has shown once
+// for the run what goes by this name.
 func (t *T) Opens(bracket string) { t.cfg.Ledger.Open(bracket, t.ID(), nil) }
+
+// OpensNot notes that it was to be shown, and why it was not.
+func (t *T) OpensNot(bracket string, why error) { t.cfg.Ledger.Open(bracket, t.ID(), why) }
+
+// Opened says whether a case of the run has shown it: which, and where it could not, why.
+func (t *T) Opened(bracket string) (by string, failed error, ok bool) {
+	return t.cfg.Ledger.Opened(bracket)
+}
+
+// Shows says whether a case of the run has shown it.
+func (t *T) Shows(bracket string) bool {
+	_, failed, ok := t.cfg.Ledger.Opened(bracket)
+	return ok && failed == nil
+}
 
 // RefuteBracketed claims that the DUT takes none of the probes, in the case's bracket.
 // It gives whether the claim was recorded as holding; the verdict is the fold's.
@@ -136,7 +152,13 @@ func (r *bracketed[P]) run(ctx context.Context) {
 		r.unknown(verdict.ReasonPrecondition, "before the first probe the DUT runs %s: that is no genuine image alone", now)
 		return
 	}
-	if !r.anti(ctx) || !r.probes(ctx) || !r.settle(ctx) {
+	if !r.anti(ctx) {
+		if r.rec.Holds != journal.No { // it may be left in a mode of its own
+			r.restart(ctx)
+		}
+		return
+	}
+	if !r.probes(ctx) || !r.settle(ctx) {
 		return
 	}
 	r.rec.Unchanged = journal.Yes
@@ -178,7 +200,9 @@ func (r *bracketed[P]) anti(ctx context.Context) bool {
 	d, err := r.patient(ctx, "no image at all", func(ctx context.Context) (dut.Delivery, error) { return r.n.Anti(ctx) }, nil)
 	r.t.OK(err)
 	if d.Taken {
-		d = r.atBoot(ctx, d)
+		if d = r.atBoot(ctx, d); r.rec.Holds == journal.No {
+			return false
+		}
 	}
 	ok := d.Kind == verdict.Refused
 	r.t.record(&journal.Event{Kind: journal.KindControl, Control: &journal.Control{Claim: r.c.n, Role: journal.RoleAnti, OK: ok, Kind: d.Kind,
@@ -202,13 +226,22 @@ func (r *bracketed[P]) atBoot(ctx context.Context, d dut.Delivery) dut.Delivery 
 // it can be seen whether it runs what it must not.
 func (r *bracketed[P]) restart(ctx context.Context) (refused string) {
 	why, err := r.n.Restart(ctx)
-	if errors.Is(err, dut.ErrLost) && r.n.Recover != nil && r.n.Recover(ctx) == nil {
-		r.t.Note("the DUT did not start behind %s, and was brought back", r.delivered())
-		r.gone = err
-		return ""
+	if !errors.Is(err, dut.ErrLost) || r.n.Recover == nil {
+		r.t.OK(err)
+		return why
 	}
-	r.t.OK(err)
-	return why
+	repaired, rerr := r.n.Recover(ctx)
+	if rerr != nil {
+		r.t.Note("the way back: %v", rerr)
+		r.t.OK(err)
+	}
+	r.t.Note("the DUT did not start behind %s, and was brought back %s", r.delivered(), repaired)
+	if r.gone = err; repaired != "" {
+		r.rec.Holds, r.rec.Reason, r.rec.Unchanged = journal.No, verdict.ReasonDUTDisabled, journal.No
+		r.rec.Got = fmt.Sprintf("behind %s the DUT does not start any more (%v), and its declared recovery does not bring it back; it came back %s", r.delivered(), err, repaired)
+		r.record()
+	}
+	return ""
 }
 
 // probes delivers every probe; false ends the claim.
@@ -248,11 +281,11 @@ func (r *bracketed[P]) probes(ctx context.Context) bool {
 func (r *bracketed[P]) taken(ctx context.Context, i int, d dut.Delivery) (_ dut.Delivery, ok bool) {
 	r.batch = append(r.batch, i)
 	d = r.atBoot(ctx, d)
-	if r.see(ctx) {
+	if r.rec.Holds != journal.No && r.see(ctx) {
 		return d, true
 	}
 	r.tried++
-	if r.rec.Holds == journal.No {
+	if r.rec.Holds == journal.No && r.gone == nil {
 		d.Kind = verdict.Accepted
 		r.effective++
 	}
@@ -264,7 +297,7 @@ func (r *bracketed[P]) taken(ctx context.Context, i int, d dut.Delivery) (_ dut.
 // was.
 func (r *bracketed[P]) settle(ctx context.Context) bool {
 	r.restart(ctx)
-	return r.see(ctx)
+	return r.rec.Holds != journal.No && r.see(ctx)
 }
 
 // see looks what runs behind a restart. What is no image of the maker's is there because
@@ -312,7 +345,7 @@ func (r *bracketed[P]) foreign(ctx context.Context, now dut.Running) bool {
 }
 
 func (r *bracketed[P]) delivered() string {
-	var names []string
+	names := []string{"what is no image"}
 	for _, i := range r.batch {
 		names = append(names, r.names[i])
 	}

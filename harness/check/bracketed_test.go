@@ -35,7 +35,8 @@ type slots struct {
 	other      bool   // another unit answers behind the first restart
 	falls      bool   // behind the first restart the genuine image of before runs
 	noBack     bool
-	fault      error // of the rig, at the first restart
+	repaired   string // how it was brought back that does not come back by itself
+	fault      error  // of the rig, at the first restart
 	restarts   int
 	deliveries int
 	backs      int
@@ -114,12 +115,12 @@ func (s *slots) bracketed(mutants ...string) check.Bracketed[string] {
 		Genuine: func(now dut.Running) bool { return strings.HasPrefix(now.Version, "genuine-") },
 		Restart: s.restart,
 		Look:    s.look,
-		Recover: func(context.Context) error {
+		Recover: func(context.Context) (string, error) {
 			if s.noBack {
-				return errors.New("it does not come back")
+				return "", errors.New("it does not come back")
 			}
 			s.broken = false
-			return nil
+			return s.repaired, nil
 		},
 		Back: func(context.Context) error {
 			s.backs++
@@ -166,6 +167,7 @@ func TestBracketed(t *testing.T) {
 		{"one that refuses at its start, as declared", slots{yes: true, bootSays: "slot B is bad"}, "a b", "pass", ""},
 		{"nothing to try", slots{}, "", "inconclusive.no-probes", ""},
 		{"one that does not start any more", slots{bricks: "a"}, "a b", "inconclusive.dut-lost", "did not start"},
+		{"one that has to be repaired", slots{bricks: "a", repaired: "by its serial recovery"}, "a b", "fail.dut-disabled", "by its serial recovery"},
 		{"one that does not come back", slots{bricks: "a", noBack: true}, "a b", "inconclusive.dut-lost", ""},
 		{"another unit behind the restart", slots{other: true}, "a", "error.wrong-unit", ""},
 		{"a fault of the rig at the restart", slots{fault: &wire.Fault{Part: "power", Op: "off", Err: errors.New("no relay")}}, "a", "error.fault", "no relay"},

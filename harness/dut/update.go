@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"rigor/harness/console"
+	"rigor/harness/login"
+	"rigor/harness/login/web"
 	"rigor/harness/profile"
 	"rigor/harness/steps"
 	"rigor/harness/verdict"
@@ -70,7 +72,14 @@ func (u *Update) Deliver(ctx context.Context, img Image) (Delivery, error) {
 	if u.decl == nil {
 		return Delivery{}, fmt.Errorf("update channel %s: %w", u.name, ErrNotDeclared)
 	}
-	return u.deliver(ctx, img, u.decl.Steps, u.decl.Refused)
+	d, err := u.deliver(ctx, img, u.decl.Steps, u.decl.Refused)
+	if d.Taken {
+		return d, nil
+	}
+	if lerr := u.leave(ctx); err == nil { // else the rig's trouble is what is told
+		err = lerr
+	}
+	return d, err
 }
 
 // ByStranger carries the image to the DUT as somebody without a login does it. It gives
@@ -89,7 +98,7 @@ func (u *Update) ByStranger(ctx context.Context, img Image) (Delivery, error) {
 	return u.deliver(ctx, img, ss, u.decl.Stranger.Refused)
 }
 
-func (u *Update) deliver(ctx context.Context, img Image, ss []profile.Step, no profile.Refusal) (Delivery, error) {
+func (u *Update) deliver(ctx context.Context, img Image, ss []profile.Step, no profile.Refusals) (Delivery, error) {
 	path, remove, err := imageFile(img.Bytes)
 	if err != nil {
 		return Delivery{}, err
@@ -120,7 +129,7 @@ func (u *Update) deliver(ctx context.Context, img Image, ss []profile.Step, no p
 	}
 	d.Detail, d.Raw = se.Error(), se.Answer
 	d.Kind = refusalOf(se, no)
-	return d, u.leave(ctx)
+	return d, nil
 }
 
 // leave brings the DUT out of a mode in which a delivery left it.
@@ -137,17 +146,19 @@ func (u *Update) leave(ctx context.Context) error {
 }
 
 // refusalOf says what an answer is that is not the one that is expected.
-func refusalOf(se *steps.StepError, no profile.Refusal) verdict.Kind {
-	text := se.Answer
-	switch {
-	case se.Unanswered:
+func refusalOf(se *steps.StepError, no profile.Refusals) verdict.Kind {
+	if se.Unanswered {
 		return verdict.Unreachable
-	case se.NotNow():
-		return verdict.Throttled
-	case no.Zero(), no.Status != 0 && se.Status != no.Status, !no.Match.Zero() && !patternIn(no.Match, text):
-		return verdict.Garbled
 	}
-	return verdict.Refused
+	for _, r := range no {
+		if (r.Status == 0 || r.Status == se.Status) && (r.Match.Zero() || patternIn(r.Match, se.Answer)) {
+			return verdict.Refused
+		}
+	}
+	if se.NotNow() {
+		return verdict.Throttled
+	}
+	return verdict.Garbled
 }
 
 func patternIn(p profile.Pattern, text []byte) bool {
@@ -306,6 +317,58 @@ func (d *Device) ReturnTo(ctx context.Context) error {
 		return fmt.Errorf("go back to the version from before: %w", err)
 	}
 	return d.Reachable(ctx)
+}
+
+// ReturnByStranger walks the same way as somebody who is not logged in. What is Taken says
+// that the steps went as the owner's do.
+func (d *Device) ReturnByStranger(ctx context.Context) (Delivery, error) {
+	r := d.Profile.Images.ReturnTo
+	ss := r.Stranger
+	if len(ss) == 0 {
+		var ok bool
+		if ss, ok = profile.WithoutLogin(r.Steps); !ok {
+			return Delivery{}, fmt.Errorf("the way back without a login: %w", ErrNotDeclared)
+		}
+	}
+	return d.walked(ctx, ss, r.Refused)
+}
+
+// ReturnBelow walks the way back as its owner, where it has to be refused.
+func (d *Device) ReturnBelow(ctx context.Context) (Delivery, error) {
+	return d.walked(ctx, d.Profile.Images.ReturnTo.Steps, d.Profile.Images.ReturnTo.Below)
+}
+
+func (d *Device) walked(ctx context.Context, ss []profile.Step, no profile.Refusals) (out Delivery, err error) {
+	start := time.Now()
+	_, err = d.Steps(ctx, ss, nil)
+	out.Carried, out.Took = -1, time.Since(start)
+	var se *steps.StepError
+	switch {
+	case err == nil:
+		out.Taken, out.Kind, out.Detail = true, verdict.Unproven, "the steps went as they should for who may"
+		return out, d.Reachable(ctx)
+	case !errors.As(err, &se):
+		return out, err
+	}
+	out.Kind, out.Detail, out.Raw = refusalOf(se, no), se.Error(), se.Answer
+	return out, nil
+}
+
+// Visit makes requests without a login.
+func (t target) Visit(ctx context.Context, loginName string) (login.Access, error) {
+	l := t.Profile.Logins.Items[loginName]
+	if l == nil {
+		return nil, fmt.Errorf("login %s: %w", loginName, ErrNotDeclared)
+	}
+	addr, err := t.Address(ctx, l.Port)
+	if err != nil {
+		return nil, err
+	}
+	dial, err := t.Dialer()
+	if err != nil {
+		return nil, err
+	}
+	return web.Visit(web.Config{Dialer: dial, Address: addr, TLS: l.TLS, Timeout: l.Within, Waiting: t.page(addr)})
 }
 
 // Serve has the rig serve a file.

@@ -160,7 +160,7 @@ var verbs = []string{"http", "run", "console", "file", "assert", "release", "lin
 var stepKeys = map[string][]string{
 	"http":    {"login", "as", "password", "port", "tls", "header", "json", "form", "body", "upload", "every", "interrupt", "expect", "extract", "within"},
 	"run":     {"login", "as", "password", "expect", "extract", "within"},
-	"console": {"send", "break", "expect", "extract", "within"},
+	"console": {"send", "enter", "break", "expect", "extract", "within"},
 	"file":    {"expect", "extract", "within"},
 	"assert":  {"within"},
 	"release": {"within"},

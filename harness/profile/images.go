@@ -38,8 +38,13 @@ type Images struct {
 	// Components is how many parts of an image are installed on their own; 0 stands
 	// for one.
 	Components int `yaml:"components"`
+	// Downgrade says that older genuine images are taken on purpose.
+	Downgrade None `yaml:"downgrade"`
 	// ReturnTo leads back to the version from before an update, as the owner may.
 	ReturnTo ReturnTo `yaml:"return-to"`
+	// Channels names all ways by which an image gets in, each of which the section updates
+	// says how: the first is the one on which every mutant is tried.
+	Channels []string `yaml:"channels"`
 	// WayBack is the update channel by which a unit that does not start any more is
 	// given a genuine image.
 	WayBack WayBack `yaml:"way-back"`
@@ -104,8 +109,11 @@ type ReturnTo struct {
 	Steps []Step `yaml:"steps"`
 	// Stranger are the steps as somebody without a login makes them; where they are not
 	// said, they are Steps without the owner's sessions.
-	Stranger []Step  `yaml:"stranger"`
-	Refused  Refusal `yaml:"refused"` // how the stranger is answered
+	Stranger []Step   `yaml:"stranger"`
+	Refused  Refusals `yaml:"refused"` // how the stranger is answered
+	// Below is how the owner is answered where the way leads below a security counter
+	// that was committed.
+	Below Refusals `yaml:"below"`
 }
 
 // WayBack names a channel, or says that there is none.
@@ -169,7 +177,7 @@ type Update struct {
 	// taken it. What they see instead is the device's answer.
 	Steps []Step `yaml:"steps"`
 	// Refused is what an answer looks like by which the device says no.
-	Refused Refusal `yaml:"refused"`
+	Refused Refusals `yaml:"refused"`
 	// Early says that the device may say no before all of the image went over.
 	Early bool `yaml:"early"`
 	// Apply has what was installed run: a restart, as a rule.
@@ -192,8 +200,32 @@ type Refusal struct {
 	Match  Pattern `yaml:"match"`
 }
 
+// Refusals are the ways in which a device says no: one of them is enough.
+type Refusals []Refusal
+
+// UnmarshalStrict reads a mapping, or a list of them.
+func (r *Refusals) UnmarshalStrict(n *strictyaml.Node) {
+	items := n.Items()
+	if n.IsMap() {
+		items = []*strictyaml.Node{n}
+	}
+	if len(items) == 0 {
+		n.Errorf("write {status: 422, match: …}, or a list of such", "how a refusal looks is not said")
+	}
+	for _, item := range items {
+		var one Refusal
+		if !item.Decode(&one, "the refusal") {
+			continue
+		}
+		if one.Status == 0 && one.Match.Zero() {
+			item.Errorf("write status or match", "the refusal could be anything")
+		}
+		*r = append(*r, one)
+	}
+}
+
 // Zero says that nothing was declared.
-func (r Refusal) Zero() bool { return r.Status == 0 && r.Match.Zero() }
+func (r Refusals) Zero() bool { return len(r) == 0 }
 
 // AtBoot is a refusal that a console shows in the start behind an update.
 type AtBoot struct {
@@ -204,8 +236,8 @@ type AtBoot struct {
 // Stranger is a delivery without a login, and how it is refused.
 type Stranger struct {
 	None    `yaml:",inline"`
-	Steps   []Step  `yaml:"steps"` // where they are others than the owner's without the login
-	Refused Refusal `yaml:"refused"`
+	Steps   []Step   `yaml:"steps"` // where they are others than the owner's without the login
+	Refused Refusals `yaml:"refused"`
 }
 
 // DefaultDelivery is how long a delivery may take that does not say.
@@ -291,7 +323,7 @@ func WithoutLogin(ss []Step) (out []Step, ok bool) {
 		s := &out[i]
 		switch {
 		case s.Verb == "http" && s.As != "":
-			s.As, s.Password, ok = "", "", true
+			s.As, s.Password, ok = "stranger", "", true
 		case s.Verb == "run" || s.Verb == "copy":
 			return nil, false
 		}

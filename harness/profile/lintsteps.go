@@ -152,10 +152,10 @@ func (l *stepLint) step(s *Step) {
 			l.at(s, "write the command", "the command is empty")
 		}
 	case "console":
-		if s.Break && s.Send != "" {
+		if s.Break && s.Send != "" || s.Enter && (s.Break || s.Send != "") {
 			l.at(s, "make two steps of it", "the step sends a break and a line")
 		}
-		if !s.Break && s.Send == "" && s.Expect == (Expect{}) {
+		if !s.Break && !s.Enter && s.Send == "" && s.Expect == (Expect{}) {
 			l.at(s, "give it send, break or expect", "nothing is done on console %s", s.Console)
 		}
 		if l.p.Consoles.Given && !l.p.Consoles.Declared() && l.p.Consoles.Items[s.Console] == nil {
@@ -234,7 +234,7 @@ func (l *stepLint) http(s *Step) {
 	case s.Login == "" && s.As != "":
 		l.at(s, "say login: NAME", "the request is the owner's and does not say by which login")
 	}
-	if s.As != "" && s.As != "owner" {
+	if s.As != "" && s.As != "owner" && s.As != "stranger" {
 		l.at(s, "write as: owner, or leave it out", "as is %q", s.As)
 	}
 	if s.Login != "" {

@@ -36,7 +36,7 @@ func (l *linter) updates() {
 		}
 		for _, r := range []struct {
 			key string
-			r   Refusal
+			r   Refusals
 		}{{"refused", u.Refused}, {"stranger", u.Stranger.Refused}} {
 			l.refusal(append(slices.Clone(at), r.key), r.r)
 		}
@@ -47,14 +47,13 @@ func (l *linter) updates() {
 			l.errorf(append(at, "stranger", "steps"), "use ${image} as the owner's do", "what a stranger does has nothing to do with the image")
 		}
 	}
-	if l.p.Updates.Given && !l.p.Updates.Declared() && !l.p.Source.Has("images") {
-		l.errorf([]string{"updates"}, "give the section images, with current and newer, or images: {none: why}", "ways for images are declared, and no images")
-	}
 }
 
-func (l *linter) refusal(at []string, r Refusal) {
-	if r.Status != 0 && (r.Status < 100 || r.Status > 599 || r.Status >= 200 && r.Status < 300 && r.Match.Zero()) {
-		l.errorf(at, "write a status from 100 to 599, and match where it is one of success", "a refusal has the status %d", r.Status)
+func (l *linter) refusal(at []string, rs Refusals) {
+	for _, r := range rs {
+		if r.Status != 0 && (r.Status < 100 || r.Status > 599 || r.Status >= 200 && r.Status < 300 && r.Match.Zero()) {
+			l.errorf(at, "write a status from 100 to 599, and match where it is one of success", "a refusal has the status %d", r.Status)
+		}
 	}
 }
 
@@ -91,7 +90,14 @@ func (l *linter) images() {
 		}
 	}
 	l.refusal(append(slices.Clone(at), "return-to", "refused"), m.ReturnTo.Refused)
-	if w := m.WayBack; w.Over != "" && (l.p.Updates.Items[w.Over] == nil || l.p.Updates.Items[w.Over].Declared()) {
+	l.refusal(append(slices.Clone(at), "return-to", "below"), m.ReturnTo.Below)
+	known := l.p.Updates.Given && !l.p.Updates.Declared()
+	for i, name := range m.Channels {
+		if known && l.p.Updates.Items[name] == nil {
+			l.errorf(append(slices.Clone(at), "channels", strconv.Itoa(i)), near(name, l.p.Updates.Order), "no update channel %q is declared", name)
+		}
+	}
+	if w := m.WayBack; known && w.Over != "" && (l.p.Updates.Items[w.Over] == nil || l.p.Updates.Items[w.Over].Declared()) {
 		l.errorf(append(slices.Clone(at), "way-back", "over"), near(w.Over, l.p.Updates.Order), "no update channel %q is declared", w.Over)
 	}
 	if w := m.WayBack; w.Given && w.Over == "" && !w.Declared() {

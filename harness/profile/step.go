@@ -15,7 +15,7 @@ type Step struct {
 	// session of that login when As is "owner".
 	HTTP  string `yaml:"http"`
 	Login string `yaml:"login"`
-	As    string `yaml:"as"` // "" or "owner"
+	As    string `yaml:"as"` // "" or "owner"; "stranger" keeps cookies, and is nobody
 	// Password is what the owner logs in with in place of the declared secret:
 	// for the steps that change it.
 	Password string            `yaml:"password"`
@@ -37,6 +37,7 @@ type Step struct {
 	// console: send a line and wait.
 	Console string `yaml:"console"`
 	Send    string `yaml:"send"`
+	Enter   bool   `yaml:"enter"` // sends Enter alone
 	Break   bool   `yaml:"break"`
 
 	File string `yaml:"file"` // reads a file of the rig

@@ -164,7 +164,8 @@ func (r *runner) transfer(ctx context.Context, s *profile.Step) error {
 	} else {
 		rep, err = xmodem.Send(ctx, over, data, o)
 	}
-	r.at[s.Transfer.Console] = over.Cursor()
+	// What the DUT says of the file may have come with its last answer: the steps behind
+	// look from before the transfer on.
 	r.t.Carried(rep.Acked, len(data))
 	var line *xmodem.Error
 	if errors.As(err, &line) {
@@ -190,18 +191,19 @@ func (r *runner) smp(ctx context.Context, s *profile.Step) error {
 	if err != nil {
 		return err
 	}
-	over := stream.Over(con, con.Mark())
+	from := con.Mark()
+	r.at[q.Console] = from
+	over := stream.Over(con, from)
 	c, err := smp.New(over, smp.Options{MTU: q.MTU, Answer: smpAnswer})
 	if err != nil {
 		return err
 	}
 	err = r.recovers(ctx, s, c)
-	r.at[q.Console] = over.Cursor()
 	var code *smp.CodeError
 	var line *smp.LineError
 	switch {
 	case errors.As(err, &code):
-		return &StepError{At: s.At, Verb: s.Verb, What: "the boot loader to do it", Got: r.cut(err.Error()), Answer: []byte(err.Error())}
+		return &StepError{At: s.At, Verb: s.Verb, What: "the boot loader to do it", Got: r.cut(err.Error()), Answer: fmt.Appendf(nil, "rc %d: %v", code.Code, err)}
 	case errors.As(err, &line):
 		return &StepError{At: s.At, Verb: s.Verb, What: "an answer of the boot loader", Got: r.cut(err.Error()), Answer: line.Last, Unanswered: true}
 	}
@@ -229,7 +231,7 @@ func (r *runner) recovers(ctx context.Context, s *profile.Step, c *smp.Client) e
 			return err
 		}
 		up, err := c.Upload(ctx, data, smp.Upload{Image: q.Slot, SHA: true})
-		r.t.Carried(up.Taken, len(data))
+		r.t.Carried(up.Sent, len(data))
 		if err != nil {
 			return err
 		}

@@ -79,6 +79,9 @@ type Target interface {
 	// Access logs in as the owner and stays. A password that is not empty
 	// stands in for the declared one.
 	Access(ctx context.Context, loginName, password string) (login.Access, error)
+	// Visit makes requests without a login to the service of one, that keep the cookies
+	// of those before.
+	Visit(ctx context.Context, loginName string) (login.Access, error)
 	// Web makes a request without a login, to the service of a login or to a
 	// port of its own.
 	Web(ctx context.Context, s *profile.Step, r login.Request) (login.Response, error)
@@ -268,6 +271,10 @@ func (r *runner) act(ctx context.Context, s *profile.Step) error {
 
 func (r *runner) session(ctx context.Context, s *profile.Step) (login.Access, error) {
 	name := s.Login
+	stranger := s.As == "stranger"
+	if stranger {
+		name += " without a login"
+	}
 	if a := r.access[name]; a != nil && s.Password == "" {
 		return a, nil
 	}
@@ -275,7 +282,12 @@ func (r *runner) session(ctx context.Context, s *profile.Step) (login.Access, er
 	if err != nil {
 		return nil, err
 	}
-	a, err := r.t.Access(ctx, name, password)
+	var a login.Access
+	if stranger {
+		a, err = r.t.Visit(ctx, s.Login)
+	} else {
+		a, err = r.t.Access(ctx, s.Login, password)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -430,7 +442,7 @@ func (r *runner) console(ctx context.Context, s *profile.Step) error {
 		if err := con.Break(ctx, 250*time.Millisecond); err != nil {
 			return err
 		}
-	case s.Send != "":
+	case s.Send != "" || s.Enter:
 		line, err := r.fill(s.Send)
 		if err != nil {
 			return err

@@ -15,7 +15,9 @@ var Suite = check.Suite{
 	Name:  "update",
 	Title: "Unsigned and wrong firmware is refused",
 	Checks: []*check.Check{
-		&Genuine, &Unsigned, &FailedBootRevert, &BootSelfConsistent,
-		&PowerCut, // the last: what it leaves of a weak device takes no image any more
+		&Genuine, &BitFlip, &Unsigned, &SignatureShape, &WrongKey, &DevKey, &OtherProduct, &Downgrade, &VersionForge,
+		&MixMatch, &Structure, &Truncated, &EveryChannel, &UnauthTrigger, &Toctou, &Resource, &AuthorisedRollback, &Append,
+		&BootSelfConsistent, &FailedBootRevert,
+		&PowerCut, // the last: what it leaves of a weak device may take no image any more
 	},
 }

@@ -7,11 +7,19 @@ import (
 	"rigor/harness/check"
 	"rigor/harness/profile"
 	"rigor/harness/verdict"
-	"rigor/harness/wire"
 )
 
-// channels gives every declared way for an image, in the order of the profile.
-func channels(p *profile.Profile) []string { return p.Updates.Order }
+// channels gives every way for an image that is named anywhere, in the order of the
+// profile.
+func channels(p *profile.Profile) []string {
+	out := slices.Clone(p.Images.Channels)
+	for _, name := range p.Updates.Order {
+		if !slices.Contains(out, name) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
 
 // PerChannel plans one case for each update channel.
 func PerChannel(in check.Input) []check.Case {
@@ -49,7 +57,14 @@ func Others(in check.Input) []check.Case {
 func channelCase(in check.Input, name string) check.Case {
 	c := check.Case{Channel: name, Kind: baseline.Network}
 	u := in.Profile.Updates.Items[name]
-	if u.Declared() {
+	switch {
+	case u == nil && in.Profile.Updates.Declared():
+		c.Skip = check.DeclaredNone(in.Profile.Updates.None.None)
+		return c
+	case u == nil:
+		c.Skip = check.NotDeclared("the profile does not say how an image gets in over %s (updates)", name)
+		return c
+	case u.Declared():
 		c.Skip = check.DeclaredNone(u.None.None)
 		return c
 	}
@@ -68,7 +83,7 @@ func channelCase(in check.Input, name string) check.Case {
 		}
 	}
 	for _, l := range u.Lines() {
-		c.Parts = append(c.Parts, wire.Part("line."+l))
+		c.Parts = append(c.Parts, check.PartLine(l))
 		if !slices.Contains(in.Lines, l) {
 			lacks("the rig has no line %s", l)
 		}

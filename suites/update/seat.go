@@ -11,6 +11,7 @@ import (
 	"rigor/harness/check"
 	"rigor/harness/dut"
 	"rigor/harness/firmware/mutant"
+	"rigor/harness/journal"
 	"rigor/harness/shelf"
 	"rigor/harness/verdict"
 )
@@ -25,7 +26,8 @@ type seat struct {
 	shelf   *shelf.Shelf
 	now     dut.Running
 	running *shelf.Image
-	minded  func() // closes what the next start may have to undo; nil where nothing was delivered
+	list    journal.Ref // of the mutants
+	minded  func()      // closes what the next start may have to undo; nil where nothing was delivered
 }
 
 // exhausted is what a case says that needs a newer image than there is.
@@ -84,6 +86,10 @@ func (s *seat) mind() {
 		done := s.minded
 		s.t.Cleanup(func(ctx context.Context, t *check.T) {
 			c := &seat{t: t, d: t.Device(), u: t.Device().Update(s.u.Name()), shelf: s.shelf}
+			if _, err := c.look(ctx); err != nil && check.Judge(err).Verdict != verdict.Error { // it may be in a mode of its own
+				_, err = c.u.Apply(ctx)
+				t.OK(err)
+			}
 			c.read(ctx)
 			if c.running == nil || c.now.Pending != "" {
 				t.OK(c.back(ctx))
@@ -216,7 +222,7 @@ func (s *seat) keep(parent *shelf.Image, m made) {
 		Unmade []string         `json:"not_made,omitempty"`
 	}{parent.String(), parent.Shows, m.refused, m.harmless, m.unmade}, "", " ")
 	s.t.OK(err)
-	s.t.Keep("mutants.json", "what was delivered: of which image it is made, what was changed, and what verifiers say of it", data)
+	s.list = s.t.Keep("mutants.json", "what was delivered: of which image it is made, what was changed, and what verifiers say of it", data)
 }
 
 // seed is the same for each run with one seed, and for each case: a mutant that was taken
@@ -246,7 +252,7 @@ func (s *seat) claim(parent *shelf.Image, probes []*mutant.Mutant) check.Bracket
 		Genuine: func(now dut.Running) bool { return s.shelf.Genuine(now.Version, now.Digest) != nil },
 		Restart: s.u.Apply,
 		Look:    s.look,
-		Recover: s.d.Recover,
+		Recover: s.recover,
 		Back: func(ctx context.Context) error {
 			s.read(ctx)
 			return s.back(ctx)
