@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
+	"rigor/harness/console"
 	"rigor/harness/dut"
 	"rigor/harness/journal"
 	"rigor/harness/powercut"
@@ -62,19 +64,19 @@ func (t *T) CutPower(ctx context.Context, w Work) *Cuts {
 		plan.Until = until.Add(-w.Kept)
 	}
 	done := t.Intent(IntentPowerCut, "the power is cut in "+w.Name+", by "+t.ID(), nil)
-	c := &cutter{t: t, d: t.Device(), w: w, file: t.File("cuts-"+w.ID+".jsonl", "each run of "+w.Name+": where it was cut, and as what the DUT came back", "application/jsonl")}
+	c := &cutter{t: t, d: t.Device(), w: w, boots: map[string]bool{}, file: t.File("cuts-"+w.ID+".jsonl", "each run of "+w.Name+": where it was cut, and as what the DUT came back", "application/jsonl")}
 	plan.Tell = c.tell
 	t.Cleanup(func(ctx context.Context, t *T) { // it may have no supply, or stand in the midst of it
 		if c.dark != nil {
 			t.OK(t.Device().PowerUp(ctx))
 		}
+		done()
 	})
 	r, err := powercut.Sweep(ctx, plan, c)
 	out := &Cuts{Result: r, Work: w, Ref: c.file.Ref()}
 	out.claimEnds(t)
 	t.OK(errors.Join(err, c.err)) // a bad end that was seen stands
 	out.claimHits(t)
-	done()
 	return out
 }
 
@@ -85,10 +87,16 @@ type cutter struct {
 	w      Work
 	file   *journal.File
 	phases *dut.Phases
-	dark   *dut.Blackout // while there is no supply
-	up     bool
-	last   string // what it showed that did not come up
-	err    error  // of the evidence
+	dark   *dut.Blackout   // while there is no supply
+	from   console.Cursor  // on the console that shows boots, where the work began
+	boots  map[string]bool // phases in which the work itself boots the DUT
+
+	mu    sync.Mutex
+	marks []powercut.Mark // of this run
+	cut   bool            // this run was
+	up    bool
+	last  string // what it showed that did not come up
+	err   error  // of the evidence
 }
 
 var _ powercut.DUT = (*cutter)(nil)
@@ -98,14 +106,53 @@ func (c *cutter) Ready(ctx context.Context) (err error) {
 	if err := c.w.Ready(ctx); err != nil {
 		return err
 	}
-	c.up = true
+	c.up, c.cut, c.marks = true, false, nil
+	if con, err := c.d.BootConsole(); err == nil {
+		c.from = con.Mark()
+	}
 	c.phases, err = c.d.Phases(c.w.Cut.Phases)
 	return err
 }
 
 // Watch tells of the markers.
 func (c *cutter) Watch(ctx context.Context, seen func(powercut.Mark)) error {
-	return c.phases.Watch(ctx, seen)
+	return c.phases.Watch(ctx, func(m powercut.Mark) {
+		c.mu.Lock()
+		c.marks = append(c.marks, m)
+		c.mu.Unlock()
+		seen(m)
+	})
+}
+
+// phaseAt gives the phase of this run at a time.
+func (c *cutter) phaseAt(at time.Time) (phase string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, m := range c.marks {
+		if !m.At.After(at) {
+			phase = m.Phase
+		}
+	}
+	return phase
+}
+
+// own says whether a boot at a time may be the work's: it boots the DUT in that phase
+// when it is not cut.
+func (c *cutter) own(at time.Time) bool { return c.boots[c.phaseAt(at)] }
+
+// learn notes in which phases the work, which was not cut, booted the DUT.
+func (c *cutter) learn() {
+	con, err := c.d.BootConsole()
+	if err != nil {
+		return
+	}
+	boots, err := con.Boots(c.from, con.Mark())
+	if err != nil {
+		c.t.Note("which boots are the work's own is not known: %v", err)
+	}
+	for _, at := range boots {
+		c.boots[c.phaseAt(at)] = true
+	}
 }
 
 // Act does the work.
@@ -114,6 +161,7 @@ func (c *cutter) Act(ctx context.Context) error { return c.w.Act(ctx) }
 // Off takes the supply away.
 func (c *cutter) Off(ctx context.Context) (err error) {
 	c.dark, err = c.d.Blackout(ctx)
+	c.cut = true
 	return err
 }
 
@@ -128,7 +176,7 @@ func (c *cutter) On(ctx context.Context) error {
 			return err
 		}
 	}
-	from, err := c.dark.End(ctx, c.w.Cut.Phases)
+	from, err := c.dark.End(ctx, c.w.Cut.Phases, c.own)
 	if err != nil && !errors.Is(err, powercut.ErrNotOff) {
 		return err
 	}
@@ -152,7 +200,7 @@ func (c *cutter) again(ctx context.Context) (up bool, err error) {
 	if c.dark, err = c.d.Blackout(ctx); err != nil {
 		return false, err
 	}
-	from, err := c.dark.End(ctx, nil)
+	from, err := c.dark.End(ctx, nil, nil)
 	c.dark = nil
 	if err != nil {
 		return false, err
@@ -168,6 +216,9 @@ func (c *cutter) again(ctx context.Context) (up bool, err error) {
 func (c *cutter) End(ctx context.Context) (powercut.End, error) {
 	if !c.up {
 		return powercut.End{Name: DUTDown, Detail: "it does not come up, in two boots; it showed last " + c.last}, nil
+	}
+	if !c.cut {
+		c.learn()
 	}
 	end, err := c.w.End(ctx)
 	end.OK = end.OK && c.w.Cut.Allows(end.Name)

@@ -48,12 +48,14 @@ func (d *Device) Blackout(ctx context.Context) (*Blackout, error) {
 // End gives the supply back and proves that it was away: by the banner of a cold boot,
 // where a console shows one, before which nothing of the work went on; elsewhere by
 // what no longer answered. It does not wait for the end of the boot. The cursor is
-// behind the banner, the zero cursor where there is none.
+// behind the banner, the zero cursor where there is none. Own says whether a boot that
+// began at a time may be the work's own; nil: none is. A switch that bounces makes
+// boots as well.
 //
 // What does not prove it is powercut.ErrNotOff: the DUT spoke without its supply, began
 // a boot by itself, or went on with its work. No sign of a boot at all is ErrLost: the
 // supply, the console or the DUT is gone.
-func (b *Blackout) End(ctx context.Context, work []profile.CutPhase) (console.Cursor, error) {
+func (b *Blackout) End(ctx context.Context, work []profile.CutPhase, own func(at time.Time) bool) (console.Cursor, error) {
 	d := b.d
 	d.dark.CompareAndSwap(d.s, nil)
 	con, err := d.BootConsole()
@@ -65,7 +67,7 @@ func (b *Blackout) End(ctx context.Context, work []profile.CutPhase) (console.Cu
 		return 0, fmt.Errorf("how a cold boot shows itself: %w (boot.banner of console %s)", ErrNotDeclared, con.Name())
 	}
 	on := con.Mark()
-	spoke, err := b.spoke(con, on)
+	spoke, err := b.spoke(con, on, own)
 	if err != nil {
 		return 0, err
 	}
@@ -88,28 +90,44 @@ func (b *Blackout) End(ctx context.Context, work []profile.CutPhase) (console.Cu
 	return m.To, nil
 }
 
-const (
-	// onItsWay is how long what the DUT had sent may take to arrive after its supply
-	// went: adapters on USB gather for 16 ms, a busy computer looks later.
-	onItsWay = 50 * time.Millisecond
-	// stampError is by how much a byte's time may be wrong.
-	stampError = 5 * time.Millisecond
-)
+// onItsWay is how long what the DUT had sent may take to arrive after its supply went:
+// adapters on USB gather for 16 ms, a busy computer looks later.
+const onItsWay = 50 * time.Millisecond
 
 // spoke says what came while there was no supply that a DUT without one does not say;
 // "" for nothing. It came before on.
-func (b *Blackout) spoke(con *Console, on console.Cursor) (string, error) {
-	raw, err := con.Excerpt(b.told, on)
-	if err != nil {
-		return "", fmt.Errorf("what console %s showed without the supply: %w", con.Name(), err)
-	}
+func (b *Blackout) spoke(con *Console, on console.Cursor, own func(time.Time) bool) (string, error) {
 	if on > b.told && con.When(on-1).After(b.at.Add(onItsWay)) {
 		return fmt.Sprintf("console %s shows something %v after the supply had gone", con.Name(), con.When(on-1).Sub(b.at).Round(time.Millisecond)), nil
 	}
-	if at := lastIndex(con.Boot().Banner, raw); at >= 0 && con.When(b.told+console.Cursor(at)).After(b.at.Add(stampError)) {
-		return "a boot began on console " + con.Name() + " after the supply had gone", nil
+	boots, err := con.Boots(b.told, on)
+	if err != nil {
+		return "", err
+	}
+	for _, at := range boots {
+		if own == nil || !own(at) {
+			return "a boot began on console " + con.Name() + " when the supply was to be away", nil
+		}
 	}
 	return "", nil
+}
+
+// Boots gives when the cold boots began that the console shows between two cursors.
+func (c *Console) Boots(from, to console.Cursor) (out []time.Time, err error) {
+	raw, err := c.Excerpt(from, to)
+	if err != nil {
+		return nil, fmt.Errorf("the boots on console %s: %w", c.Name(), err)
+	}
+	banner, start := c.Boot().Banner, from
+	for !banner.Zero() {
+		at, end := index(banner, raw)
+		if at < 0 {
+			break
+		}
+		out = append(out, c.When(start+console.Cursor(at)))
+		raw, start = raw[end:], start+console.Cursor(end)
+	}
+	return out, nil
 }
 
 // wentOn says what part of the work began on the console after the supply had gone,

@@ -27,6 +27,7 @@ func TestBlackoutIsProven(t *testing.T) {
 		name  string
 		after func(b *board) // what happens from when the switch was told on
 		dead  bool           // the supply does not come back
+		own   bool           // a boot may be the work's own
 		is    error
 		says  string
 	}{
@@ -36,6 +37,7 @@ func TestBlackoutIsProven(t *testing.T) {
 			after: func(b *board) { time.Sleep(200 * time.Millisecond); b.out <- []byte("hum") }},
 		{name: "a supply that bounces", is: powercut.ErrNotOff, says: "a boot began",
 			after: func(b *board) { time.Sleep(20 * time.Millisecond); b.out <- []byte("ROM 1.2\r\n") }},
+		{name: "a boot of the work's own", own: true, after: func(b *board) { b.out <- []byte("ROM 1.2\r\n") }},
 		{name: "no supply any more", dead: true, is: ErrLost},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -50,7 +52,7 @@ func TestBlackoutIsProven(t *testing.T) {
 				off, err := d.Blackout(t.Context())
 				require.NoError(t, err)
 				b.deadOn = c.dead
-				_, err = off.End(t.Context(), []profile.CutPhase{phase("write", "writing")})
+				_, err = off.End(t.Context(), []profile.CutPhase{phase("write", "writing")}, func(time.Time) bool { return c.own })
 				if c.is == nil {
 					require.NoError(t, err)
 					return
@@ -78,7 +80,7 @@ func TestBlackoutOfWorkThatGoesOn(t *testing.T) {
 			time.Sleep(100 * time.Millisecond)
 			b.out <- []byte("reset complete\r\nROM 1.2\r\n")
 		}()
-		_, err = off.End(t.Context(), []profile.CutPhase{phase("over", "reset complete")})
+		_, err = off.End(t.Context(), []profile.CutPhase{phase("over", "reset complete")}, nil)
 		require.ErrorIs(t, err, powercut.ErrNotOff)
 		assert.ErrorContains(t, err, "over")
 	})
@@ -91,7 +93,7 @@ func TestBlackoutWithoutAConsole(t *testing.T) {
 		require.NoError(t, d.PowerOn(t.Context()))
 		off, err := d.Blackout(t.Context())
 		require.NoError(t, err)
-		_, err = off.End(t.Context(), nil)
+		_, err = off.End(t.Context(), nil, nil)
 		require.NoError(t, err, "what no longer answered is the proof")
 	})
 }

@@ -531,6 +531,18 @@ func TestOffThatIsNotProvenCountsForNothing(t *testing.T) {
 	assert.Equal(t, len(r.Runs), told)
 }
 
+func TestASupplyThatIsNeverProvenToGo(t *testing.T) {
+	f := newFake(three()...)
+	f.on = func(int) error { return fmt.Errorf("%w: it bounces", ErrNotOff) }
+	r, err := sweeping(t, Plan{Phases: declared("erase", "write", "verify"), Hits: 1, Cuts: 40, Seed: 1}, f)
+	require.NoError(t, err)
+	cut, counted := r.Cuts()
+	assert.Equal(t, 5, cut)
+	assert.Zero(t, counted)
+	assert.Contains(t, r.Stop, "bounces")
+	assert.Len(t, r.Gaps(), 3)
+}
+
 func TestTroubleEndsTheSweep(t *testing.T) {
 	trouble := errors.New("power: the switch does not answer")
 	phases := declared("erase", "write", "verify")

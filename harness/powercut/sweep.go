@@ -25,7 +25,8 @@ func (s *sweep) last() *Run {
 }
 
 // cuts cuts until each phase has its hits or nothing more is to be had.
-func (s *sweep) cuts(ctx context.Context) error {
+func (s *sweep) cuts(ctx context.Context) error { //nolint:gocognit // one loop over all that can end the cuts
+	unproven := 0
 	for tries := 0; ; tries++ {
 		a, left := s.aims.next(s.res.Phases)
 		switch {
@@ -57,8 +58,21 @@ func (s *sweep) cuts(ctx context.Context) error {
 		if s.res.Bad != nil {
 			return nil
 		}
+		if run.Cut && !run.Proven {
+			unproven++
+		} else if run.Cut {
+			unproven = 0
+		}
+		if unproven == mostUnproven {
+			s.res.Stop = fmt.Sprintf("in %d cuts one after the other nothing proved that the supply was off: %s", unproven, run.Missed)
+			return nil
+		}
 	}
 }
+
+// mostUnproven is after how many cuts of which none is proven no more are made: the
+// supply is not what it should be.
+const mostUnproven = 5
 
 // uncut makes a run that is let come to its end.
 func (s *sweep) uncut(ctx context.Context) error {

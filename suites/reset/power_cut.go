@@ -173,6 +173,7 @@ type cutReset struct {
 	n       int               // runs begun
 	markers map[string]string // store → what was planted last
 	given   map[string]string // credential → what the owner before was given
+	logged  []string          // entries of the log, where a reset clears it
 	told    bool              // the steps that begin it worked
 	over    bool              // the reset has told that it is done
 }
@@ -264,7 +265,21 @@ func (r *cutReset) ready(ctx context.Context) error {
 			return errors.Join(err, fmt.Errorf("what was put into store %s is not seen there", name))
 		}
 	}
-	return nil
+	r.logged, err = r.entries(ctx)
+	return err
+}
+
+// entries reads the log, where a reset clears it.
+func (r *cutReset) entries(ctx context.Context) ([]string, error) {
+	p := r.t.Profile()
+	if p.Reset.Log.Old != profile.LogCleared || len(p.Log.Read) == 0 {
+		return nil, nil
+	}
+	vars, err := r.t.Device().Steps(ctx, p.Log.Read, nil)
+	if err != nil {
+		return nil, fmt.Errorf("read the log: %w", err)
+	}
+	return entries(r.t, vars["log"]), nil
 }
 
 // holds says whether a store still shows what was planted last.
@@ -383,6 +398,22 @@ func (r *cutReset) kept(ctx context.Context) (powercut.End, error) {
 			return powercut.End{Name: endHalf, Detail: "it is in use and knows its owner, and store " + name + " has lost what was in it"}, nil
 		}
 	}
+	for _, c := range r.t.Profile().Reset.Credentials {
+		_, err := r.t.Device().Steps(ctx, c.Use, map[string]string{"credential": r.given[c.ID]})
+		switch {
+		case ours(err) != nil:
+			return powercut.End{}, err
+		case err != nil:
+			return powercut.End{Name: endHalf, Detail: fmt.Sprintf("it is in use and knows its owner, and takes %s no more: %v", c.ID, err)}, nil
+		}
+	}
+	now, err := r.entries(ctx)
+	switch {
+	case err != nil:
+		return powercut.End{}, err
+	case len(now) < len(r.logged): // a log that is full forgets no more than it takes
+		return powercut.End{Name: endHalf, Detail: fmt.Sprintf("it is in use and knows its owner, and its log has %d entries of %d", len(now), len(r.logged))}, nil
+	}
 	return powercut.End{Name: profile.EndKept, OK: true, Detail: "its owner gets in, and finds what was there"}, nil
 }
 
@@ -416,6 +447,15 @@ func (r *cutReset) reset(ctx context.Context) (powercut.End, error) {
 		}
 		if there {
 			return powercut.End{Name: endHalf, Detail: "somebody has set it up anew, and store " + name + " has what the owner before had put there"}, nil
+		}
+	}
+	now, err := r.entries(ctx)
+	if err != nil {
+		return powercut.End{}, err
+	}
+	for _, e := range now {
+		if slices.Contains(r.logged, e) {
+			return powercut.End{Name: endHalf, Detail: "somebody has set it up anew, and its log has an entry from before: " + e}, nil
 		}
 	}
 	return powercut.End{Name: profile.EndReset, OK: true, Detail: "it wants to be set up; nothing of the owner from before opens it or is seen in it"}, nil

@@ -31,12 +31,10 @@ var FailedBootRevert = check.Check{
 	Effect: check.Consumes,
 	Allow:  []check.Leave{check.Update},
 	Budget: check.Budget{Case: 30 * time.Minute, Cleanup: 10 * time.Minute},
-	Cases:  check.Planner(First).With(needsImages, needsUnconfirmed),
+	Cases:  check.Planner(First).With(needsImages, needsUnconfirmed, needsWayBack),
 	Run: func(ctx context.Context, t *check.T) {
 		s := sit(ctx, t)
-		if t.Profile().Images.WayBack.Over != "" {
-			s.provenWayBack(ctx)
-		}
+		s.provenWayBack(ctx) // what is not given up leaves a unit that does not start
 		r := s.failBoot(ctx)
 		ref := t.Keep("revert.txt", "what ran before the image that does not come up, what waited, what the DUT did behind a restart, and what runs", []byte(r.text))
 		t.Claim("an image that does not come up is given up, and the one from before runs again", func(c *check.Claim) {
@@ -71,16 +69,9 @@ var FailedBootRevert = check.Check{
 }
 
 // needsUnconfirmed: the maker gives a genuine image that does not come up.
-// One that is not given up leaves a unit that does not start.
 var needsUnconfirmed check.Need = func(in check.Input, _ *check.Case) *verdict.Judgement {
-	m := &in.Profile.Images
-	switch {
-	case m.Unconfirmed == "":
+	if in.Profile.Images.Unconfirmed == "" {
 		return check.NotDeclared("the profile names no genuine image that does not confirm itself (images.unconfirmed)")
-	case !m.WayBack.Given:
-		return check.NotDeclared("the profile does not say how a unit is brought back that does not start any more (images.way-back)")
-	case m.WayBack.Declared():
-		return check.DeclaredNone("what may leave the unit without a firmware that starts is not tried: " + m.WayBack.None.None)
 	}
 	return nil
 }

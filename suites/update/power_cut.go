@@ -36,13 +36,18 @@ var PowerCut = check.Check{
 	Effect: check.Consumes,
 	Allow:  []check.Leave{check.Update, check.Configure, check.PowerCut},
 	Budget: check.Budget{Case: 3 * time.Hour, Cleanup: 10 * time.Minute},
-	Cases:  check.Planner(PerChannel).With(needsImages, needsCut, check.NeedsPower),
+	Cases:  check.Planner(PerChannel).With(needsImages, needsCut, needsWayBack, check.NeedsPower),
 	Run: func(ctx context.Context, t *check.T) {
 		s := sit(ctx, t)
+		s.provenWayBack(ctx)
 		c := &cutUpdate{seat: s, decl: &s.d.Profile.Updates.Items[s.u.Name()].Cut}
 		s.mind()
 		cuts := t.CutPower(ctx, check.Work{ID: s.u.Name(), Name: "an update by " + s.u.Name(), Cut: c.decl, Ready: c.ready, Act: c.act, End: c.end, Kept: 5 * time.Minute,
 			Lines: s.d.Profile.Updates.Items[s.u.Name()].Lines()})
+		if cuts.Bad != nil && cuts.Bad.End.Name == check.DUTDown {
+			repaired, err := s.recover(ctx)
+			t.Note("the unit is brought back %s: error %v", repaired, err)
+		}
 		t.Claim("behind all power cuts a genuine update is taken", func(cl *check.Claim) {
 			cl.Show(cuts.Ref)
 			cl.Expect("it is taken, and runs", "it was, in the last run")
