@@ -43,7 +43,7 @@ func Drivers() rig.Drivers {
 			"link": netLink, "qemu": ms.link,
 		},
 		Storage: map[string]func(context.Context, *rig.Storage, rig.Env) (wire.Storage, error){
-			"exec": execStorage,
+			"exec": execStorage, "qemu": ms.storage,
 		},
 		Local: local,
 		Files: map[string]func(string) ([]byte, error){"virtual": firmware.File},
