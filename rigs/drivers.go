@@ -42,7 +42,7 @@ func Drivers() rig.Drivers {
 			"link": netLink, "qemu": ms.link,
 		},
 		Storage: map[string]func(context.Context, *rig.Storage, rig.Env) (wire.Storage, error){
-			"exec": execStorage,
+			"exec": execStorage, "qemu": ms.storage,
 		},
 		Local: local,
 	}

@@ -180,6 +180,18 @@ func (ms machines) link(ctx context.Context, n *rig.Network, env rig.Env) (wire.
 	return l, nil
 }
 
+func (ms machines) storage(ctx context.Context, s *rig.Storage, env rig.Env) (wire.Storage, error) {
+	m, give, err := ms.get(ctx, s.Machine, env)
+	if err != nil {
+		return nil, err
+	}
+	disk, err := qemu.NewStorage(env.Part, m, s.Disk, give)
+	if err != nil {
+		return nil, errors.Join(err, give())
+	}
+	return disk, nil
+}
+
 // spent is a line of a machine whose run was killed: its level went with the
 // machine, which the supply sees to.
 type spent struct{ wire.Line }

@@ -26,6 +26,7 @@ type virtualCmd struct {
 	Serial   string   `default:"VG1-000123" help:"Of the unit."`
 	MAC      string   `default:"02:56:47:00:01:23" help:"Of the unit."`
 	Control  string   `help:"Do not serve: pass one request from standard input on to the control socket at this path, in the words of an exec driver."`
+	Flash    string   `help:"With --control: write an image of the device's flash to this file, as a clip and a program do, in place of a request. The device has to be off, or held in reset."`
 
 	linked map[string]string // consoles, where links lead to them
 }
@@ -34,6 +35,9 @@ type virtualCmd struct {
 func (c *virtualCmd) Run(ctx context.Context, a *app) error {
 	if c.Control != "" {
 		return c.pass(ctx, a)
+	}
+	if c.Flash != "" {
+		return usage(errors.New("--flash needs --control, the socket of a device that is there"))
 	}
 	if err := c.words(); err != nil {
 		return usage(err)
@@ -133,6 +137,14 @@ type seam struct {
 func (c *virtualCmd) pass(ctx context.Context, a *app) error {
 	ctx, cancel := timeout(ctx, 10*time.Second)
 	defer cancel()
+	if c.Flash != "" {
+		path, err := filepath.Abs(c.Flash)
+		if err != nil {
+			return fmt.Errorf("the image's path: %w", err)
+		}
+		_, err = virtual.Control(ctx, c.Control, virtual.Request{Op: "flash", Value: path})
+		return err
+	}
 	var s seam
 	read := make(chan error, 1)
 	go func() { read <- json.NewDecoder(os.Stdin).Decode(&s) }()

@@ -90,9 +90,10 @@ var driverKeys = map[string]map[string][]string{
 		"":        {"address", "ports"},
 	},
 	"storages": {
-		"exec":    {"exec", "write", "within"},
-		"virtual": {},
-		"":        {"size", "reset"},
+		"exec":    {"exec", "write", "within", "reset"},
+		"qemu":    {"machine", "disk"},
+		"virtual": {"reset"},
+		"":        {"size"},
 	},
 	"machines": {
 		"qemu": {"file", "tap", "qemu", "args", "disks", "nic", "mac", "pl061", "address"},
@@ -123,6 +124,7 @@ var driverNeeds = map[string]map[string][][2]string{
 	},
 	"storages": {
 		"exec": {{"exec", "exec: [PROGRAM, '${file}']"}},
+		"qemu": {{"machine", "machine: NAME, and NAME under machines"}, {"disk", "disk: ROLE, one of the machine's"}},
 	},
 	"network": {
 		"qemu": {{"machine", "machine: NAME, and NAME under machines"}, {"address", "address: 10.0.7.1, the device's"}, {"own", "own: 10.0.7.2/24, our end's"}},

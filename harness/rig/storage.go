@@ -16,12 +16,14 @@ import (
 
 // Storage is a memory of the DUT that the rig reads past it.
 type Storage struct {
-	Driver string        `yaml:"driver"` // exec, virtual
-	Exec   []string      `yaml:"exec"`   // copies it to ${file}
-	Write  []string      `yaml:"write"`  // has it be as ${file} is
-	Size   int64         `yaml:"size"`   // in bytes
-	Reset  string        `yaml:"reset"`  // the line that holds the DUT in reset, for reading with the supply on
-	Within time.Duration `yaml:"within"` // how long the program may take
+	Driver  string        `yaml:"driver"` // exec, qemu, virtual
+	Exec    []string      `yaml:"exec"`   // copies it to ${file}
+	Write   []string      `yaml:"write"`  // has it be as ${file} is
+	Machine string        `yaml:"machine"`
+	Disk    string        `yaml:"disk"`   // role of the machine's disk
+	Size    int64         `yaml:"size"`   // in bytes
+	Reset   string        `yaml:"reset"`  // the line that holds the DUT in reset, for reading with the supply on
+	Within  time.Duration `yaml:"within"` // how long the program may take
 }
 
 // StorageWrite is the leave to write a memory past the DUT.
@@ -57,6 +59,10 @@ func (l *fileLint) storages() {
 			if len(argv) > 0 && !slices.ContainsFunc(argv, func(a string) bool { return strings.Contains(a, "${file}") }) {
 				l.errorf(append(slices.Clone(at), key), "write '${file}' where the program takes the path of a file", "no argument of %s has ${file}", argv[0])
 			}
+		}
+		if s.Driver == "qemu" {
+			l.machine(at, s.Machine)
+			l.claim(at, "disk "+s.Disk+" of machine "+s.Machine)
 		}
 		if s.Driver == "exec" && len(s.Exec) > 0 {
 			l.claim(at, "program "+strings.Join(s.Exec, " "))
