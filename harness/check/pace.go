@@ -192,6 +192,14 @@ func Shared[V any](t *T, what string, f func() V) (v V, in string) {
 	return v, t.ID()
 }
 
+// Done says whether a case before has done what is done once.
+func (t *T) Done(what string) bool {
+	l := t.cfg.Ledger
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.done[what]
+}
+
 // ShowLock notes that the case has shown the lock-out of its channel to be the
 // declared one, on an account of its own: that it does not begin before After
 // wrong tries, begins then, is over when it was waited out for hold, and counts

@@ -94,7 +94,7 @@ type Target interface {
 // Run carries the steps out in order. The values that it gives are vars and
 // what was extracted. A value of vars stands in for the target's of the same name. It ends at the first step that did not work: a *StepError
 // where the DUT did not show what it had to, a *wire.Fault for the rig's
-// trouble.
+// trouble. What the steps up to there asserted is let go then.
 func Run(ctx context.Context, t Target, ss []profile.Step, vars map[string]string) (map[string]string, error) {
 	r := &runner{t: t, vars: map[string]string{}, at: map[string]console.Cursor{}, secrets: escape.NewRedactor()}
 	for k, v := range vars {
@@ -106,6 +106,7 @@ func Run(ctx context.Context, t Target, ss []profile.Step, vars map[string]strin
 	defer r.close()
 	r.mark(ss)
 	if err := r.all(ctx, ss); err != nil {
+		r.letGo(ctx)
 		return r.vars, err
 	}
 	return r.vars, nil
@@ -132,6 +133,7 @@ type runner struct {
 	access  map[string]login.Access   // sessions of this run of steps, by login
 	at      map[string]console.Cursor // up to where each console was looked at
 	secrets *escape.Redactor
+	held    []string // lines that these steps asserted
 }
 
 // mark notes where the consoles of the steps stand before the first of them, so
@@ -494,8 +496,10 @@ func (r *runner) line(ctx context.Context, s *profile.Step) error {
 	}
 	switch s.Verb {
 	case "assert":
+		r.holds(name, true)
 		return l.Assert(ctx)
 	case "release":
+		r.holds(name, false)
 		return l.Release(ctx)
 	}
 	on, err := l.Asserted(ctx)

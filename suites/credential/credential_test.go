@@ -175,6 +175,32 @@ func TestSkipThatCameTooLate(t *testing.T) {
 	assert.Empty(t, res.Open, "what was done to the device is undone")
 }
 
+// TestSkipThatWentThrough: a set-up that is declared not to go through was not cut
+// short when it did, and gave the device a password that is not its owner's.
+func TestSkipThatWentThrough(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("sets devices up")
+	}
+	whole := func(p *profile.Profile) {
+		s := p.Setup.Choose[0]
+		s.JSON = map[string]any{"label": "another", "user": "operator", "password": "${new}"}
+		p.Setup.Skips = []profile.SetupSkip{{ID: "another-label", Steps: []profile.Step{s}}}
+	}
+	for weakness, want := range map[string]string{"setup-any-label": "fail.expectation", "": pass} {
+		t.Run("with "+weakness, func(t *testing.T) {
+			t.Parallel()
+			p := planted{Profile: whole}
+			if weakness != "" {
+				p.Weaknesses = []string{weakness}
+			}
+			res := run(t, p, "cred-forced-set")
+			assert.Equal(t, want, judged(t, res, "cred-forced-set"))
+			assert.Empty(t, res.Open, "what was done to the device is undone")
+		})
+	}
+}
+
 // TestLockRecoverOverASlowLink: a try in the first half of a lock does not show
 // that the lock lasts, however slow tries are.
 func TestLockRecoverOverASlowLink(t *testing.T) {

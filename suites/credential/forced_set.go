@@ -74,7 +74,7 @@ var ForcedSet = check.Check{
 				switch {
 				case still.Kind != verdict.Accepted:
 					left = true
-					judgeLeft(ctx, t, c, door, given)
+					judgeLeft(ctx, t, c, door, given, cutShort(skip.Steps))
 				case lost:
 					c.Unknown(verdict.ReasonIneffective, "nothing shows that the device was asked: %s", refused)
 				}
@@ -215,11 +215,20 @@ func skipped(door *dut.Door) []login.Credential {
 	return blanks(door, door.Decl().Owner.User)
 }
 
+// cutShort says whether a skip may come into the middle of a set-up: by the power, a
+// line, a request that is given up, or by what nobody but its program or person knows.
+// Requests alone do not.
+func cutShort(ss []profile.Step) bool {
+	return slices.ContainsFunc(ss, func(s profile.Step) bool {
+		return s.Power != "" || s.Assert != "" || s.Interrupt > 0 || s.Break || s.Send != "" || len(s.Exec) > 0 || s.Ask != "" || cutShort(s.Steps)
+	})
+}
+
 // judgeLeft decides about a device that left the factory state: it fails when
 // somebody gets in without a password. When it does not answer at all, that cannot
-// be said; nor when the password opens it that the skip had given to the set-up:
-// then what was to come in its middle came behind its end.
-func judgeLeft(ctx context.Context, t *check.T, c *check.Claim, door *dut.Door, given string) {
+// be said; nor when the password opens it that the skip had given to a set-up which
+// it was to cut short: then the cut came behind its end.
+func judgeLeft(ctx context.Context, t *check.T, c *check.Claim, door *dut.Door, given string, cut bool) {
 	reached := verdict.Kind("")
 	for _, probe := range skipped(door) {
 		a := opens(ctx, t, door, probe)
@@ -235,7 +244,11 @@ func judgeLeft(ctx context.Context, t *check.T, c *check.Claim, door *dut.Door, 
 		c.Unknown(verdict.ReasonDUTLost, "it does not show the factory state any more, and its login does not answer")
 		return
 	}
-	if a := opens(ctx, t, door, login.Credential{User: door.Decl().Owner.User, Password: given}); a.Kind.Opens() {
+	switch a := opens(ctx, t, door, login.Credential{User: door.Decl().Owner.User, Password: given}); {
+	case a.Kind.Opens() && !cut:
+		c.Fail(verdict.ReasonExpectation, "it took what it must not be set up with, and the password that it was given opens: %s", a.Detail)
+		return
+	case a.Kind.Opens():
 		c.Unknown(verdict.ReasonIneffective, "the set-up was whole before it could be skipped: the password that it was given opens: %s", a.Detail)
 		return
 	}
