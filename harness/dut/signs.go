@@ -141,7 +141,7 @@ const usualTimes = 3
 // Blinks looks for a light that blinks as a sign has it, so many times in a row, and says
 // when that began. Nearest is how long the blinks took that came nearest to it; 0 where
 // there were not so many. Late says by how much the computer was late in a time: an edge
-// may be seen as much later than it was, and blinks at which that is a fifth of them are not
+// may be seen as much later than it was, and blinks at which that is three tenths of them are not
 // counted. In all they may take a half longer or two fifths less: a light that blinks half
 // as fast or twice as fast is another sign.
 func Blinks(edges []Edge, s profile.Sign, late func(from, to time.Time) time.Duration) (ok bool, at time.Time, nearest time.Duration) {
@@ -156,7 +156,7 @@ func Blinks(edges []Edge, s profile.Sign, late func(from, to time.Time) time.Dur
 			nearest = took
 		}
 		by := late(edges[i].At, edges[i+2*n].At)
-		if within(took, want) && by < want/5 && even(edges[i:i+2*n+1], s, by) {
+		if within(took, want) && by < want*3/10 && even(edges[i:i+2*n+1], s, by) {
 			return true, edges[i].At, took
 		}
 	}

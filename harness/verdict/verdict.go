@@ -138,7 +138,7 @@ const (
 
 // Reasons lists every reason code.
 var Reasons = []Reason{
-	ReasonAccess, ReasonExpectation, ReasonDUTDisabled, ReasonAbsent,
+	ReasonAccess, ReasonExpectation, ReasonResidue, ReasonDUTDisabled, ReasonAbsent,
 	ReasonOpenToAll, ReasonLeak, ReasonUndeclared, ReasonContradicted,
 	ReasonControlFailed, ReasonNoControl, ReasonAntiControl, ReasonNoProbes,
 	ReasonNoClaim, ReasonNoEvidence, ReasonIneffective, ReasonWrongRefusal,

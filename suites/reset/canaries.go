@@ -68,7 +68,9 @@ func (tr *tour) claimGone(ctx context.Context, t *check.T, m *marked, store, vie
 		Anti:    replay(looks[0].answer(t, store, view, never)),
 		Probes:  looks,
 		Try: func(_ context.Context, l *look) (dut.Answer, error) {
-			return l.answer(t, store, view, old), nil
+			a := l.answer(t, store, view, old)
+			a.Detail = strings.TrimPrefix(a.Detail, l.when+": ") // which is its name
+			return a, nil
 		},
 		Name:    func(l *look) string { return l.when },
 		Refusal: []verdict.Kind{verdict.Refused},

@@ -80,6 +80,7 @@ func (tr *tour) judgeDefaults(ctx context.Context, t *check.T) {
 		Control: replay(tr.factory, again), Anti: replay(tr.nobody), Probes: tr.shut, Try: tryTried, Name: nameTried, Same: tr.same,
 		Refusal: []verdict.Kind{verdict.Refused, verdict.Unreachable},
 	})
+	tr.claimPorts(ctx, t)
 	if !tr.whole(t, tr.by()+" the settings are the maker's") {
 		return
 	}

@@ -43,6 +43,7 @@ type tour struct {
 	shut     []tried               // what the owner's password opens before the next set-up
 	nobody   dut.Answer            // and what somebody opens there
 	doors    map[string]*doorFacts // what was tried at the logins behind the set-up
+	ports    *openPorts            // before the next set-up
 	known    []tried               // published logins that were tried there
 	knownAt  string                // at which login
 	defaults error
@@ -435,6 +436,7 @@ func (g *guide) fresh(ctx context.Context, tr *tour, since *moment) {
 		}
 		tr.say("before the set-up the owner's password at %s: %s: %s", name, a.Kind, a.Detail)
 	}
+	g.ports(ctx, tr)
 	l := newLook(fmt.Sprintf("behind reset %d (%s), before the next set-up", tr.n, tr.way.ID))
 	since.images(ctx, l)
 	since.consoles(ctx, l)
