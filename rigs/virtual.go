@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
@@ -55,18 +57,42 @@ func NewVirtual(f *rig.File, seed uint64) (*Virtual, error) {
 		return nil, fmt.Errorf("make the built-in device: %w", err)
 	}
 	v.Bench = b
-	// The password that its owner sets: new for each device, as an owner's is.
-	var r [9]byte
-	if _, err := rand.Read(r[:]); err != nil {
-		return nil, fmt.Errorf("make the owner's password: %w", err)
+	if v.operator, err = ownersPassword(cfg.Persist); err != nil {
+		return nil, err
 	}
-	v.operator = "Ow-" + hex.EncodeToString(r[:])
 	if len(f.Units) > 0 {
 		if v.label2, v.keys2, err = secondUnit(dc, f.Units[0]); err != nil {
 			return nil, err
 		}
 	}
 	return v, nil
+}
+
+// ownersPassword is what the owner sets: new for each device, as an owner's is. Beside a
+// flash that is kept it is kept too: the device knows it still.
+func ownersPassword(persist string) (string, error) {
+	path := filepath.Join(persist, "owner.secret")
+	if persist != "" {
+		kept, err := os.ReadFile(path)
+		if err == nil {
+			return string(kept), nil
+		}
+		if !errors.Is(err, os.ErrNotExist) {
+			return "", fmt.Errorf("read the owner's password: %w", err)
+		}
+	}
+	var r [9]byte
+	if _, err := rand.Read(r[:]); err != nil {
+		return "", fmt.Errorf("make the owner's password: %w", err)
+	}
+	password := "Ow-" + hex.EncodeToString(r[:])
+	if persist == "" {
+		return password, nil
+	}
+	if err := os.WriteFile(path, []byte(password), 0o600); err != nil {
+		return "", fmt.Errorf("keep the owner's password: %w", err)
+	}
+	return password, nil
 }
 
 // secondUnit is the password on the label of a second unit, as the same factory would

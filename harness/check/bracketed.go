@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"rigor/harness/dut"
@@ -123,6 +122,7 @@ type bracketed[P any] struct {
 	batch            []int       // probes that were refused since the last restart
 	tried, effective int
 	gone             error // the DUT did not start, and was brought back
+	lastTaken        bool  // the DUT said that it has taken the last of the batch
 }
 
 func (r *bracketed[P]) unknown(reason verdict.Reason, format string, args ...any) {
@@ -280,6 +280,8 @@ func (r *bracketed[P]) probes(ctx context.Context) bool {
 // taken has a probe run that the DUT says it has taken, and looks.
 func (r *bracketed[P]) taken(ctx context.Context, i int, d dut.Delivery) (_ dut.Delivery, ok bool) {
 	r.batch = append(r.batch, i)
+	r.lastTaken = true
+	defer func() { r.lastTaken = false }()
 	d = r.atBoot(ctx, d)
 	if r.rec.Holds != journal.No && r.see(ctx) {
 		return d, true
@@ -314,11 +316,26 @@ func (r *bracketed[P]) see(ctx context.Context) bool {
 		r.batch = nil
 		return true
 	}
-	at := slices.IndexFunc(r.batch, func(i int) bool { return r.n.Shows(r.n.Probes[i], now) })
+	var shown []string
+	for _, i := range r.batch {
+		if r.n.Shows(r.n.Probes[i], now) {
+			shown = append(shown, r.names[i])
+		}
+	}
+	last := len(shown) - 1
 	switch {
-	case at >= 0:
+	case last >= 0 && r.lastTaken && r.n.Shows(r.n.Probes[r.batch[len(r.batch)-1]], now):
 		r.rec.Unchanged = journal.No
-		r.fail(ctx, "%s was taken: %s ran before, and %s now", r.names[r.batch[at]], r.before, now)
+		r.fail(ctx, "%s was taken: %s ran before, and %s now", shown[last], r.before, now)
+	case last == 0:
+		r.rec.Unchanged = journal.No
+		r.fail(ctx, "%s was taken, though it was answered as refused: %s ran before, and %s now", shown[0], r.before, now)
+	case last > 0:
+		r.rec.Unchanged = journal.No
+		r.fail(ctx, "one of these was taken, though each was answered as refused: %s; %s ran before, and %s now", strings.Join(shown, ", "), r.before, now)
+	case r.lastTaken && r.foreign(ctx, now):
+		r.rec.Unchanged = journal.No
+		r.fail(ctx, "%s was taken: %s ran before, and %s now, which is no image of the maker's", r.names[r.batch[len(r.batch)-1]], r.before, now)
 	case r.foreign(ctx, now):
 		r.rec.Unchanged = journal.No
 		r.fail(ctx, "%s ran before, and %s now, which is no image of the maker's; delivered were: %s", r.before, now, r.delivered())

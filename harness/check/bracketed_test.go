@@ -156,7 +156,7 @@ func TestBracketed(t *testing.T) {
 	}{
 		{"a sound device refuses all", slots{}, "a b c", "pass", "3 probes, all refused"},
 		{"one that takes a mutant", slots{takes: []string{"b"}}, "a b c", "fail.access", "b was taken"},
-		{"one that says no, and runs it", slots{swallows: []string{"a"}}, "a b c", "fail.access", "a was taken"},
+		{"one that says no, and runs it", slots{swallows: []string{"a"}}, "a b c", "fail.access", "a was taken, though"},
 		{"one that says no, and runs something else", slots{swallows: []string{"garbage"}}, "a b", "fail.access", "no image of the maker's"},
 		{"one that falls back to what is genuine", slots{falls: true}, "a b", "inconclusive.dut-changed", "genuine-0"},
 		{"one that does not say no as declared", slots{says: verdict.Garbled}, "a", "inconclusive.anti-control", "garbled"},

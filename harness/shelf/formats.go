@@ -10,6 +10,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"math"
 
 	"rigor/harness/firmware/blob"
 	"rigor/harness/firmware/mcuboot"
@@ -59,7 +60,7 @@ func (m *mcu) read(b []byte, ours bool) (mutant.Shows, error) {
 	return s, nil
 }
 
-func (m *mcu) plan(s *Shelf, parent, running *Image, seed uint64) (*mutant.Set, error) {
+func (m *mcu) plan(s *Shelf, parent, running *Image, seed uint64, hash bool) (*mutant.Set, error) {
 	o := ofmcuboot.Options{Seed: seed, Keys: m.keys, Free: m.free, Older: s.older(running), OtherProduct: s.others(), DevKeys: m.dev}
 	for _, img := range append(s.all(), parent) {
 		v, err := mcuboot.ParseVersion(img.Shows.Version)
@@ -69,6 +70,10 @@ func (m *mcu) plan(s *Shelf, parent, running *Image, seed uint64) (*mutant.Set, 
 	}
 	o.Version.Revision++
 	o.Version.Build = 0
+	if v, err := mcuboot.ParseVersion(parent.Shows.Version); err == nil && hash && v.Build < math.MaxUint32 {
+		o.Version = v
+		o.Version.Build++
+	}
 	if running != nil {
 		got, err := mcuboot.Parse(running.Bytes)
 		if err != nil {
@@ -151,7 +156,7 @@ func (p *packages) read(b []byte, ours bool) (mutant.Shows, error) {
 	return set.Shows, nil
 }
 
-func (p *packages) plan(s *Shelf, parent, running *Image, seed uint64) (*mutant.Set, error) {
+func (p *packages) plan(s *Shelf, parent, running *Image, seed uint64, _ bool) (*mutant.Set, error) {
 	return ofswu.Plan(parent.Bytes, ofswu.Options{Seed: seed, Certs: p.certs, Older: s.older(running), OtherProduct: s.others(), DevKeys: p.dev})
 }
 
@@ -219,7 +224,7 @@ func (b *blobs) read(data []byte, ours bool) (mutant.Shows, error) {
 	return set.Shows, nil
 }
 
-func (b *blobs) plan(s *Shelf, parent, running *Image, seed uint64) (*mutant.Set, error) {
+func (b *blobs) plan(s *Shelf, parent, running *Image, seed uint64, _ bool) (*mutant.Set, error) {
 	o := b.options()
 	o.Seed, o.Older, o.OtherProduct = seed, s.older(running), s.others()
 	return ofblob.Plan(parent.Bytes, o)

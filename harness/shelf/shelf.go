@@ -51,7 +51,7 @@ type format interface {
 	// read understands a genuine image, and verifies it where a key is given.
 	read(b []byte, ours bool) (mutant.Shows, error)
 	// plan says which mutants there are of a parent, on a device that runs an image.
-	plan(s *Shelf, parent, running *Image, seed uint64) (*mutant.Set, error)
+	plan(s *Shelf, parent, running *Image, seed uint64, hash bool) (*mutant.Set, error)
 	// anchored says whether a verifier is there that has the maker's key.
 	anchored() bool
 }
@@ -257,9 +257,11 @@ func (s *Shelf) HasTwins() bool {
 }
 
 // Mutants says which mutants there are of a genuine image, on a device that runs
-// another. Forged ones have a version that no genuine image has.
-func (s *Shelf) Mutants(parent, running *Image, seed uint64) (*mutant.Set, error) {
-	set, err := s.known.plan(s, parent, running, seed)
+// another. Hash says that the device tells the hash of what runs. Forged ones are then
+// hardly newer than their parent, so that the next genuine image leads back from one that
+// was taken; else they have a version that no genuine image has, to be told by it.
+func (s *Shelf) Mutants(parent, running *Image, seed uint64, hash bool) (*mutant.Set, error) {
+	set, err := s.known.plan(s, parent, running, seed, hash)
 	if err != nil {
 		return nil, fmt.Errorf("mutants of %s: %w", parent, err)
 	}

@@ -33,13 +33,14 @@ func (s *seat) either(ctx context.Context, parent *shelf.Image, list []*mutant.M
 	s.t.Claim("where it is taken, what runs is what the maker signed", func(c *check.Claim) {
 		c.Show(file.Ref())
 		for _, m := range list {
+			was := s.running
 			o := s.try(ctx, parent, m)
 			line, err := json.Marshal(o)
 			s.t.OK(err)
 			_, err = file.Write(append(line, '\n'))
 			s.t.OK(err)
 			switch {
-			case o.Runs != nil && o.Runs.Pending == "" && s.genuine(*o.Runs, parent):
+			case o.Runs != nil && o.Runs.Pending == "" && s.running != nil && (s.running == parent || s.running == was):
 				taken++
 			case o.Runs != nil && s.foreign(ctx, *o.Runs):
 				c.Fail(verdict.ReasonAccess, "behind %s (%s) runs %s, which is none of the maker's images", m.Name, m.Why, o.Runs)
@@ -74,12 +75,6 @@ func (s *seat) either(ctx context.Context, parent *shelf.Image, list []*mutant.M
 	})
 }
 
-// genuine says whether what runs is the image that ran, or the parent.
-func (s *seat) genuine(now dut.Running, parent *shelf.Image) bool {
-	img := s.shelf.Genuine(now.Version, now.Digest)
-	return img != nil && (img == parent || img == s.running)
-}
-
 // foreign says whether what runs is shown to be none of the maker's images, read twice.
 func (s *seat) foreign(ctx context.Context, now dut.Running) bool {
 	if now.Digest == "" || s.shelf.Genuine(now.Version, now.Digest) != nil {
@@ -109,9 +104,10 @@ func (s *seat) try(ctx context.Context, parent *shelf.Image, m *mutant.Mutant) o
 	s.t.OK(err)
 	now, err := s.look(ctx)
 	s.t.OK(err)
-	o.Runs, s.now = &now, now
-	if img := s.shelf.Genuine(now.Version, now.Digest); img != nil && img == parent {
-		s.running = img
+	o.Runs = &now
+	before := s.running
+	if s.saw(now); s.running != nil && s.running != parent && s.running != before {
+		s.t.Note("behind %s runs %s", m.Name, s.running)
 	}
 	return o
 }

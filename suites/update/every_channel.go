@@ -27,6 +27,8 @@ var EveryChannel = check.Check{
 	Cases: mutants(Others).With(needsWayBack),
 	Run: func(ctx context.Context, t *check.T) {
 		s := sit(ctx, t)
+		s.opened(ctx)
+		s.provenWayBack(ctx)
 		parent := s.next()
 		all := s.make(parent, mutant.Unsigned, mutant.SignatureShape, mutant.WrongKey, mutant.BitFlip, mutant.Downgrade, mutant.VersionForge, mutant.OtherProduct)
 		m := all
@@ -41,7 +43,6 @@ var EveryChannel = check.Check{
 		if len(m.refused) < 3 {
 			t.Inconclusive(verdict.ReasonCoverageGap, "only %d of these mutants can be made of %s: %s", len(m.refused), parent, strings.Join(all.unmade, "; "))
 		}
-		s.provenWayBack(ctx)
 		s.refute(ctx, "none of the mutants that count most is taken on this channel", parent, m.refused)
 	},
 }

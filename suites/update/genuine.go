@@ -11,6 +11,7 @@ import (
 	"rigor/harness/baseline/nist8259a"
 	"rigor/harness/check"
 	"rigor/harness/dut"
+	"rigor/harness/shelf"
 	"rigor/harness/verdict"
 )
 
@@ -45,6 +46,9 @@ var Genuine = check.Check{
 			switch a.Kind {
 			case verdict.Accepted:
 				t.Opens(bracketOf(t.Case().Channel))
+				if v := up[0].Version(); v != "" && !shelf.SameVersion(s.now.Version, v) {
+					c.Fail(verdict.ReasonExpectation, "%s runs, and the DUT says that it is %q", up[0], s.now.Version)
+				}
 			case verdict.Refused, verdict.Unproven:
 				judgeNotTaken(c, s, a)
 			default:

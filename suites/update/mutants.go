@@ -43,6 +43,10 @@ func tries(text string, bricks bool, kinds ...mutant.Kind) func(context.Context,
 
 func tryAll(ctx context.Context, t *check.T, text string, bricks bool, kinds []mutant.Kind) {
 	s := sit(ctx, t)
+	s.opened(ctx)
+	if bricks {
+		s.provenWayBack(ctx)
+	}
 	parent := s.next()
 	m := s.make(parent, kinds...)
 	s.keep(parent, m)
@@ -56,9 +60,6 @@ func tryAll(ctx context.Context, t *check.T, text string, bricks bool, kinds []m
 	}
 	if len(m.refused)+len(m.harmless) == 0 {
 		t.Inconclusive(verdict.ReasonCoverageGap, "none of these mutants can be made of %s: %s", parent, strings.Join(m.unmade, "; "))
-	}
-	if bricks {
-		s.provenWayBack(ctx)
 	}
 	holds := true
 	if len(m.refused) > 0 {

@@ -25,9 +25,7 @@ var Resource = check.Check{
 	Cases: mutants(First),
 	Run: func(ctx context.Context, t *check.T) {
 		s := sit(ctx, t)
-		if !s.opened(ctx) {
-			return
-		}
+		s.opened(ctx)
 		img := s.next()
 		kinds := map[verdict.Kind]int{}
 		said := map[string]bool{}
@@ -65,6 +63,10 @@ var Resource = check.Check{
 				c.Unknown(verdict.ReasonControlFailed, "it did not get there: %s: %s", a.Kind, a.Detail)
 			}
 		})
+		if a.Kind != verdict.Accepted { // the cases behind it are not to suffer
+			_, err := s.u.Apply(ctx)
+			t.OK(err)
+		}
 	},
 }
 

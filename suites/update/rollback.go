@@ -24,9 +24,7 @@ var AuthorisedRollback = check.Check{
 	Cases: mutants(First).With(needsReturn),
 	Run: func(ctx context.Context, t *check.T) {
 		s := sit(ctx, t)
-		if !s.opened(ctx) {
-			return
-		}
+		s.opened(ctx)
 		s.toReturnable(ctx)
 		before := s.running
 		up := s.shelf.Newer(before.Rank)

@@ -26,6 +26,7 @@ type seat struct {
 	shelf   *shelf.Shelf
 	now     dut.Running
 	running *shelf.Image
+	rank    int         // of the newest genuine image that ran in this case
 	list    journal.Ref // of the mutants
 	minded  func()      // closes what the next start may have to undo; nil where nothing was delivered
 }
@@ -41,22 +42,35 @@ func sit(ctx context.Context, t *check.T) *seat {
 	s.shelf, err = s.d.Images()
 	t.OK(err)
 	s.read(ctx)
-	if s.running == nil || s.now.Pending != "" {
+	if !s.usable() {
 		was := s.now
 		t.OK(s.back(ctx))
 		t.Note("%s was there, and %s runs now", was, s.now)
 	}
-	if s.running == nil || s.now.Pending != "" {
+	if !s.usable() {
 		t.Inconclusive(verdict.ReasonPrecondition, "the DUT runs %s, which is none of the maker's images alone", s.now)
 	}
 	return s
+}
+
+// usable says whether an image of the ladder runs, and nothing waits.
+func (s *seat) usable() bool {
+	return s.running != nil && s.running.Rank >= 0 && s.now.Pending == ""
 }
 
 // read reads what runs.
 func (s *seat) read(ctx context.Context) {
 	now, err := s.look(ctx)
 	s.t.OK(err)
+	s.saw(now)
+}
+
+// saw takes in what runs.
+func (s *seat) saw(now dut.Running) {
 	s.now, s.running = now, s.shelf.Genuine(now.Version, now.Digest)
+	if s.running != nil {
+		s.rank = max(s.rank, s.running.Rank)
+	}
 }
 
 // look reads what runs, of the unit that is on the rig.
@@ -85,13 +99,13 @@ func (s *seat) mind() {
 		s.minded = s.t.Intent(IntentUpdate, "images were delivered over "+s.u.Name(), map[string]string{"channel": s.u.Name()})
 		done := s.minded
 		s.t.Cleanup(func(ctx context.Context, t *check.T) {
-			c := &seat{t: t, d: t.Device(), u: t.Device().Update(s.u.Name()), shelf: s.shelf}
+			c := &seat{t: t, d: t.Device(), u: t.Device().Update(s.u.Name()), shelf: s.shelf, rank: s.rank, minded: func() {}}
 			if _, err := c.look(ctx); err != nil && check.Judge(err).Verdict != verdict.Error { // it may be in a mode of its own
 				_, err = c.u.Apply(ctx)
 				t.OK(err)
 			}
 			c.read(ctx)
-			if c.running == nil || c.now.Pending != "" {
+			if !c.usable() {
 				t.OK(c.back(ctx))
 			}
 			done()
@@ -130,7 +144,7 @@ func (s *seat) install(ctx context.Context, img *shelf.Image) (dut.Answer, error
 		return d.Answer, err
 	}
 	before := s.now
-	s.now, s.running = now, s.shelf.Genuine(now.Version, now.Digest)
+	s.saw(now)
 	d.Kind, d.Detail = verdict.Unproven, fmt.Sprintf("%s was delivered and taken; %s ran before, and behind a restart %s", img, before, now)
 	if now.Pending == "" && shelf.Says(now.Version, now.Digest, img.Shows) {
 		d.Kind, d.Detail = verdict.Accepted, fmt.Sprintf("%s was delivered; %s ran before, and %s runs now", img, before, now)
@@ -149,13 +163,26 @@ func (s *seat) back(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		s.now, s.running = now, s.shelf.Genuine(now.Version, now.Digest)
-		if s.running != nil && now.Pending == "" {
+		if s.saw(now); s.usable() {
+			return nil
+		}
+	}
+	if len(s.d.Profile.Images.ReturnTo.Steps) > 0 { // it may lead to what ran before
+		err := s.d.ReturnTo(ctx)
+		if err != nil && check.Judge(err).Verdict == verdict.Error {
+			return err
+		}
+		now, lerr := s.look(ctx)
+		if lerr != nil {
+			return lerr
+		}
+		if s.saw(now); s.usable() {
+			s.t.Note("back to a genuine image by the declared way to the version before: %s", now)
 			return nil
 		}
 	}
 	var why []string
-	for _, img := range s.shelf.Ladder { // a forged version may be the newest of all: then none helps
+	for _, img := range s.shelf.Newer(s.rank - 1) {
 		a, err := s.install(ctx, img)
 		if err != nil {
 			return err
@@ -178,7 +205,7 @@ func takesGenuine(ctx context.Context, t *check.T) dut.Answer {
 	s := sit(ctx, t)
 	a, err := s.install(ctx, s.next())
 	t.OK(err)
-	if s.running != nil && s.now.Pending == "" {
+	if s.usable() && s.minded != nil {
 		s.minded()
 	}
 	return a
@@ -193,7 +220,7 @@ type made struct {
 
 // make makes the mutants of a parent, and keeps what they are.
 func (s *seat) make(parent *shelf.Image, kinds ...mutant.Kind) made {
-	set, err := s.shelf.Mutants(parent, s.running, s.seed())
+	set, err := s.shelf.Mutants(parent, s.running, s.seed(), s.now.Digest != "")
 	s.t.OK(err)
 	var m made
 	for _, r := range set.Of(kinds...) {

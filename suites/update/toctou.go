@@ -24,9 +24,7 @@ var Toctou = check.Check{
 	Cases: mutants(PerChannel).With(needsServed),
 	Run: func(ctx context.Context, t *check.T) {
 		s := sit(ctx, t)
-		if !s.opened(ctx) {
-			return
-		}
+		s.opened(ctx)
 		parent := s.next()
 		m := s.make(parent, mutant.Unsigned, mutant.WrongKey)
 		s.keep(parent, m)
@@ -52,7 +50,8 @@ func padded(b []byte, n int) []byte {
 }
 
 // opened shows that a genuine image goes over the channel, where no case of the run has.
-func (s *seat) opened(ctx context.Context) bool {
+// It comes before anything is made of the next image: what runs already tells nothing.
+func (s *seat) opened(ctx context.Context) {
 	id := bracketOf(s.u.Name())
 	by, failed, ok := s.t.Opened(id)
 	if !ok {
@@ -60,7 +59,8 @@ func (s *seat) opened(ctx context.Context) bool {
 		s.t.OK(err)
 		if a.Kind == verdict.Accepted {
 			s.t.Opens(id)
-			return true
+			s.t.Keep("control.txt", "the genuine image before the first mutant of the channel", []byte(a.Detail+"\n"))
+			return
 		}
 		failed = fmt.Errorf("%s: %s", a.Kind, a.Detail)
 		s.t.OpensNot(id, failed)
@@ -69,7 +69,6 @@ func (s *seat) opened(ctx context.Context) bool {
 	if failed != nil {
 		s.t.Inconclusive(verdict.ReasonControlFailed, "in %s no genuine image was taken: %v", by, failed)
 	}
-	return true
 }
 
 // swapped has the DUT fetch while the server changes what it gives.

@@ -22,6 +22,7 @@ var UnauthTrigger = check.Check{
 	Cases: mutants(PerChannel).With(needsStranger),
 	Run: func(ctx context.Context, t *check.T) {
 		s := sit(ctx, t)
+		s.opened(ctx)
 		img := s.next()
 		b := check.Bracketed[*shelf.Image]{
 			Probes: []*shelf.Image{img},

@@ -32,7 +32,7 @@ func (s *seat) provenWayBack(ctx context.Context) {
 	back.u = s.d.Update(over)
 	a, err := back.install(ctx, s.next())
 	s.t.OK(err)
-	s.now, s.running = back.now, back.running
+	s.saw(back.now)
 	if a.Kind != verdict.Accepted {
 		s.t.OpensNot(wayBack, errors.New(a.Detail))
 		s.t.Inconclusive(verdict.ReasonPrecondition, "what may leave the unit without a firmware that starts is not tried: no genuine image gets in over %s: %s: %s", over, a.Kind, a.Detail)
