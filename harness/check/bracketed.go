@@ -333,6 +333,9 @@ func (r *bracketed[P]) see(ctx context.Context) bool {
 	case last > 0:
 		r.rec.Unchanged = journal.No
 		r.fail(ctx, "one of these was taken, though each was answered as refused: %s; %s ran before, and %s now", strings.Join(shown, ", "), r.before, now)
+	case r.lastTaken && r.foreign(ctx, now):
+		r.rec.Unchanged = journal.No
+		r.fail(ctx, "%s was taken: %s ran before, and %s now, which is no image of the maker's", r.names[r.batch[len(r.batch)-1]], r.before, now)
 	case r.foreign(ctx, now):
 		r.rec.Unchanged = journal.No
 		r.fail(ctx, "%s ran before, and %s now, which is no image of the maker's; delivered were: %s", r.before, now, r.delivered())

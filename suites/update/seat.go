@@ -42,15 +42,20 @@ func sit(ctx context.Context, t *check.T) *seat {
 	s.shelf, err = s.d.Images()
 	t.OK(err)
 	s.read(ctx)
-	if s.running == nil || s.now.Pending != "" {
+	if !s.usable() {
 		was := s.now
 		t.OK(s.back(ctx))
 		t.Note("%s was there, and %s runs now", was, s.now)
 	}
-	if s.running == nil || s.now.Pending != "" {
+	if !s.usable() {
 		t.Inconclusive(verdict.ReasonPrecondition, "the DUT runs %s, which is none of the maker's images alone", s.now)
 	}
 	return s
+}
+
+// usable says whether an image of the ladder runs, and nothing waits.
+func (s *seat) usable() bool {
+	return s.running != nil && s.running.Rank >= 0 && s.now.Pending == ""
 }
 
 // read reads what runs.
@@ -100,7 +105,7 @@ func (s *seat) mind() {
 				t.OK(err)
 			}
 			c.read(ctx)
-			if c.running == nil || c.now.Pending != "" {
+			if !c.usable() {
 				t.OK(c.back(ctx))
 			}
 			done()
@@ -158,8 +163,21 @@ func (s *seat) back(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		s.saw(now)
-		if s.running != nil && now.Pending == "" {
+		if s.saw(now); s.usable() {
+			return nil
+		}
+	}
+	if len(s.d.Profile.Images.ReturnTo.Steps) > 0 { // it may lead to what ran before
+		err := s.d.ReturnTo(ctx)
+		if err != nil && check.Judge(err).Verdict == verdict.Error {
+			return err
+		}
+		now, lerr := s.look(ctx)
+		if lerr != nil {
+			return lerr
+		}
+		if s.saw(now); s.usable() {
+			s.t.Note("back to a genuine image by the declared way to the version before: %s", now)
 			return nil
 		}
 	}
@@ -187,7 +205,7 @@ func takesGenuine(ctx context.Context, t *check.T) dut.Answer {
 	s := sit(ctx, t)
 	a, err := s.install(ctx, s.next())
 	t.OK(err)
-	if s.running != nil && s.now.Pending == "" {
+	if s.usable() && s.minded != nil {
 		s.minded()
 	}
 	return a
