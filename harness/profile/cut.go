@@ -113,7 +113,9 @@ func (l *linter) cut(at []string, c *Cut, ends ...string) {
 		l.errorf(key("cuts"), "write at least "+strconv.Itoa(hits*len(c.Phases))+", or fewer hits", "%d cuts cannot give %d hits in each of %d phases", c.Cuts, hits, len(c.Phases))
 	}
 	for i, e := range c.Ends {
-		l.oneOf(key("ends", strconv.Itoa(i)), e, ends...)
+		if !slices.Contains(ends, e) {
+			l.errorf(key("ends", strconv.Itoa(i)), "write one of "+strings.Join(ends, ", "), "there is no end %q", e)
+		}
 	}
 	for i, s := range c.Stores {
 		st, at := l.p.Stores.Items[s], key("stores", strconv.Itoa(i))

@@ -256,6 +256,7 @@ func (g *guide) facts(ctx context.Context, tr *tour, at int) {
 			g.OK(ours(err))
 			return notRead + err.Error()
 		}
+		delete(vars, "boot") // another one after each start
 		return said(vars)
 	}
 	tr.unit[at], tr.firmware[at] = read(p.Identity.Steps), read(p.Firmware.Read)
