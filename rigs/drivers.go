@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"rigor/fixtures/firmware"
 	"rigor/harness/driver/exec"
 	"rigor/harness/driver/gpio"
 	"rigor/harness/driver/http"
@@ -45,6 +46,7 @@ func Drivers() rig.Drivers {
 			"exec": execStorage, "qemu": ms.storage,
 		},
 		Local: local,
+		Files: map[string]func(string) ([]byte, error){"virtual": firmware.File},
 	}
 }
 

@@ -4,14 +4,15 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
 
-	"rigor/fixtures/firmware"
 	"rigor/fixtures/virtual"
 	"rigor/harness/driver/gpio"
 	"rigor/harness/rig"
@@ -56,18 +57,42 @@ func NewVirtual(f *rig.File, seed uint64) (*Virtual, error) {
 		return nil, fmt.Errorf("make the built-in device: %w", err)
 	}
 	v.Bench = b
-	// The password that its owner sets: new for each device, as an owner's is.
-	var r [9]byte
-	if _, err := rand.Read(r[:]); err != nil {
-		return nil, fmt.Errorf("make the owner's password: %w", err)
+	if v.operator, err = ownersPassword(cfg.Persist); err != nil {
+		return nil, err
 	}
-	v.operator = "Ow-" + hex.EncodeToString(r[:])
 	if len(f.Units) > 0 {
 		if v.label2, v.keys2, err = secondUnit(dc, f.Units[0]); err != nil {
 			return nil, err
 		}
 	}
 	return v, nil
+}
+
+// ownersPassword is what the owner sets: new for each device, as an owner's is. Beside a
+// flash that is kept it is kept too: the device knows it still.
+func ownersPassword(persist string) (string, error) {
+	path := filepath.Join(persist, "owner.secret")
+	if persist != "" {
+		kept, err := os.ReadFile(path)
+		if err == nil {
+			return string(kept), nil
+		}
+		if !errors.Is(err, os.ErrNotExist) {
+			return "", fmt.Errorf("read the owner's password: %w", err)
+		}
+	}
+	var r [9]byte
+	if _, err := rand.Read(r[:]); err != nil {
+		return "", fmt.Errorf("make the owner's password: %w", err)
+	}
+	password := "Ow-" + hex.EncodeToString(r[:])
+	if persist == "" {
+		return password, nil
+	}
+	if err := os.WriteFile(path, []byte(password), 0o600); err != nil {
+		return "", fmt.Errorf("keep the owner's password: %w", err)
+	}
+	return password, nil
 }
 
 // secondUnit is the password on the label of a second unit, as the same factory would
@@ -100,7 +125,7 @@ func local(f *rig.File, seed uint64) (*rig.Local, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &rig.Local{Drivers: v.Drivers(), Given: map[string]func(string) (string, error){"virtual": v.Given}, Files: map[string]func(string) ([]byte, error){"virtual": v.Image}, Close: v.Close, Disk: v.Disk, Lost: v.Bench.Lost()}, nil
+	return &rig.Local{Drivers: v.Drivers(), Given: map[string]func(string) (string, error){"virtual": v.Given}, Close: v.Close, Disk: v.Disk, Lost: v.Bench.Lost()}, nil
 }
 
 // Disk gives what is written to w the bench's disk, which may be full.
@@ -149,16 +174,6 @@ func (v *Virtual) Given(name string) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("the built-in device has no secret %q", name)
-}
-
-// Image gives a file of the built-in device's maker by its name: an image of
-// firmware.Names, its public key (maker-key), the published development key (dev-key).
-func (v *Virtual) Image(name string) ([]byte, error) {
-	b, err := firmware.File(name)
-	if err != nil {
-		return nil, fmt.Errorf("the image virtual:%s: %w", name, err)
-	}
-	return b, nil
 }
 
 // Drivers gives the table with the virtual instruments in it.

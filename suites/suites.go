@@ -13,11 +13,12 @@ import (
 	"rigor/suites/network"
 	"rigor/suites/protection"
 	"rigor/suites/reset"
+	"rigor/suites/update"
 )
 
 // All gives every suite, in the order of the reports.
 func All() []check.Suite {
-	return []check.Suite{console.Suite, network.Suite, credential.Suite, identity.Suite, protection.Suite, reset.Suite}
+	return []check.Suite{console.Suite, network.Suite, credential.Suite, identity.Suite, protection.Suite, update.Suite, reset.Suite}
 }
 
 // Undo gives how an intent of an earlier run is undone, by its kind.
@@ -27,5 +28,6 @@ func Undo() map[string]func(ctx context.Context, d *dut.Device, data map[string]
 		credential.IntentSetup:    credential.UndoSetup,
 		dut.IntentBootFail:        console.Undo,
 		network.IntentRoute:       network.Undo,
+		update.IntentUpdate:       update.Undo,
 	}
 }

@@ -23,10 +23,12 @@ import (
 	"rigor/harness/report/terminal"
 	"rigor/harness/rig"
 	"rigor/harness/runner"
+	"rigor/harness/shelf"
 	"rigor/harness/strictyaml"
 	"rigor/harness/verdict"
 	"rigor/rigs"
 	"rigor/suites"
+	updates "rigor/suites/update"
 )
 
 type listCmd struct {
@@ -127,7 +129,7 @@ func planned(name string, f *rig.File, p *profile.Profile, file string) (plan []
 		waivers, err = runner.LoadWaivers(file, f, plan)
 	}
 	var all strictyaml.Errors
-	for _, err := range []error{runner.CheckLacks(f, plan), matrix.CheckExpect(f.Source, f.Expect, cases), err} {
+	for _, err := range []error{runner.CheckLacks(f, plan), runner.CheckImages(p, rigs.Drivers()), matrix.CheckExpect(f.Source, f.Expect, cases), err} {
 		var errs strictyaml.Errors
 		if err != nil && !errors.As(err, &errs) {
 			return nil, nil, err
@@ -189,7 +191,31 @@ func (c *planCmd) Run(a *app) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(a.out, "\n%d of %d cases would run.\n", runs, len(plan))
+	if _, err = fmt.Fprintf(a.out, "\n%d of %d cases would run.\n", runs, len(plan)); err != nil {
+		return err
+	}
+	return c.ladder(a, plan)
+}
+
+// ladder says for how many runs the maker's images last.
+func (c *planCmd) ladder(a *app, plan []runner.Planned) error {
+	_, p, err := rigs.Load(c.Rig)
+	if err != nil || p.Images.Current == "" {
+		return err
+	}
+	images, err := shelf.Load(&p.Images, runner.ImageReader(p, rigs.Drivers()))
+	if err != nil {
+		return usage(err)
+	}
+	var cases []string
+	for _, x := range plan {
+		if x.Skip == nil && !x.Unselected {
+			cases = append(cases, x.ID)
+		}
+	}
+	if text := updates.Lasts(p, images, cases); text != "" {
+		_, err = fmt.Fprintln(a.out, text)
+	}
 	return err
 }
 

@@ -261,6 +261,11 @@ func (c *validateCmd) one(ctx context.Context, b *bed, r *matrix.Run, dir string
 		args = append(args, "--"+string(r.Kind), r.Name)
 	}
 	args = append(args, "--out", filepath.Join(dir, name))
+	if e := b.cat.Entry(r); b.images == nil && e != nil && e.Cases != nil && !r.Whole {
+		for _, id := range e.Of(b.planned) {
+			args = append(args, "--cases", id)
+		}
+	}
 	var env []string
 	if b.images != nil {
 		more, place, done, err := b.images.row(ctx, b, r)
@@ -389,7 +394,7 @@ func (c *matrixRunCmd) Run(ctx context.Context, a *app) (err error) {
 		return usage(err)
 	}
 	defer func() { err = errors.Join(err, v.Close()) }()
-	job := &runner.Job{File: file, Profile: prof, Suites: suites.All(), Drivers: v.Drivers(), Dir: c.Out, RunID: filepath.Base(c.Out),
+	job := &runner.Job{File: file, Profile: prof, Suites: suites.All(), Drivers: v.Drivers(), Dir: c.Out, RunID: filepath.Base(c.Out), Selectors: c.Cases,
 		Env:  rig.Env{Dir: filepath.Dir(file.Path), Given: map[string]func(string) (string, error){"virtual": v.Given}},
 		Seed: c.Seed, Writer: version(), Undo: suites.Undo(), Exec: rigs.Exec, Program: rigs.Program, Planted: slices.Concat(c.Weakness, c.Fault), Disk: v.Disk, Lost: v.Bench.Lost()}
 	if err := job.Run(ctx); err != nil {

@@ -68,6 +68,8 @@ type trial struct {
 	cabinet *journal.Cabinet
 	ledger  *check.Ledger
 	id      string
+	bracket string // of the case
+	close   bool   // somebody closes it when the case is over
 }
 
 func newTrial(t *testing.T) *trial {
@@ -86,7 +88,7 @@ func (tr *trial) run(f func(ctx context.Context, t *check.T)) *journal.Case {
 	tr.t.Helper()
 	require.NoError(tr.t, tr.host.Append(&journal.Event{Kind: journal.KindCase, Case: tr.id, Begin: &journal.Begin{Try: 1}}))
 	p := &profile.Profile{}
-	t := check.NewT(check.Config{ID: tr.id, Check: &check.Check{ID: "test"}, Case: check.Case{Channel: "door"}, Device: dut.New(p, dut.Unit{}, &dut.Bench{Power: steady{}}).With(dut.NewSession(tr.t.Context(), nil)),
+	t := check.NewT(check.Config{ID: tr.id, Check: &check.Check{ID: "test"}, Case: check.Case{Channel: "door", Bracket: tr.bracket}, Device: dut.New(p, dut.Unit{}, &dut.Bench{Power: steady{}}).With(dut.NewSession(tr.t.Context(), nil)),
 		Host: tr.host, Cabinet: tr.cabinet, Seed: 1, Ledger: tr.ledger})
 	done := make(chan any)
 	go func() {
@@ -102,6 +104,9 @@ func (tr *trial) run(f func(ctx context.Context, t *check.T)) *journal.Case {
 	}
 	tr.host.failing = nil
 	require.NoError(tr.t, tr.host.Append(&journal.Event{Kind: journal.KindCaseEnd, Case: tr.id, CaseEnd: &journal.CaseEnd{Judgement: end}}))
+	if tr.close {
+		require.NoError(tr.t, tr.host.Append(&journal.Event{Kind: journal.KindBracket, Bracket: &journal.Bracket{ID: tr.bracket, Phase: "close", OK: true}}))
+	}
 	require.NoError(tr.t, tr.host.Append(&journal.Event{Kind: journal.KindEnd, End: &journal.End{How: journal.EndFinished, Safe: true}}))
 	require.NoError(tr.t, tr.host.Close())
 	res, err := journal.Load(bytes.NewReader(tr.sink.Bytes()))

@@ -58,6 +58,8 @@ type Ledger struct {
 	proofs map[string]shown
 	done   map[string]bool // what one case does for all
 	facts  map[string]any  // what one case found out for all
+
+	brackets map[string]openedBy // those of updates that were opened
 }
 
 // shown is what a case has shown of a channel's lock-out.

@@ -97,6 +97,9 @@ const (
 // PartConsole names a console's port.
 func PartConsole(name string) wire.Part { return wire.Part("console." + name) }
 
+// PartLine names a line of the rig.
+func PartLine(name string) wire.Part { return wire.Part("line." + name) }
+
 // NotDeclared is the verdict of a case about which the profile says nothing.
 func NotDeclared(format string, args ...any) *verdict.Judgement {
 	return &verdict.Judgement{Verdict: verdict.Inconclusive, Reason: verdict.ReasonProfileMissing, Detail: fmt.Sprintf(format, args...)}

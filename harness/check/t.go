@@ -92,6 +92,9 @@ func (t *T) Rand() *rand.Rand {
 	return rand.New(rand.NewPCG(t.cfg.Seed, binary.LittleEndian.Uint64(sum[:8]))) //nolint:gosec // probes are to be reproducible, not secret
 }
 
+// Seed gives the run's seed, for what is to be the same in each case.
+func (t *T) Seed() uint64 { return t.cfg.Seed }
+
 // Secret derives a temporary secret for this case, of this length, from
 // letters and digits. The next start can derive it again; it is in no record.
 func (t *T) Secret(label string, length int) string {

@@ -64,6 +64,8 @@ type Bench struct {
 	// and nowhere else. Nil where there is none.
 	AskSecret func(ctx context.Context, question string) (string, error)
 	Exec      func(ctx context.Context, argv []string, values map[string]string) (text string, got map[string]string, err error)
+	// Image gives a file that the profile names among its images.
+	Image func(ref string) ([]byte, error)
 	// Program runs a program that tries a login.
 	Program program.Runner
 	// Waiting notes a declared wait, and for what; the function that it gives ends
@@ -85,6 +87,7 @@ type Device struct {
 	booted  *coldBoots
 	traces  map[string]*uart.Trace // of each console, for the whole run
 	book    *keyBook
+	images  *images
 	ear     *tap.Dialer // that hears what goes over the network; nil for none
 	s       *Session
 }
@@ -95,7 +98,7 @@ func New(p *profile.Profile, u Unit, b *Bench) *Device {
 	for name := range b.Consoles {
 		traces[name] = &uart.Trace{}
 	}
-	return &Device{Profile: p, unit: u, bench: b, boots: &atomic.Int64{}, up: &atomic.Int64{}, down: &atomic.Int64{}, place: &place{}, book: &keyBook{}, booted: &coldBoots{at: map[string]int{}}, traces: traces,
+	return &Device{Profile: p, unit: u, bench: b, boots: &atomic.Int64{}, up: &atomic.Int64{}, down: &atomic.Int64{}, place: &place{}, book: &keyBook{}, images: &images{}, booted: &coldBoots{at: map[string]int{}}, traces: traces,
 		counted: &bootCount{from: map[string]console.Cursor{}, n: map[string]int{}}}
 }
 

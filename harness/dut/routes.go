@@ -32,13 +32,13 @@ func (d *Device) Stranger(ctx context.Context, loginName string) (*web.Stranger,
 // Filled gives the request of a step with its values filled in: vars, and those of
 // the unit, the secrets and the profile. Nothing is sent.
 func (d *Device) Filled(s profile.Step, vars map[string]string) (login.Request, error) {
-	return steps.Request(target{d}, &s, vars)
+	return steps.Request(target{Device: d}, &s, vars)
 }
 
 // StepsIn carries steps out as Steps does. What the owner does in them over a login
 // for which there is a session goes through that one, which stays open.
 func (d *Device) StepsIn(ctx context.Context, sessions map[string]login.Access, ss []profile.Step, vars map[string]string) (map[string]string, error) {
-	return steps.Run(ctx, inside{target{d}, sessions}, ss, vars)
+	return steps.Run(ctx, inside{target{Device: d}, sessions}, ss, vars)
 }
 
 // inside is the device with sessions that stand already.

@@ -21,13 +21,13 @@ import (
 // Steps carries declared steps out on the DUT and gives the values: vars and
 // what the steps took out of the answers.
 func (d *Device) Steps(ctx context.Context, ss []profile.Step, vars map[string]string) (map[string]string, error) {
-	return steps.Run(ctx, target{d}, ss, vars)
+	return steps.Run(ctx, target{Device: d}, ss, vars)
 }
 
 // StepsOver is Steps with sessions that are open already in the place of logins of the
 // owner: whatever became of them. They stay open.
 func (d *Device) StepsOver(ctx context.Context, open map[string]login.Access, ss []profile.Step, vars map[string]string) (map[string]string, error) {
-	return steps.Run(ctx, over{target{d}, open}, ss, vars)
+	return steps.Run(ctx, over{target{Device: d}, open}, ss, vars)
 }
 
 // over is a target on which the owner is logged in already.
@@ -52,7 +52,10 @@ type keptOpen struct{ login.Access }
 func (keptOpen) Close() error { return nil }
 
 // target is the device as steps act on it.
-type target struct{ *Device }
+type target struct {
+	*Device
+	c *carrying // where an image is delivered; nil else
+}
 
 // Talk gives a console.
 func (t target) Talk(name string) (console.Talker, error) { return t.Console(name) }
@@ -174,7 +177,7 @@ func (t target) Ask(ctx context.Context, question string) (answer string, err er
 
 func (d *Device) request(ctx context.Context, at *profile.Step, method, path string) (Answer, error) {
 	start := time.Now()
-	resp, err := target{d}.Web(ctx, at, login.Request{Method: method, Path: path})
+	resp, err := target{Device: d}.Web(ctx, at, login.Request{Method: method, Path: path})
 	a := Answer{Took: time.Since(start)}
 	switch {
 	case IsFault(err), errors.Is(err, ErrNotDeclared), errors.Is(err, ErrNotWired), errors.Is(err, ErrRevoked), ctx.Err() != nil:
@@ -212,7 +215,7 @@ func (d *Device) Disclosed(ctx context.Context, loginName string) ([]byte, error
 	}
 	var seen []byte
 	for _, p := range paths {
-		resp, err := target{d}.Web(ctx, &profile.Step{Login: loginName}, login.Request{Method: "GET", Path: p})
+		resp, err := target{Device: d}.Web(ctx, &profile.Step{Login: loginName}, login.Request{Method: "GET", Path: p})
 		if err != nil {
 			return nil, err
 		}

@@ -168,6 +168,11 @@ type Request struct {
 	Path   string // path and query on the DUT
 	Header map[string]string
 	Body   []byte
+	// Carried, where set, is told how many bytes of the body have gone out, when the
+	// request is over.
+	Carried func(n int64)
+
+	Input []byte // what the command reads, for SSH; nothing where it is nil
 
 	// Within is how long the answer may take; what the prober gives one try where it
 	// is 0.

@@ -22,6 +22,12 @@ type Catalogue struct {
 	// Channels gives for each thing that a bench fault breaks the cases that
 	// lean on it, as globs.
 	Channels map[string][]string `yaml:"channels"`
+	// Suites are those whose cases a run has with something planted whose entry names no
+	// others; all where it is left out. The hardened device has all.
+	Suites []string `yaml:"suites"`
+	// Unseen are checks that are not applicable to this device, each with the reason: none
+	// of its weaknesses can show that they fail.
+	Unseen map[string]string `yaml:"unseen"`
 	// Hardened is the device with nothing planted. What it does not name passes.
 	Hardened   Entry             `yaml:"hardened"`
 	Weaknesses map[string]*Entry `yaml:"weaknesses"`
@@ -62,6 +68,9 @@ type Entry struct {
 	// takes its time over each; all of them where it is left out. What is to be seen
 	// of others counts in a run that is asked to have all.
 	Cases []string `yaml:"cases"`
+	// Suites are those whose cases a run with this planted has, in place of the
+	// catalogue's own.
+	Suites []string `yaml:"suites"`
 	// Family is what it belongs to, for those who want to run a part.
 	Family string `yaml:"family"`
 	// Why is for the reader.
@@ -96,6 +105,8 @@ type Known struct {
 // weakness at least. The error is a strictyaml.Errors.
 func (c *Catalogue) Lint(k Known) error {
 	l := &linter{c: c, k: k}
+	c.scope(k)
+	l.suites([]string{"suites"}, c.Suites)
 	for _, name := range sorted(c.Channels) {
 		for i, g := range c.Channels[name] {
 			l.glob([]string{"channels", name, fmt.Sprint(i)}, g)
@@ -130,8 +141,18 @@ func (c *Catalogue) Lint(k Known) error {
 			l.errorf([]string{"faults"}, "write what it breaks", "bench fault %s has no entry", name)
 		}
 	}
+	for _, id := range sorted(c.Unseen) {
+		switch at := []string{"unseen", id}; {
+		case k.Checks[id] == "" && len(k.Checks) > 0:
+			l.errorf(at, remedy(id, sorted(k.Checks)), "no check is called %q", id)
+		case caught[id]:
+			l.errorf(at, "leave it out", "a weakness shows it")
+		case slices.ContainsFunc(k.Cases, func(cs string) bool { return CheckOf(cs) == id && c.hardened(cs).verdict != verdict.NotApplicable }):
+			l.errorf(at, "plant a weakness", "a case of it is tried on this device")
+		}
+	}
 	for _, id := range sorted(k.Checks) {
-		if !caught[id] {
+		if !caught[id] && c.Unseen[id] == "" {
 			l.errorf([]string{"weaknesses"}, "plant one", "no weakness has check %s as its sole failure or its cause: nothing shows that it can fail", id)
 		}
 	}
@@ -203,6 +224,7 @@ func (l *linter) fault(at []string, name string, e *Entry) {
 
 // entry lints what all entries have.
 func (l *linter) entry(at []string, e *Entry) {
+	l.suites(append(slices.Clone(at), "suites"), e.Suites)
 	for i, g := range e.Cases {
 		l.glob(append(slices.Clone(at), "cases", fmt.Sprint(i)), g)
 	}

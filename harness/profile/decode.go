@@ -154,13 +154,13 @@ func (d *Discloses) UnmarshalStrict(n *strictyaml.Node) {
 }
 
 // verbs are the keys of a step of which it has exactly one.
-var verbs = []string{"http", "run", "console", "file", "assert", "release", "line", "power", "wait", "exec", "ask", "repeat"}
+var verbs = []string{"http", "run", "console", "file", "assert", "release", "line", "power", "wait", "exec", "ask", "repeat", "serve", "copy", "transfer", "smp"}
 
 // stepKeys are the further keys of a step, by what it does.
 var stepKeys = map[string][]string{
-	"http":    {"login", "as", "password", "port", "tls", "header", "json", "form", "body", "interrupt", "expect", "extract", "within"},
+	"http":    {"login", "as", "password", "port", "tls", "header", "json", "form", "body", "upload", "every", "interrupt", "expect", "extract", "within"},
 	"run":     {"login", "as", "password", "expect", "extract", "within"},
-	"console": {"send", "break", "expect", "extract", "within"},
+	"console": {"send", "enter", "break", "expect", "extract", "within"},
 	"file":    {"expect", "extract", "within"},
 	"assert":  {"within"},
 	"release": {"within"},
@@ -170,6 +170,11 @@ var stepKeys = map[string][]string{
 	"exec":    {"give", "expect", "extract", "within"},
 	"ask":     {"expect", "extract", "within"},
 	"repeat":  {"steps", "within"},
+
+	"serve":    {},
+	"copy":     {"login", "to", "password", "within"},
+	"transfer": {"within"},
+	"smp":      {"within"},
 }
 
 // expectKeys are what a step can expect, by what it does.

@@ -22,6 +22,10 @@ type StepList struct {
 	GoesOn bool
 }
 
+// imageValues are what steps that deliver an image are given: its path, its number of
+// bytes, and its SHA-256 in hex.
+var imageValues = []string{"image", "image-size", "image-sha256"}
+
 // StepLists gives every list of steps of the profile, in a fixed order.
 func (p *Profile) StepLists() []StepList {
 	var out []StepList
@@ -64,6 +68,15 @@ func (p *Profile) StepLists() []StepList {
 		add(StepList{Path: []string{"stores", name, "network", "steps"}, Steps: p.Stores.Items[name].Network.Steps})
 	}
 	add(StepList{Path: []string{"log", "read"}, Must: []string{"log"}, Steps: p.Log.Read})
+	add(StepList{Path: []string{"images", "return-to", "steps"}, Steps: p.Images.ReturnTo.Steps})
+	add(StepList{Path: []string{"images", "return-to", "stranger"}, Steps: p.Images.ReturnTo.Stranger})
+	for _, name := range p.Updates.Order {
+		u, at := p.Updates.Items[name], []string{"updates", name}
+		add(StepList{Path: append(at, "steps"), Given: imageValues, Steps: u.Steps})
+		add(StepList{Path: append(slices.Clone(at), "apply"), Steps: u.Apply, GoesOn: true})
+		add(StepList{Path: append(slices.Clone(at), "leave"), Steps: u.Leave})
+		add(StepList{Path: append(slices.Clone(at), "stranger", "steps"), Given: imageValues, Steps: u.Stranger.Steps})
+	}
 	add(StepList{Path: []string{"recovery", "steps"}, Steps: p.Recovery.Steps})
 	add(StepList{Path: []string{"alive", "steps"}, Steps: p.Alive.Steps})
 	for _, l := range p.resetLists() {
@@ -139,10 +152,10 @@ func (l *stepLint) step(s *Step) {
 			l.at(s, "write the command", "the command is empty")
 		}
 	case "console":
-		if s.Break && s.Send != "" {
+		if s.Break && s.Send != "" || s.Enter && (s.Break || s.Send != "") {
 			l.at(s, "make two steps of it", "the step sends a break and a line")
 		}
-		if !s.Break && s.Send == "" && s.Expect == (Expect{}) {
+		if !s.Break && !s.Enter && s.Send == "" && s.Expect == (Expect{}) {
 			l.at(s, "give it send, break or expect", "nothing is done on console %s", s.Console)
 		}
 		if l.p.Consoles.Given && !l.p.Consoles.Declared() && l.p.Consoles.Items[s.Console] == nil {
@@ -162,6 +175,8 @@ func (l *stepLint) step(s *Step) {
 		}
 	case "exec":
 		l.exec(s)
+	case "serve", "copy", "transfer", "smp":
+		l.carries(s)
 	case "repeat":
 		if s.Repeat < 1 || s.Repeat > 1000 || len(s.Steps) == 0 {
 			l.at(s, "write repeat: N, from 1 to 1000, with steps", "there is nothing to repeat, or too often")
@@ -219,7 +234,7 @@ func (l *stepLint) http(s *Step) {
 	case s.Login == "" && s.As != "":
 		l.at(s, "say login: NAME", "the request is the owner's and does not say by which login")
 	}
-	if s.As != "" && s.As != "owner" {
+	if s.As != "" && s.As != "owner" && s.As != "stranger" {
 		l.at(s, "write as: owner, or leave it out", "as is %q", s.As)
 	}
 	if s.Login != "" {
@@ -229,14 +244,15 @@ func (l *stepLint) http(s *Step) {
 		l.at(s, "write as: owner too, or take the password out", "a password is given, and nobody logs in")
 	}
 	bodies := 0
-	for _, set := range []bool{s.JSON != nil, s.Form != nil, s.Body != ""} {
+	for _, set := range []bool{s.JSON != nil, s.Form != nil && s.Upload == (Upload{}), s.Body != "", s.Upload != (Upload{})} {
 		if set {
 			bodies++
 		}
 	}
 	if bodies > 1 {
-		l.at(s, "keep one of json, form and body", "the request has several bodies")
+		l.at(s, "keep one of json, form, body and upload", "the request has several bodies")
 	}
+	l.upload(s)
 	if s.Interrupt != 0 && (s.Expect != (Expect{}) || len(s.Extract) > 0) {
 		l.at(s, "take expect and extract out", "an answer is expected to a request that is given up")
 	}

@@ -39,6 +39,8 @@ type Profile struct {
 	SSH       SSH               `yaml:"ssh"`
 	Keys      Keys              `yaml:"keys"`
 	Log       Log               `yaml:"log"`
+	Images    Images            `yaml:"images"`
+	Updates   Section[*Update]  `yaml:"updates"`
 	Recovery  Recovery          `yaml:"recovery"`
 	Network   Network           `yaml:"network"`
 	Alive     Alive             `yaml:"alive"`
@@ -86,7 +88,10 @@ func (p Pattern) Zero() bool { return p.Literal == "" && p.Regexp == nil }
 type Firmware struct {
 	None    `yaml:",inline"`
 	Version string `yaml:"version"`
-	Read    []Step `yaml:"read"` // extracts "version", and "model" where it can be read
+	// Read extracts "version", and where they can be read "model", and of what runs
+	// "digest" (in hex, the image's hash as its format has it), "pending" (the version
+	// that waits for a restart, "" for none) and "boot" (another one after each start).
+	Read []Step `yaml:"read"`
 }
 
 // Identity says how the unit's own identifier is read, and to which value of

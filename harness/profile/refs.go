@@ -58,7 +58,7 @@ func References(text string) ([]string, error) {
 // Texts gives every text of the step in which values are put, without those of
 // inner steps.
 func (s *Step) Texts() []string {
-	out := []string{s.HTTP, s.Run, s.Send, s.Body, s.File, s.Ask, s.Password}
+	out := []string{s.HTTP, s.Run, s.Send, s.Body, s.File, s.Ask, s.Password, s.Upload.File, s.Serve, s.Copy, s.To, s.Transfer.File, s.SMP.File}
 	out = append(out, s.Exec...)
 	for _, m := range []map[string]string{s.Header, s.Form, s.Give} {
 		for _, k := range sortedKeys(m) {
@@ -147,6 +147,9 @@ func eachText(v any, key string, f func(key, text string)) {
 		}
 	}
 }
+
+// SortedKeys gives the keys of a mapping in order.
+func SortedKeys[V any](m map[string]V) []string { return sortedKeys(m) }
 
 func sortedKeys[V any](m map[string]V) []string {
 	keys := make([]string, 0, len(m))

@@ -29,13 +29,15 @@ type Drivers struct {
 	// Local makes the device of a rig file that drives one in this process,
 	// without power; nil, and no error, for a file of real wires. It may be nil.
 	Local func(f *File, seed uint64) (*Local, error)
+	// Files are sources of files that a profile's images name, by their scheme: the maker
+	// of a device that is built in.
+	Files map[string]func(name string) ([]byte, error)
 }
 
 // Local is a device that lives in this process.
 type Local struct {
 	Drivers Drivers                                      // with the instruments that reach it
 	Given   map[string]func(name string) (string, error) // secrets that only it knows, by their scheme
-	Files   map[string]func(name string) ([]byte, error) // files that only it has, such as its maker's firmware, by their scheme
 	Close   func() error                                 // ends it
 
 	// Disk, which may be nil, stands before what evidence is written to, and Lost

@@ -226,6 +226,16 @@ func (l *gatedLink) Hear(ctx context.Context, mac net.HardwareAddr) (ear wire.Ea
 	return ear, err
 }
 
+// Listen meters the start alone: when the DUT comes is the DUT's time.
+func (l *gatedLink) Listen(ctx context.Context, toward string) (on net.Listener, err error) {
+	listener, ok := l.raw.(wire.Listener)
+	if !ok {
+		return nil, fmt.Errorf("%s: listen for the DUT: %w", l.part, wire.ErrUnsupported)
+	}
+	err = l.do(ctx, "listen for the DUT", func() error { on, err = listener.Listen(ctx, toward); return err })
+	return on, err
+}
+
 func (l *gatedLink) finder(op string, f func(wire.Finder) error) (err error) {
 	if l.closed.Load() {
 		return &wire.Fault{Part: l.part, Op: op, Err: ErrClosed}

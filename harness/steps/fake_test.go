@@ -209,3 +209,15 @@ func (b *bench) withConsole(t *testing.T) *port {
 	t.Cleanup(func() { _ = c.Close() })
 	return p
 }
+
+func (b *bench) Serve(_ context.Context, file []byte) (string, func(), error) {
+	b.note("serve %d bytes", len(file))
+	return "http://192.0.2.1/f", func() { b.note("serve no more") }, nil
+}
+
+func (b *bench) Visit(_ context.Context, name string) (login.Access, error) {
+	b.note("visit %s", name)
+	return &session{b}, nil
+}
+
+func (b *bench) Carried(n, of int) { b.note("carried %d of %d", n, of) }

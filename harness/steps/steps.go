@@ -53,6 +53,10 @@ type StepError struct {
 	// Unanswered says that no answer came at all, so that it is not shown that the
 	// DUT was asked.
 	Unanswered bool
+	// Answer is what the DUT said, raw; empty where that is not an answer to this step.
+	Answer []byte
+
+	forbidden bool // it is what must not be seen
 }
 
 // Error says where, what was expected and what came.
@@ -75,6 +79,9 @@ type Target interface {
 	// Access logs in as the owner and stays. A password that is not empty
 	// stands in for the declared one.
 	Access(ctx context.Context, loginName, password string) (login.Access, error)
+	// Visit makes requests without a login to the service of one, that keep the cookies
+	// of those before.
+	Visit(ctx context.Context, loginName string) (login.Access, error)
 	// Web makes a request without a login, to the service of a login or to a
 	// port of its own.
 	Web(ctx context.Context, s *profile.Step, r login.Request) (login.Response, error)
@@ -86,6 +93,10 @@ type Target interface {
 	Value(name string) (string, bool, error)
 	Exec(ctx context.Context, argv []string, values map[string]string) (text string, got map[string]string, err error)
 	Ask(ctx context.Context, question string) (string, error)
+	// Serve has the rig serve a file to the DUT, until stop is called.
+	Serve(ctx context.Context, file []byte) (url string, stop func(), err error)
+	// Carried is told how many bytes of a file went to the DUT.
+	Carried(n, of int)
 	// Ours says that an error is neither the DUT's doing nor a fault: a wire
 	// that the rig has not, a session that was taken back.
 	Ours(err error) bool
@@ -134,13 +145,17 @@ type runner struct {
 	at      map[string]console.Cursor // up to where each console was looked at
 	secrets *escape.Redactor
 	held    []string // lines that these steps asserted
+	stops   []func() // of what is served
 }
 
 // mark notes where the consoles of the steps stand before the first of them, so
 // that nothing is missed that comes between an act and the wait for it.
 func (r *runner) mark(ss []profile.Step) {
 	for i := range ss {
-		if name := ss[i].Console; name != "" {
+		for _, name := range []string{ss[i].Console, ss[i].Transfer.Console} {
+			if name == "" {
+				continue
+			}
 			if con, err := r.t.Talk(name); err == nil { // the step itself tells of an error
 				r.at[name] = con.Mark()
 			}
@@ -152,7 +167,7 @@ func (r *runner) mark(ss []profile.Step) {
 // failed says that the DUT did not show what it had to. What it said is foreign
 // and may repeat what we sent.
 func (r *runner) failed(s *profile.Step, what, got string) error {
-	return &StepError{At: s.At, Verb: s.Verb, What: what, Got: r.cut(got)}
+	return &StepError{At: s.At, Verb: s.Verb, What: what, Got: r.cut(got), Answer: []byte(got)}
 }
 
 // notAnswered decides about an error of an exchange with the DUT: it is the
@@ -167,6 +182,9 @@ func (r *runner) notAnswered(ctx context.Context, s *profile.Step, what string, 
 }
 
 func (r *runner) close() {
+	for _, stop := range r.stops {
+		stop()
+	}
 	for _, a := range r.access {
 		_ = a.Close() // the steps are over; how a session ends changes nothing
 	}
@@ -185,7 +203,7 @@ func (r *runner) step(ctx context.Context, s *profile.Step) error {
 	within := s.Within
 	switch {
 	case within > 0:
-	case s.Verb == "repeat" || s.Verb == "power" || s.Verb == "ask": // they have times of their own
+	case s.Verb == "repeat" || s.Verb == "power" || s.Verb == "ask", s.Verb == "transfer", s.Verb == "smp", s.Verb == "copy": // they have times of their own
 		within = 10 * time.Minute
 	default:
 		within = DefaultWithin + s.Wait
@@ -211,7 +229,15 @@ func isFault(err error) bool {
 func (r *runner) act(ctx context.Context, s *profile.Step) error {
 	switch s.Verb {
 	case "http":
-		return r.http(ctx, s)
+		return r.again(ctx, s, func() error { return r.http(ctx, s) })
+	case "serve":
+		return r.serve(ctx, s)
+	case "copy":
+		return r.copy(ctx, s)
+	case "transfer":
+		return r.transfer(ctx, s)
+	case "smp":
+		return r.smp(ctx, s)
 	case "run":
 		return r.command(ctx, s)
 	case "console":
@@ -247,6 +273,10 @@ func (r *runner) act(ctx context.Context, s *profile.Step) error {
 
 func (r *runner) session(ctx context.Context, s *profile.Step) (login.Access, error) {
 	name := s.Login
+	stranger := s.As == "stranger"
+	if stranger {
+		name += " without a login"
+	}
 	if a := r.access[name]; a != nil && s.Password == "" {
 		return a, nil
 	}
@@ -254,7 +284,12 @@ func (r *runner) session(ctx context.Context, s *profile.Step) (login.Access, er
 	if err != nil {
 		return nil, err
 	}
-	a, err := r.t.Access(ctx, name, password)
+	var a login.Access
+	if stranger {
+		a, err = r.t.Visit(ctx, s.Login)
+	} else {
+		a, err = r.t.Access(ctx, s.Login, password)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -310,7 +345,7 @@ func (r *runner) http(ctx context.Context, s *profile.Step) error {
 	}
 	var no *StepError
 	if errors.As(err, &no) {
-		no.Status = resp.Status
+		no.Status, no.Answer = resp.Status, resp.Body
 	}
 	return err
 }
@@ -335,6 +370,10 @@ func (r *runner) request(s *profile.Step) (login.Request, error) {
 		}
 	}
 	switch {
+	case s.Upload != (profile.Upload{}):
+		if err := r.upload(s, &req); err != nil {
+			return req, err
+		}
 	case s.JSON != nil:
 		v, err := r.fillAll(s.JSON)
 		if err != nil {
@@ -405,7 +444,7 @@ func (r *runner) console(ctx context.Context, s *profile.Step) error {
 		if err := con.Break(ctx, 250*time.Millisecond); err != nil {
 			return err
 		}
-	case s.Send != "":
+	case s.Send != "" || s.Enter:
 		line, err := r.fill(s.Send)
 		if err != nil {
 			return err
@@ -430,7 +469,12 @@ func (r *runner) console(ctx context.Context, s *profile.Step) error {
 	var forbidden *console.ForbiddenError
 	if errors.As(err, &timeout) || errors.As(err, &forbidden) {
 		what := fmt.Sprintf("to see %s on console %s", describe(want), s.Console)
-		return &StepError{At: s.At, Verb: s.Verb, What: what, Got: r.cut(err.Error()), Unanswered: con.Mark() == from}
+		no := &StepError{At: s.At, Verb: s.Verb, What: what, Got: r.cut(err.Error()), Unanswered: con.Mark() == from, forbidden: forbidden != nil}
+		if forbidden != nil {
+			no.Answer = forbidden.Match.Text
+			r.at[s.Console] = forbidden.Match.To
+		}
+		return no
 	}
 	if err != nil {
 		return err
@@ -465,14 +509,14 @@ func (r *runner) file(s *profile.Step) error {
 	if err != nil {
 		return err
 	}
-	data, err := readFile(path)
+	data, err := readFile(path, maxFile)
 	if err != nil {
 		return &wire.Fault{Part: "disk", Op: "read " + path, Err: err}
 	}
 	return r.seen(s, data)
 }
 
-func readFile(path string) ([]byte, error) {
+func readFile(path string, most int64) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
@@ -485,7 +529,7 @@ func readFile(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }() // it was only read
-	return io.ReadAll(io.LimitReader(f, maxFile))
+	return io.ReadAll(io.LimitReader(f, most))
 }
 
 func (r *runner) line(ctx context.Context, s *profile.Step) error {
@@ -568,13 +612,21 @@ func (r *runner) ask(ctx context.Context, s *profile.Step) error {
 
 // seen holds what came against the step's patterns and takes values out of it.
 func (r *runner) seen(s *profile.Step, data []byte) error {
+	if s.Every > 0 && !s.Expect.Not.Zero() && matches(s.Expect.Not, data) {
+		return r.forbidden(s, data)
+	}
 	if !s.Expect.Match.Zero() && !matches(s.Expect.Match, data) {
 		return r.failed(s, "to see "+describe(s.Expect.Match), string(data))
 	}
 	if !s.Expect.Not.Zero() && matches(s.Expect.Not, data) {
-		return r.failed(s, "not to see "+describe(s.Expect.Not), string(data))
+		return r.forbidden(s, data)
 	}
 	return r.extract(s, data)
+}
+
+// forbidden says that what must not be seen was.
+func (r *runner) forbidden(s *profile.Step, data []byte) error {
+	return &StepError{At: s.At, Verb: s.Verb, What: "not to see " + describe(s.Expect.Not), Got: r.cut(string(data)), Answer: data, forbidden: true}
 }
 
 func matches(p profile.Pattern, data []byte) bool {

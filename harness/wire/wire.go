@@ -140,6 +140,14 @@ type Link interface {
 	io.Closer
 }
 
+// Listener is a Link over which the DUT can reach us.
+type Listener interface {
+	// Listen takes TCP connections of the DUT on our end of the link, at an address that
+	// the DUT at toward (host:port) can reach. It gives ErrUnsupported where nothing
+	// leads from the DUT to us.
+	Listen(ctx context.Context, toward string) (net.Listener, error)
+}
+
 // What a Finder says of the DUT. Neither is a Fault.
 var (
 	// ErrNobody says that nobody with this hardware address answers.

@@ -1,6 +1,7 @@
 package ssh
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -56,7 +57,7 @@ func (s *session) prove(ctx, win context.Context) (login.Outcome, error) {
 			defer cancel()
 			command = marker.Command("")
 		}
-		out, status, err := s.exec(limit, command)
+		out, status, err := s.exec(limit, command, nil)
 		if rig := login.Rig(ctx, err); rig != nil {
 			return o, rig
 		}
@@ -112,7 +113,7 @@ func (s *session) ran(win context.Context) bool {
 	limit, cancel := soon(win, execFor)
 	defer cancel()
 	marker := dialog.NewMarker()
-	out, _, err := s.exec(limit, marker.Command(""))
+	out, _, err := s.exec(limit, marker.Command(""), nil)
 	_, _, ok := marker.Find(out)
 	return ok && err == nil
 }
@@ -154,7 +155,7 @@ func (s *session) cut(win context.Context, o *login.Outcome, err error, said []b
 
 // exec runs a command and gives its output, both streams together, and its
 // exit status (-1 where the server told none). An exit status is no error.
-func (s *session) exec(ctx context.Context, command string) ([]byte, int, error) {
+func (s *session) exec(ctx context.Context, command string, input []byte) ([]byte, int, error) {
 	ch, err := s.open(ctx)
 	if err != nil {
 		return nil, -1, err
@@ -164,6 +165,9 @@ func (s *session) exec(ctx context.Context, command string) ([]byte, int, error)
 	defer stop()
 	out := &bounded{}
 	ch.Stdout, ch.Stderr = out, out
+	if input != nil {
+		ch.Stdin = bytes.NewReader(input)
+	}
 	err = ch.Run(command)
 	if ctx.Err() != nil {
 		return out.bytes(), -1, context.Cause(ctx)
@@ -204,11 +208,14 @@ func (s *session) Do(ctx context.Context, r login.Request) (login.Response, erro
 	win, cancel := r.Window(ctx, s.cfg.Timeout)
 	defer cancel()
 	if !s.shell {
-		out, status, err := s.exec(win, r.Command)
+		out, status, err := s.exec(win, r.Command, r.Input)
 		if rig := login.Rig(ctx, err); rig != nil {
 			err = rig
 		}
 		return login.Response{Status: status, Body: out}, err
+	}
+	if r.Input != nil {
+		return login.Response{}, fmt.Errorf("ssh: a shell that takes no single command is given nothing to read: %w", login.ErrRequest)
 	}
 	term, err := s.terminal(win)
 	if err != nil {

@@ -183,6 +183,7 @@ type request struct {
 	url        *url.URL
 	header     http.Header
 	body       []byte
+	carried    func(n int64) // told how much of the body went out; may be nil
 	credential bool
 	follow     bool
 }
@@ -274,6 +275,10 @@ func (v *visit) once(ctx context.Context, r request) (*answer, error) {
 	}
 	if len(r.body) == 0 {
 		req.Body, req.GetBody, req.ContentLength = nil, nil, 0
+	} else if r.carried != nil {
+		count := &counted{r: bytes.NewReader(r.body)}
+		req.Body, req.GetBody = count, nil // what is not sent whole is not sent once more unseen
+		defer func() { r.carried(count.n.Load()) }()
 	}
 	req.Header.Set("User-Agent", "rigor")
 	for _, h := range []http.Header{v.header, r.header} {
@@ -382,3 +387,19 @@ func (c *Config) asked(over http.RoundTripper, req *http.Request) (*http.Respons
 	}
 	return over.RoundTrip(req)
 }
+
+// counted is a body that knows how much of it was read.
+type counted struct {
+	r *bytes.Reader
+	n atomic.Int64
+}
+
+// Read reads on.
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n.Add(int64(n))
+	return n, err
+}
+
+// Close is for a body that holds nothing.
+func (c *counted) Close() error { return nil }

@@ -15,16 +15,33 @@ import (
 // are answers. The error is the rig's trouble, ErrConfig, or that the DUT gave
 // no answer.
 func Do(ctx context.Context, cfg Config, r login.Request) (login.Response, error) {
+	s, err := plainly(cfg)
+	if err != nil {
+		return login.Response{Status: -1}, err
+	}
+	defer s.end()
+	r.Method = cmp.Or(r.Method, http.MethodGet)
+	return s.Do(ctx, r)
+}
+
+// Visit makes requests without any login that keep the cookies of those before, as a
+// browser's do. The caller closes it.
+func Visit(cfg Config) (login.Access, error) {
+	s, err := plainly(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func plainly(cfg Config) (*session, error) {
 	if cfg.Dialer == nil || cfg.Address == "" {
-		return login.Response{Status: -1}, fmt.Errorf("web: no dialer or no address: %w", login.ErrConfig)
+		return nil, fmt.Errorf("web: no dialer or no address: %w", login.ErrConfig)
 	}
 	cfg.Timeout = cmp.Or(cfg.Timeout, login.DefaultTimeout)
 	p := &Prober{cfg: cfg, base: &url.URL{Scheme: "http", Host: cmp.Or(cfg.Host, cfg.Address), Path: "/"}}
 	if cfg.TLS {
 		p.base.Scheme = "https"
 	}
-	r.Method = cmp.Or(r.Method, http.MethodGet)
-	s := &session{visit: p.newVisit()}
-	defer s.end()
-	return s.Do(ctx, r)
+	return &session{visit: p.newVisit()}, nil
 }

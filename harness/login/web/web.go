@@ -265,7 +265,7 @@ func (s *session) Do(ctx context.Context, r login.Request) (login.Response, erro
 	for k, v := range r.Header {
 		header.Set(k, v)
 	}
-	req := request{method: cmp.Or(r.Method, http.MethodGet), url: target, header: header, body: r.Body}
+	req := request{method: cmp.Or(r.Method, http.MethodGet), url: target, header: header, body: r.Body, carried: r.Carried}
 	var a *answer
 	if s.credential != nil && s.p.cfg.Scheme == Digest {
 		a, err = s.digestSend(win, req)

@@ -3,6 +3,7 @@ package smp
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 
 	"github.com/fxamacker/cbor/v2"
@@ -112,6 +113,7 @@ type Upload struct {
 // Uploaded says what of an image went over, also where the upload failed.
 type Uploaded struct {
 	Taken   int   // bytes that the device says that it has
+	Sent    int   // up to which byte of the image something was sent, and the device answered
 	Had     int   // bytes of them that it said to have when it got the first ones: they were not sent
 	Rewinds int   // times that it wanted bytes again that it had said to have
 	Match   *bool // whether what it has is what SHA says; nil where it does not tell
@@ -155,7 +157,12 @@ func (c *Client) Upload(ctx context.Context, image []byte, u Upload) (Uploaded, 
 			Off   *int  `cbor:"off"`
 			Match *bool `cbor:"match"`
 		}
-		if err := c.ask(ctx, req, &a); err != nil {
+		err = c.ask(ctx, req, &a)
+		var no *CodeError
+		if err == nil || errors.As(err, &no) {
+			r.Sent = max(r.Sent, end)
+		}
+		if err != nil {
 			return r, err
 		}
 		switch {

@@ -1,0 +1,388 @@
+package dut
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"rigor/harness/console"
+	"rigor/harness/login"
+	"rigor/harness/login/web"
+	"rigor/harness/profile"
+	"rigor/harness/steps"
+	"rigor/harness/verdict"
+	"rigor/harness/wire"
+)
+
+// Update is one channel by which images get into the DUT.
+type Update struct {
+	name string
+	d    *Device
+	decl *profile.Update
+}
+
+// Update gives a channel; one that nobody declared gives errors by its methods.
+func (d *Device) Update(name string) *Update {
+	return &Update{name: name, d: d, decl: d.Profile.Updates.Items[name]}
+}
+
+// Name gives the channel's name.
+func (u *Update) Name() string { return u.name }
+
+// Image is what is delivered. Second is what the rig serves in its place once it was
+// fetched, where the DUT fetches it; nil for the same.
+type Image struct {
+	Name   string
+	Bytes  []byte
+	Second []byte
+}
+
+// Delivery is what became of an image. Its kind is Refused where the DUT said no as it
+// is declared to, and never Accepted: that an image runs is seen behind a restart.
+type Delivery struct {
+	Answer
+	Taken   bool    // the DUT said that it has taken it, as the steps expect
+	Carried int     // bytes that went over, of what had to: -1 where it is not told
+	Of      int     // bytes that had to
+	Fetches []Fetch // of the DUT, where it fetches
+}
+
+// Whole says whether all of the image went over, as far as it is told.
+func (d Delivery) Whole() bool { return d.Carried < 0 || d.Carried >= d.Of }
+
+// carrying notes what goes to the DUT in one run of steps.
+type carrying struct {
+	image  Image
+	n, of  int
+	told   bool
+	served *served
+}
+
+// Deliver carries the image to the DUT as the owner does it, and says what the DUT
+// answered. The error is the rig's own trouble.
+func (u *Update) Deliver(ctx context.Context, img Image) (Delivery, error) {
+	if u.decl == nil {
+		return Delivery{}, fmt.Errorf("update channel %s: %w", u.name, ErrNotDeclared)
+	}
+	d, err := u.deliver(ctx, img, u.decl.Steps, u.decl.Refused)
+	if d.Taken {
+		return d, nil
+	}
+	if lerr := u.leave(ctx); err == nil { // else the rig's trouble is what is told
+		err = lerr
+	}
+	return d, err
+}
+
+// ByStranger carries the image to the DUT as somebody without a login does it. It gives
+// ErrNotDeclared where that cannot be said.
+func (u *Update) ByStranger(ctx context.Context, img Image) (Delivery, error) {
+	if u.decl == nil {
+		return Delivery{}, fmt.Errorf("update channel %s: %w", u.name, ErrNotDeclared)
+	}
+	ss := u.decl.Stranger.Steps
+	if len(ss) == 0 {
+		var ok bool
+		if ss, ok = profile.WithoutLogin(u.decl.Steps); !ok {
+			return Delivery{}, fmt.Errorf("update channel %s without a login: %w", u.name, ErrNotDeclared)
+		}
+	}
+	return u.deliver(ctx, img, ss, u.decl.Stranger.Refused)
+}
+
+func (u *Update) deliver(ctx context.Context, img Image, ss []profile.Step, no profile.Refusals) (Delivery, error) {
+	path, remove, err := imageFile(img.Bytes)
+	if err != nil {
+		return Delivery{}, err
+	}
+	defer remove()
+	ctx, cancel := context.WithTimeout(ctx, u.decl.Time())
+	defer cancel()
+	sum := sha256.Sum256(img.Bytes)
+	c := &carrying{image: img}
+	start := time.Now()
+	_, err = steps.Run(ctx, target{Device: u.d, c: c}, ss, map[string]string{"image": path, "image-size": strconv.Itoa(len(img.Bytes)), "image-sha256": hex.EncodeToString(sum[:])})
+	d := Delivery{Carried: -1, Of: len(img.Bytes)}
+	d.Took = time.Since(start)
+	if c.told {
+		d.Carried, d.Of = c.n, c.of
+	}
+	if c.served != nil {
+		d.Fetches, d.Carried = c.served.got()
+		d.Of = len(img.Bytes)
+	}
+	if err == nil {
+		d.Taken, d.Kind, d.Detail = true, verdict.Unproven, "the DUT says that it has taken it"
+		return d, nil
+	}
+	var se *steps.StepError
+	if !errors.As(err, &se) {
+		return d, err
+	}
+	d.Detail, d.Raw = se.Error(), se.Answer
+	d.Kind = refusalOf(se, no)
+	return d, nil
+}
+
+// leave brings the DUT out of a mode in which a delivery left it.
+func (u *Update) leave(ctx context.Context) error {
+	if len(u.decl.Leave) == 0 {
+		return nil
+	}
+	_, err := u.d.Steps(ctx, u.decl.Leave, nil)
+	var se *steps.StepError
+	if errors.As(err, &se) {
+		return fmt.Errorf("%w: behind a delivery by %s: %w", ErrLost, u.name, err)
+	}
+	return err
+}
+
+// refusalOf says what an answer is that is not the one that is expected.
+func refusalOf(se *steps.StepError, no profile.Refusals) verdict.Kind {
+	if se.Unanswered {
+		return verdict.Unreachable
+	}
+	for _, r := range no {
+		if (r.Status == 0 || r.Status == se.Status) && (r.Match.Zero() || patternIn(r.Match, se.Answer)) {
+			return verdict.Refused
+		}
+	}
+	if se.NotNow() {
+		return verdict.Throttled
+	}
+	return verdict.Garbled
+}
+
+func patternIn(p profile.Pattern, text []byte) bool {
+	if p.Regexp != nil {
+		return p.Regexp.Match(text)
+	}
+	return strings.Contains(string(text), p.Literal)
+}
+
+// imageFile puts an image where steps and programs find it.
+func imageFile(b []byte) (path string, remove func(), err error) {
+	fault := func(err error) error { return &wire.Fault{Part: "disk", Op: "write an image", Err: err} }
+	dir, err := os.MkdirTemp("", "rigor-image-")
+	if err != nil {
+		return "", nil, fault(err)
+	}
+	remove = func() { _ = os.RemoveAll(dir) } // a folder of ours for temporary files
+	path = filepath.Join(dir, "firmware.bin")
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		remove()
+		return "", nil, fault(err)
+	}
+	return path, remove, nil
+}
+
+// ErrNotRestarted says that no sign of a restart came.
+var ErrNotRestarted = errors.New("no sign of a restart came")
+
+// Apply has what was delivered run, and waits until the DUT has started. It shows that
+// there was a restart: by a boot that a console showed, by the supply, or by what the
+// DUT counts. The refusal that a start shows, where one is declared, is given with
+// its text.
+func (u *Update) Apply(ctx context.Context) (refusedAtBoot string, err error) {
+	if u.decl == nil || len(u.decl.Apply) == 0 {
+		return "", fmt.Errorf("how an update by %s is made to run: %w", u.name, ErrNotDeclared)
+	}
+	d := u.d
+	before, err := d.starts(ctx)
+	if err != nil {
+		return "", err
+	}
+	var con *Console
+	var from console.Cursor
+	if name := u.decl.AtBoot.Console; name != "" {
+		if con, err = d.Console(name); err != nil {
+			return "", err
+		}
+		from = con.Mark()
+	}
+	if _, err := d.Steps(ctx, u.decl.Apply, nil); err != nil {
+		return "", fmt.Errorf("restart behind an update: %w", err)
+	}
+	if err := d.Reachable(ctx); err != nil {
+		return "", err
+	}
+	after, err := d.starts(ctx)
+	if err != nil {
+		return "", err
+	}
+	if after == before {
+		return "", fmt.Errorf("restart behind an update by %s: %w (%s)", u.name, ErrNotRestarted, after)
+	}
+	if con == nil {
+		return "", nil
+	}
+	raw, err := con.Since(from)
+	if err == nil && patternIn(u.decl.AtBoot.Seen, raw) {
+		return "as declared, the start shows that it refuses it", nil
+	}
+	return "", err
+}
+
+// starts sums up what tells one start from the next.
+func (d *Device) starts(ctx context.Context) (string, error) {
+	parts := []string{fmt.Sprintf("%d power-ons", d.boots.Load())}
+	for _, name := range d.Consoles() {
+		n, ok, err := d.bootsSeen(name)
+		if err != nil {
+			return "", err
+		}
+		if ok {
+			parts = append(parts, fmt.Sprintf("%d boots on %s", n, name))
+		}
+	}
+	if run, err := d.Firmware(ctx); err == nil && run.Boot != "" {
+		parts = append(parts, "boot "+run.Boot)
+	}
+	return strings.Join(parts, ", "), nil
+}
+
+// Running is what the DUT says of its firmware.
+type Running struct {
+	Version string `json:"version"`
+	Digest  string `json:"digest,omitempty"`  // in hex; empty where it does not tell
+	Pending string `json:"pending,omitempty"` // what waits for a restart
+	Boot    string `json:"-"`
+	// Tells says that it tells whether something waits.
+	Tells bool `json:"-"`
+}
+
+// String gives "1.4.2 (a1b2c3…)".
+func (r Running) String() string {
+	s := r.Version
+	if r.Digest != "" {
+		s += " (" + r.Digest[:min(12, len(r.Digest))] + ")"
+	}
+	if r.Pending != "" {
+		s += ", " + r.Pending + " waits"
+	}
+	return s
+}
+
+// Same says whether two say the same of what runs and waits.
+func (r Running) Same(o Running) bool {
+	return r.Version == o.Version && r.Digest == o.Digest && r.Pending == o.Pending
+}
+
+// Firmware reads what runs.
+func (d *Device) Firmware(ctx context.Context) (Running, error) {
+	if len(d.Profile.Firmware.Read) == 0 {
+		return Running{}, fmt.Errorf("how the firmware's version is read: %w", ErrNotDeclared)
+	}
+	vars, err := d.Steps(ctx, d.Profile.Firmware.Read, nil)
+	if err != nil {
+		return Running{}, fmt.Errorf("read the firmware's version: %w", err)
+	}
+	_, tells := vars["pending"]
+	return Running{Version: vars["version"], Digest: strings.ToLower(vars["digest"]), Pending: vars["pending"], Boot: vars["boot"], Tells: tells}, nil
+}
+
+// Settled reads what runs, once nothing waits any more: an image that is tried
+// confirms itself a moment behind the start. What waits longer than a start may take
+// stays in the answer.
+func (d *Device) Settled(ctx context.Context) (Running, error) {
+	until := time.Now().Add(min(d.bootTime(), maxSettle))
+	for {
+		run, err := d.Firmware(ctx)
+		if err != nil || run.Pending == "" || time.Now().After(until) {
+			return run, err
+		}
+		if err := d.Wait(ctx, 20*time.Millisecond); err != nil {
+			return run, err
+		}
+	}
+}
+
+// maxSettle bounds how long an image that waits is waited for.
+const maxSettle = 2 * time.Second
+
+// ReturnTo walks the declared way back to the version from before, as its owner.
+func (d *Device) ReturnTo(ctx context.Context) error {
+	if len(d.Profile.Images.ReturnTo.Steps) == 0 {
+		return fmt.Errorf("the way back to the version from before: %w", ErrNotDeclared)
+	}
+	if _, err := d.Steps(ctx, d.Profile.Images.ReturnTo.Steps, nil); err != nil {
+		return fmt.Errorf("go back to the version from before: %w", err)
+	}
+	return d.Reachable(ctx)
+}
+
+// ReturnByStranger walks the same way as somebody who is not logged in. What is Taken says
+// that the steps went as the owner's do.
+func (d *Device) ReturnByStranger(ctx context.Context) (Delivery, error) {
+	r := d.Profile.Images.ReturnTo
+	ss := r.Stranger
+	if len(ss) == 0 {
+		var ok bool
+		if ss, ok = profile.WithoutLogin(r.Steps); !ok {
+			return Delivery{}, fmt.Errorf("the way back without a login: %w", ErrNotDeclared)
+		}
+	}
+	return d.walked(ctx, ss, r.Refused)
+}
+
+// ReturnBelow walks the way back as its owner, where it has to be refused.
+func (d *Device) ReturnBelow(ctx context.Context) (Delivery, error) {
+	return d.walked(ctx, d.Profile.Images.ReturnTo.Steps, d.Profile.Images.ReturnTo.Below)
+}
+
+func (d *Device) walked(ctx context.Context, ss []profile.Step, no profile.Refusals) (out Delivery, err error) {
+	start := time.Now()
+	_, err = d.Steps(ctx, ss, nil)
+	out.Carried, out.Took = -1, time.Since(start)
+	var se *steps.StepError
+	switch {
+	case err == nil:
+		out.Taken, out.Kind, out.Detail = true, verdict.Unproven, "the steps went as they should for who may"
+		return out, d.Reachable(ctx)
+	case !errors.As(err, &se):
+		return out, err
+	}
+	out.Kind, out.Detail, out.Raw = refusalOf(se, no), se.Error(), se.Answer
+	return out, nil
+}
+
+// Visit makes requests without a login.
+func (t target) Visit(ctx context.Context, loginName string) (login.Access, error) {
+	l := t.Profile.Logins.Items[loginName]
+	if l == nil {
+		return nil, fmt.Errorf("login %s: %w", loginName, ErrNotDeclared)
+	}
+	addr, err := t.Address(ctx, l.Port)
+	if err != nil {
+		return nil, err
+	}
+	dial, err := t.Dialer()
+	if err != nil {
+		return nil, err
+	}
+	return web.Visit(web.Config{Dialer: dial, Address: addr, TLS: l.TLS, Timeout: l.Within, Waiting: t.page(addr)})
+}
+
+// Serve has the rig serve a file.
+func (t target) Serve(ctx context.Context, file []byte) (url string, stop func(), err error) {
+	f := &served{first: file, path: "/" + rand.Text() + "/firmware.bin"}
+	if t.c != nil {
+		f.second, t.c.served = t.c.image.Second, f
+	}
+	return t.serve(ctx, f)
+}
+
+// Carried notes what went over.
+func (t target) Carried(n, of int) {
+	if t.c != nil {
+		t.c.n, t.c.of, t.c.told = n, of, true
+	}
+}

@@ -1,0 +1,102 @@
+package update
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"rigor/fixtures/states"
+	"rigor/harness/baseline"
+	"rigor/harness/baseline/en303645"
+	"rigor/harness/baseline/nist8259a"
+	"rigor/harness/check"
+	"rigor/harness/dut"
+	"rigor/harness/shelf"
+	"rigor/harness/verdict"
+)
+
+// Genuine: a genuine newer image is taken and runs, and the unit stays what it is. It is
+// what every refusal on the channel is held against.
+var Genuine = check.Check{
+	ID:    "upd-genuine",
+	Title: "A genuine newer image is installed",
+	Clauses: baseline.PerChannel{
+		baseline.Network: {nist8259a.SU1, en303645.V3("5.3-2")},
+		baseline.Local:   {nist8259a.SU1, en303645.V3("5.3-2")},
+	},
+	From:   states.Onboarded.State,
+	Effect: check.Consumes,
+	Allow:  []check.Leave{check.Update},
+	Budget: check.Budget{Case: 10 * time.Minute, Cleanup: 5 * time.Minute},
+	Cases:  check.Planner(PerChannel).With(needsImages),
+	Run: func(ctx context.Context, t *check.T) {
+		s := sit(ctx, t)
+		up := s.shelf.Newer(s.running.Rank)
+		if len(up) == 0 {
+			t.Inconclusive(verdict.ReasonCoverageGap, exhausted, s.now.Version)
+		}
+		before, who := s.now, unit(ctx, t)
+		a, err := s.install(ctx, up[0])
+		t.OK(err)
+		after := unit(ctx, t)
+		ref := t.Keep("installed.txt", "what was delivered, and what ran before and behind it", fmt.Appendf(nil, "delivered: %s\nanswer: %s: %s\nbefore: %s\nafter: %s\n%s", up[0], a.Kind, a.Detail, before, s.now, a.Raw))
+		t.Claim("a genuine newer image is taken, and runs behind a restart", func(c *check.Claim) {
+			c.Show(ref)
+			c.Expect(up[0].Version()+" runs, and nothing waits", a.Detail)
+			switch a.Kind {
+			case verdict.Accepted:
+				t.Opens(bracketOf(t.Case().Channel))
+				if v := up[0].Version(); v != "" && !shelf.SameVersion(s.now.Version, v) {
+					c.Fail(verdict.ReasonExpectation, "%s runs, and the DUT says that it is %q", up[0], s.now.Version)
+				}
+			case verdict.Refused, verdict.Unproven:
+				judgeNotTaken(c, s, a)
+			default:
+				c.Unknown(verdict.ReasonControlFailed, "it did not get there: %s: %s", a.Kind, a.Detail)
+			}
+		})
+		t.Claim("it is the same unit, and its owner gets in as before", func(c *check.Claim) {
+			c.Show(ref)
+			c.Expect(who, after)
+			if who != after {
+				c.Fail(verdict.ReasonExpectation, "before the update it was %s, and %s behind it", who, after)
+			}
+		})
+		s.stepDown(ctx, before)
+	},
+}
+
+// judgeNotTaken says what it means that a genuine image does not run.
+func judgeNotTaken(c *check.Claim, s *seat, a dut.Answer) {
+	if !s.shelf.Anchored() {
+		c.Unknown(verdict.ReasonAmbiguous, "%s; without the maker's keys nothing shows that the image is genuine", a.Detail)
+		return
+	}
+	c.Fail(verdict.ReasonExpectation, "the maker's keys verify it, and: %s", a.Detail)
+}
+
+// unit says which unit it is, by what is read of it.
+func unit(ctx context.Context, t *check.T) string {
+	if len(t.Profile().Identity.Steps) == 0 {
+		return "not declared"
+	}
+	id, err := t.Device().ReadIdentity(ctx)
+	t.OK(err)
+	return fmt.Sprintf("%q", id)
+}
+
+// stepDown goes back to the version from before, where that is declared, so that the
+// update has cost nothing. That it cannot be, costs a version and nothing else.
+func (s *seat) stepDown(ctx context.Context, before dut.Running) {
+	if len(s.d.Profile.Images.ReturnTo.Steps) == 0 || s.running == nil || s.now.Version == before.Version {
+		return
+	}
+	if err := s.d.ReturnTo(ctx); err != nil {
+		if check.Judge(err).Verdict == verdict.Error {
+			s.t.OK(err)
+		}
+		s.t.Note("the version from before is not to be had again: %v", err)
+	}
+	s.read(ctx)
+	s.t.Note("%s ran before the update, and %s runs now", before, s.now)
+}

@@ -1,0 +1,128 @@
+package update
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"rigor/fixtures/states"
+	"rigor/harness/check"
+	"rigor/harness/dut"
+	"rigor/harness/firmware/mutant"
+	"rigor/harness/profile"
+	"rigor/harness/shelf"
+	"rigor/harness/verdict"
+)
+
+// Toctou: what is verified is what is installed. The server gives a genuine image first
+// and a forged one to whoever asks again, and the other way round.
+var Toctou = check.Check{
+	ID: "upd-toctou", Title: "What is verified is what is installed", Clauses: verified,
+	From: states.Onboarded.State, Effect: check.Consumes, Allow: []check.Leave{check.Update}, Budget: budget,
+	Cases: mutants(PerChannel).With(needsServed),
+	Run: func(ctx context.Context, t *check.T) {
+		s := sit(ctx, t)
+		s.opened(ctx)
+		parent := s.next()
+		m := s.make(parent, mutant.Unsigned, mutant.WrongKey)
+		s.keep(parent, m)
+		if len(m.refused) == 0 {
+			t.Inconclusive(verdict.ReasonCoverageGap, "no forged image can be made of %s", parent)
+		}
+		forged := m.refused[0]
+		s.swapped(ctx, "genuine first, forged behind it", parent.Bytes, padded(forged.Bytes, len(parent.Bytes)), parent, forged)
+		if s.running == nil {
+			return
+		}
+		s.swapped(ctx, "forged first, genuine behind it", padded(forged.Bytes, len(parent.Bytes)), parent.Bytes, parent, forged)
+	},
+}
+
+// padded gives an image as long as another one: a server that gives two of different
+// lengths is found out by that alone. What stands behind an image is erased flash.
+func padded(b []byte, n int) []byte {
+	if len(b) >= n {
+		return b
+	}
+	return append(bytes.Clone(b), bytes.Repeat([]byte{0xff}, n-len(b))...)
+}
+
+// opened shows that a genuine image goes over the channel, where no case of the run has.
+// It comes before anything is made of the next image: what runs already tells nothing.
+func (s *seat) opened(ctx context.Context) {
+	id := bracketOf(s.u.Name())
+	by, failed, ok := s.t.Opened(id)
+	if !ok {
+		a, err := s.install(ctx, s.next())
+		s.t.OK(err)
+		if a.Kind == verdict.Accepted {
+			s.t.Opens(id)
+			s.t.Keep("control.txt", "the genuine image before the first mutant of the channel", []byte(a.Detail+"\n"))
+			return
+		}
+		failed = fmt.Errorf("%s: %s", a.Kind, a.Detail)
+		s.t.OpensNot(id, failed)
+		by = s.t.ID()
+	}
+	if failed != nil {
+		s.t.Inconclusive(verdict.ReasonControlFailed, "in %s no genuine image was taken: %v", by, failed)
+	}
+}
+
+// swapped has the DUT fetch while the server changes what it gives.
+func (s *seat) swapped(ctx context.Context, how string, first, second []byte, parent *shelf.Image, forged *mutant.Mutant) {
+	var d dut.Delivery
+	var err error
+	for range patience {
+		d, err = s.deliver(ctx, dut.Image{Name: how, Bytes: first, Second: second})
+		s.t.OK(err)
+		if d.Taken || d.Kind == verdict.Refused {
+			break
+		}
+	}
+	before := s.now
+	_, err = s.u.Apply(ctx)
+	s.t.OK(err)
+	s.read(ctx)
+	note, err := json.MarshalIndent(struct {
+		How     string       `json:"how"`
+		Taken   bool         `json:"taken"`
+		Kind    verdict.Kind `json:"kind"`
+		Detail  string       `json:"detail"`
+		Fetches []dut.Fetch  `json:"fetches"`
+		Before  dut.Running  `json:"before"`
+		After   dut.Running  `json:"after"`
+	}{how, d.Taken, d.Kind, d.Detail, d.Fetches, before, s.now}, "", " ")
+	s.t.OK(err)
+	ref := s.t.Keep("served-"+map[bool]string{true: "genuine", false: "forged"}[bytes.Equal(first, parent.Bytes)]+"-first.json", "what the DUT fetched, and what ran behind a restart", note)
+	s.t.Claim(how+": what runs is what the maker signed", func(c *check.Claim) {
+		c.Show(ref)
+		c.Expect("an image of the maker's runs", fmt.Sprintf("%d requests, %s; %s runs", len(d.Fetches), map[bool]string{true: "taken", false: string(d.Kind)}[d.Taken], s.now))
+		switch {
+		case shelf.Says(s.now.Version, s.now.Digest, forged.Shows):
+			c.Fail(verdict.ReasonAccess, "%s ran before, and now %s, which is %s (%s): it was not what was verified", before, s.now, forged.Name, forged.Why)
+		case s.running == nil && s.foreign(ctx, s.now):
+			c.Fail(verdict.ReasonAccess, "%s ran before, and now %s, which is none of the maker's images", before, s.now)
+		case s.running == nil || s.now.Pending != "":
+			c.Unknown(verdict.ReasonDUTChanged, "%s ran before, and now %s", before, s.now)
+		case len(d.Fetches) == 0:
+			c.Unknown(verdict.ReasonIneffective, "the DUT fetched nothing: %s", d.Detail)
+		case !d.Taken && d.Kind != verdict.Refused:
+			c.Unknown(verdict.ReasonIneffective, "it was answered with %s (%s)", d.Kind, d.Detail)
+		}
+	})
+	if s.running == nil {
+		s.t.OK(s.back(ctx))
+	}
+}
+
+// needsServed: the DUT fetches its images.
+func needsServed(in check.Input, c *check.Case) *verdict.Judgement {
+	u := in.Profile.Updates.Items[c.Channel] // there is one: the case is not skipped
+	if !slices.ContainsFunc(u.Steps, func(s profile.Step) bool { return s.Verb == "serve" }) {
+		return check.DeclaredNone("an image is sent over this channel as one piece; the device fetches nothing")
+	}
+	return nil
+}
