@@ -25,13 +25,11 @@ type Edge struct {
 type LineWatch struct {
 	stop context.CancelFunc
 	done chan struct{}
-	beat chan struct{} // closed when pulse has ended
 
 	mu    sync.Mutex
 	edges []Edge
 	news  chan struct{} // closed with each edge
 	err   error         // of the line
-	late  []lateness    // when the computer was late
 }
 
 // lateness is when a computer was late with what it was to do, and by how much.
@@ -52,10 +50,9 @@ func (d *Device) WatchLine(ctx context.Context, name string) (*LineWatch, error)
 		return nil, fmt.Errorf("line %s: %w", name, err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	w := &LineWatch{stop: cancel, done: make(chan struct{}), beat: make(chan struct{}), news: make(chan struct{})}
+	w := &LineWatch{stop: cancel, done: make(chan struct{}), news: make(chan struct{})}
 	w.saw(Edge{time.Now(), level})
 	go w.follow(ctx, l, level)
-	go w.pulse(ctx)
 	return w, nil
 }
 
@@ -80,9 +77,25 @@ func (w *LineWatch) follow(ctx context.Context, l wire.Line, level bool) {
 // pulseEvery is how often it is looked whether the computer is in time.
 const pulseEvery = 5 * time.Millisecond
 
-// pulse notes how late the computer is with what it is to do: an edge is seen as late.
-func (w *LineWatch) pulse(ctx context.Context) {
-	defer close(w.beat)
+// pulse notes how late the computer is with what it is to do: an edge is seen as late, and
+// a button let go.
+type pulse struct {
+	stop context.CancelFunc
+	done chan struct{}
+
+	mu   sync.Mutex
+	late []lateness
+}
+
+func newPulse(ctx context.Context) *pulse {
+	ctx, cancel := context.WithCancel(ctx)
+	p := &pulse{stop: cancel, done: make(chan struct{})}
+	go p.beat(ctx)
+	return p
+}
+
+func (p *pulse) beat(ctx context.Context) {
+	defer close(p.done)
 	t := time.NewTicker(pulseEvery)
 	defer t.Stop()
 	for last := time.Now(); ; {
@@ -93,24 +106,30 @@ func (w *LineWatch) pulse(ctx context.Context) {
 		}
 		now := time.Now()
 		if by := now.Sub(last) - pulseEvery; by > pulseEvery {
-			w.mu.Lock()
-			w.late = append(w.late, lateness{now, by})
-			w.mu.Unlock()
+			p.mu.Lock()
+			p.late = append(p.late, lateness{now, by})
+			p.mu.Unlock()
 		}
 		last = now
 	}
 }
 
-// lateIn gives by how much the computer was late in a time, at most.
-func (w *LineWatch) lateIn(from, to time.Time) (most time.Duration) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, l := range w.late {
+// in gives by how much the computer was late in a time, at most.
+func (p *pulse) in(from, to time.Time) (most time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, l := range p.late {
 		if l.at.After(from) && l.at.Add(-l.by).Before(to) {
 			most = max(most, l.by)
 		}
 	}
 	return most
+}
+
+// close ends it. It may be called twice.
+func (p *pulse) close() {
+	p.stop()
+	<-p.done
 }
 
 func (w *LineWatch) saw(e Edge) {
@@ -132,7 +151,6 @@ func (w *LineWatch) Edges() ([]Edge, <-chan struct{}, error) {
 func (w *LineWatch) Close() {
 	w.stop()
 	<-w.done
-	<-w.beat
 }
 
 // usualTimes is how often a light blinks where a sign does not say.
@@ -214,6 +232,8 @@ func times(s profile.Sign) int {
 type SignWatch struct {
 	d     *Device
 	signs []SignSeen
+	begun time.Time
+	pulse *pulse
 	lines map[string]*LineWatch
 	from  map[string]console.Cursor
 }
@@ -221,7 +241,7 @@ type SignWatch struct {
 // WatchSigns begins to look out for signs. Whoever begins it ends it. The error is the
 // rig's own trouble; a sign that the rig has no wire for says so in Look.
 func (d *Device) WatchSigns(ctx context.Context, signs []profile.Sign) (*SignWatch, error) {
-	w := &SignWatch{d: d, lines: map[string]*LineWatch{}, from: map[string]console.Cursor{}}
+	w := &SignWatch{d: d, begun: time.Now(), pulse: newPulse(ctx), lines: map[string]*LineWatch{}, from: map[string]console.Cursor{}}
 	for _, s := range signs {
 		seen := SignSeen{Sign: s}
 		switch {
@@ -247,6 +267,7 @@ func (d *Device) WatchSigns(ctx context.Context, signs []profile.Sign) (*SignWat
 
 // Close ends the watch. It may be called twice.
 func (w *SignWatch) Close() {
+	w.pulse.close()
 	for _, l := range w.lines {
 		l.Close()
 	}
@@ -277,8 +298,8 @@ func (w *SignWatch) look(s *SignSeen) error {
 			return err
 		}
 		var took time.Duration
-		s.Seen, s.At, took = Blinks(edges, s.Sign, w.lines[s.Sign.Line].lateIn)
-		late := w.lines[s.Sign.Line].lateIn(edges[0].At, time.Now())
+		s.Seen, s.At, took = Blinks(edges, s.Sign, w.pulse.in)
+		late := w.Late()
 		s.Late = !s.Seen && late > min(s.Sign.On, s.Sign.Off)/2
 		s.Detail = fmt.Sprintf("line %s changed %d times; the %d blinks in a row that came nearest took %v of %v", s.Sign.Line, len(edges)-1,
 			times(s.Sign), took.Round(time.Millisecond), time.Duration(times(s.Sign))*(s.Sign.On+s.Sign.Off))
@@ -346,3 +367,7 @@ func (w *SignWatch) Lively() (out []string) {
 	slices.Sort(out)
 	return out
 }
+
+// Late gives by how much the computer was late while it watched, at most: as late it may
+// have let a button go, and a device that lives in it may have been as slow.
+func (w *SignWatch) Late() time.Duration { return w.pulse.in(w.begun, time.Now()) }

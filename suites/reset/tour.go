@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -247,7 +248,7 @@ func (g *guide) ownDoor() *dut.Door {
 // facts reads what a reset leaves as it is, and the log: 0 before it, 1 behind it.
 func (g *guide) facts(ctx context.Context, tr *tour, at int) {
 	d, p := g.Device(), g.Profile()
-	read := func(ss []profile.Step) string {
+	read := func(ss []profile.Step, only ...string) string {
 		if len(ss) == 0 {
 			return ""
 		}
@@ -256,10 +257,11 @@ func (g *guide) facts(ctx context.Context, tr *tour, at int) {
 			g.OK(ours(err))
 			return notRead + err.Error()
 		}
-		delete(vars, "boot") // another one after each start
+		// How often it has booted is read with the firmware, and is no part of it.
+		maps.DeleteFunc(vars, func(k, _ string) bool { return len(only) > 0 && !slices.Contains(only, k) })
 		return said(vars)
 	}
-	tr.unit[at], tr.firmware[at] = read(p.Identity.Steps), read(p.Firmware.Read)
+	tr.unit[at], tr.firmware[at] = read(p.Identity.Steps), read(p.Firmware.Read, "version", "digest", "model")
 	if len(p.Log.Read) > 0 {
 		vars, err := d.Steps(ctx, p.Log.Read, nil)
 		g.OK(ours(err))
