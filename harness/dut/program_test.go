@@ -49,7 +49,7 @@ func TestMemoriesAreReadAndWrittenWhileTheDUTIsOff(t *testing.T) {
 		require.ErrorIs(t, d.Program(t.Context(), "fixed", 0, nil), wire.ErrUnsupported)
 		require.ErrorIs(t, d.Program(t.Context(), "other", 0, nil), ErrNotWired)
 
-		var got flashImages = map[string][]byte{}
+		var got memories = map[string][]byte{}
 		require.NoError(t, d.Image(t.Context(), []string{"main"}, got.into))
 		assert.Equal(t, "012abc6789", string(got["main"]))
 		assert.True(t, b.on, "it is up again")
@@ -58,12 +58,12 @@ func TestMemoriesAreReadAndWrittenWhileTheDUTIsOff(t *testing.T) {
 	})
 }
 
-type flashImages map[string][]byte
+type memories map[string][]byte
 
-func (m flashImages) into(name string) io.Writer { return &part{m, name} }
+func (m memories) into(name string) io.Writer { return &part{m, name} }
 
 type part struct {
-	m    flashImages
+	m    memories
 	name string
 }
 

@@ -141,9 +141,9 @@ const usualTimes = 3
 // Blinks looks for a light that blinks as a sign has it, so many times in a row, and says
 // when that began. Nearest is how long the blinks took that came nearest to it; 0 where
 // there were not so many. Late says by how much the computer was late in a time: an edge
-// may be seen as much later than it was, and blinks at which that is three tenths of them are not
-// counted. In all they may take a half longer or two fifths less: a light that blinks half
-// as fast or twice as fast is another sign.
+// may be seen as much later than it was. In all they may take between three fifths and
+// eight fifths of what is declared, however late the edges were seen: a light that blinks
+// half as fast or twice as fast is another sign.
 func Blinks(edges []Edge, s profile.Sign, late func(from, to time.Time) time.Duration) (ok bool, at time.Time, nearest time.Duration) {
 	n := times(s)
 	want := time.Duration(n) * (s.On + s.Off)
@@ -156,7 +156,7 @@ func Blinks(edges []Edge, s profile.Sign, late func(from, to time.Time) time.Dur
 			nearest = took
 		}
 		by := late(edges[i].At, edges[i+2*n].At)
-		if within(took, want) && by < want*3/10 && even(edges[i:i+2*n+1], s, by) {
+		if within(took, want, by) && even(edges[i:i+2*n+1], s, by) {
 			return true, edges[i].At, took
 		}
 	}
@@ -177,7 +177,9 @@ func even(edges []Edge, s profile.Sign, late time.Duration) bool {
 	return true
 }
 
-func within(got, want time.Duration) bool { return got >= want*3/5 && got <= want*3/2 }
+// within says whether what took a time, give or take by, took about as long as wanted:
+// between three fifths and eight fifths of it.
+func within(took, want, by time.Duration) bool { return took-by >= want*3/5 && took+by <= want*8/5 }
 
 // SignSeen is what became of a sign.
 type SignSeen struct {

@@ -144,8 +144,8 @@ type runner struct {
 	access  map[string]login.Access   // sessions of this run of steps, by login
 	at      map[string]console.Cursor // up to where each console was looked at
 	secrets *escape.Redactor
-	stops   []func() // of what is served
 	held    []string // lines that these steps asserted
+	stops   []func() // of what is served
 }
 
 // mark notes where the consoles of the steps stand before the first of them, so

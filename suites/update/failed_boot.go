@@ -60,7 +60,7 @@ var FailedBootRevert = check.Check{
 			switch a.Kind {
 			case verdict.Accepted:
 			case verdict.Refused, verdict.Unproven:
-				judgeNotTaken(c, s, a)
+				judgeNotTaken(c, s, next, a)
 			default:
 				c.Unknown(verdict.ReasonControlFailed, "it did not get there: %s: %s", a.Kind, a.Detail)
 			}

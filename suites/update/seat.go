@@ -26,9 +26,10 @@ type seat struct {
 	shelf   *shelf.Shelf
 	now     dut.Running
 	running *shelf.Image
-	rank    int         // of the newest genuine image that ran in this case
-	list    journal.Ref // of the mutants
-	minded  func()      // closes what the next start may have to undo; nil where nothing was delivered
+	last    dut.Delivery // of a genuine image
+	rank    int          // of the newest genuine image that ran in this case
+	list    journal.Ref  // of the mutants
+	minded  func()       // closes what the next start may have to undo; nil where nothing was delivered
 }
 
 // exhausted is what a case says that needs a newer image than there is.
@@ -100,10 +101,7 @@ func (s *seat) mind() {
 		done := s.minded
 		s.t.Cleanup(func(ctx context.Context, t *check.T) {
 			c := &seat{t: t, d: t.Device(), u: t.Device().Update(s.u.Name()), shelf: s.shelf, rank: s.rank, minded: func() {}}
-			if _, err := c.look(ctx); err != nil && check.Judge(err).Verdict != verdict.Error { // it may be in a mode of its own
-				_, err = c.u.Apply(ctx)
-				t.OK(err)
-			}
+			t.OK(c.present(ctx))
 			c.read(ctx)
 			if !c.usable() {
 				t.OK(c.back(ctx))
@@ -132,8 +130,12 @@ func (s *seat) install(ctx context.Context, img *shelf.Image) (dut.Answer, error
 			break
 		}
 	}
+	s.last = d
 	if err != nil || !d.Taken {
 		d.Detail = fmt.Sprintf("%s: %s", img, d.Detail)
+		if err == nil {
+			err = s.present(ctx)
+		}
 		return d.Answer, err
 	}
 	if _, err := s.u.Apply(ctx); err != nil {
@@ -150,6 +152,17 @@ func (s *seat) install(ctx context.Context, img *shelf.Image) (dut.Answer, error
 		d.Kind, d.Detail = verdict.Accepted, fmt.Sprintf("%s was delivered; %s ran before, and %s runs now", img, before, now)
 	}
 	return d.Answer, nil
+}
+
+// present restarts a DUT that a delivery left in a mode of its own, where nothing of it
+// can be read.
+func (s *seat) present(ctx context.Context) error {
+	_, err := s.look(ctx)
+	if err == nil || check.Judge(err).Verdict == verdict.Error {
+		return err
+	}
+	_, err = s.u.Apply(ctx)
+	return err
 }
 
 // back brings a DUT that runs what is none of the maker's, or has something waiting, to
