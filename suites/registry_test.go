@@ -6,14 +6,17 @@ import (
 	"go/token"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"rigor/harness/baseline"
 	"rigor/harness/baseline/catalogue"
+	"rigor/harness/check"
 	"rigor/suites"
 )
 
@@ -44,6 +47,9 @@ func TestRegistry(t *testing.T) {
 				assert.NotNil(t, c.Cases)
 				assert.NotNil(t, c.Run)
 				assert.Positive(t, c.Budget.Case, "a case without a budget never ends")
+				if slices.Contains(c.Allow, check.Supply) {
+					assert.GreaterOrEqual(t, c.Budget.Case, 10*time.Minute, "it boots the device, as long as the maker says that this takes")
+				}
 			})
 		}
 	}
