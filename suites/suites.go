@@ -12,12 +12,13 @@ import (
 	"rigor/suites/identity"
 	"rigor/suites/network"
 	"rigor/suites/protection"
+	"rigor/suites/reset"
 	"rigor/suites/update"
 )
 
 // All gives every suite, in the order of the reports.
 func All() []check.Suite {
-	return []check.Suite{console.Suite, network.Suite, credential.Suite, identity.Suite, protection.Suite, update.Suite}
+	return []check.Suite{console.Suite, network.Suite, credential.Suite, identity.Suite, protection.Suite, update.Suite, reset.Suite}
 }
 
 // Undo gives how an intent of an earlier run is undone, by its kind.

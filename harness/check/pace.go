@@ -59,6 +59,7 @@ type Ledger struct {
 	done   map[string]bool // what one case does for all
 
 	brackets map[string]openedBy // those of updates that were opened
+	facts    map[string]any      // what one case found out for all
 }
 
 // shown is what a case has shown of a channel's lock-out.
@@ -72,7 +73,7 @@ type shown struct {
 
 // NewLedger makes an empty one.
 func NewLedger() *Ledger {
-	return &Ledger{count: map[string]*wrongs{}, past: map[string]*wrongs{}, proofs: map[string]shown{}, done: map[string]bool{}}
+	return &Ledger{count: map[string]*wrongs{}, past: map[string]*wrongs{}, proofs: map[string]shown{}, done: map[string]bool{}, facts: map[string]any{}}
 }
 
 func proofKey(channel string, p Pace) string { return fmt.Sprintf("%s %+v", channel, p) }
@@ -169,6 +170,28 @@ func (t *T) Once(what string, f func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.done[what] = true
+}
+
+// Shared gives what one case finds out for all of them, such as what a factory reset
+// shows: the first that comes so far finds it out, by f, and the others are given the
+// same. One that is ended on the way leaves it to the next. In names the case that did.
+func Shared[V any](t *T, what string, f func() V) (v V, in string) {
+	type fact struct {
+		v  V
+		in string
+	}
+	l := t.cfg.Ledger
+	l.mu.Lock()
+	old, done := l.facts[what].(fact)
+	l.mu.Unlock()
+	if done {
+		return old.v, old.in
+	}
+	v = f()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.facts[what] = fact{v, t.ID()}
+	return v, t.ID()
 }
 
 // Done says whether a case before has done what is done once.

@@ -48,6 +48,13 @@ type Case struct {
 	Skip *verdict.Judgement
 }
 
+// Lean has the case lean on a part of the rig.
+func (c *Case) Lean(part wire.Part) {
+	if !slices.Contains(c.Parts, part) {
+		c.Parts = append(c.Parts, part)
+	}
+}
+
 // Closer closes a bracket when all cases have run.
 type Closer struct {
 	State string // that the DUT is brought to

@@ -519,3 +519,24 @@ func TestSpare(t *testing.T) {
 		})
 	})
 }
+
+// TestShared: what one case finds out is given to the others, and a case that is ended
+// on the way leaves it to the next.
+func TestShared(t *testing.T) {
+	tr := newTrial(t)
+	n := 0
+	tr.run(func(_ context.Context, ct *check.T) {
+		func() {
+			defer func() { _ = recover() }()
+			check.Shared(ct, "a reset", func() int { panic("ended") })
+		}()
+		for range 3 {
+			got, in := check.Shared(ct, "a reset", func() int { n++; return 41 + n })
+			require.Equal(t, 42, got)
+			require.Equal(t, ct.ID(), in)
+		}
+		other, _ := check.Shared(ct, "another", func() string { return "x" })
+		require.Equal(t, "x", other)
+	})
+	require.Equal(t, 1, n)
+}

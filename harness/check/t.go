@@ -33,6 +33,8 @@ type Host interface {
 	Intent(kind, what string, data map[string]string) (id string, done func() error, err error)
 	// Secret derives a temporary secret that the next start can derive again.
 	Secret(label string, length int) string
+	// Draw is Secret of another alphabet: characters of one byte.
+	Draw(label, alphabet string, length int) string
 }
 
 // Config is what a T is made of.
@@ -97,6 +99,11 @@ func (t *T) Seed() uint64 { return t.cfg.Seed }
 // letters and digits. The next start can derive it again; it is in no record.
 func (t *T) Secret(label string, length int) string {
 	return t.cfg.Host.Secret(t.cfg.ID+"/"+label, length)
+}
+
+// Draw is Secret of another alphabet: for what a store takes.
+func (t *T) Draw(label, alphabet string, length int) string {
+	return t.cfg.Host.Draw(t.cfg.ID+"/"+label, alphabet, length)
 }
 
 // Intent writes down what the next start may have to undo. It is called

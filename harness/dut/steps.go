@@ -24,6 +24,33 @@ func (d *Device) Steps(ctx context.Context, ss []profile.Step, vars map[string]s
 	return steps.Run(ctx, target{Device: d}, ss, vars)
 }
 
+// StepsOver is Steps with sessions that are open already in the place of logins of the
+// owner: whatever became of them. They stay open.
+func (d *Device) StepsOver(ctx context.Context, open map[string]login.Access, ss []profile.Step, vars map[string]string) (map[string]string, error) {
+	return steps.Run(ctx, over{target{Device: d}, open}, ss, vars)
+}
+
+// over is a target on which the owner is logged in already.
+type over struct {
+	target
+	open map[string]login.Access
+}
+
+// Access gives the session that is open on a login.
+func (o over) Access(_ context.Context, name, _ string) (login.Access, error) {
+	a := o.open[name]
+	if a == nil {
+		return nil, &NoEntryError{Login: name, Answer: Answer{Kind: verdict.Refused, Detail: "no session is open there"}}
+	}
+	return keptOpen{a}, nil
+}
+
+// keptOpen is a session that others close.
+type keptOpen struct{ login.Access }
+
+// Close leaves it open.
+func (keptOpen) Close() error { return nil }
+
 // target is the device as steps act on it.
 type target struct {
 	*Device

@@ -45,6 +45,8 @@ func (p *Profile) lint() strictyaml.Errors {
 	l.network()
 	l.floors()
 	l.log()
+	l.presses()
+	l.reset()
 	l.updates()
 	l.steps()
 	slices.SortStableFunc(l.errs, func(a, b *strictyaml.Error) int {
@@ -240,6 +242,11 @@ func (l *linter) states() {
 				l.errorf(append(at, "services", strconv.Itoa(i)), "write it as tcp/22", "%q is no service", svc)
 			} else if n, err := strconv.Atoi(m[1]); err != nil || n > 65535 {
 				l.errorf(append(at, "services", strconv.Itoa(i)), "write a port from 1 to 65535", "%q is no service", svc)
+			}
+		}
+		for i, store := range s.Stores {
+			if l.p.Stores.Given && !l.p.Stores.Declared() && l.p.Stores.Items[store] == nil {
+				l.errorf(append(slices.Clone(at), "stores", strconv.Itoa(i)), near(store, l.p.Stores.Order), "no store %q is declared", store)
 			}
 		}
 		l.oneOf(append(at, "address", "find"), s.Address.Find, "mac")

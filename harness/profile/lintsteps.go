@@ -64,6 +64,8 @@ func (p *Profile) StepLists() []StepList {
 	for _, name := range p.Stores.Order {
 		add(StepList{Path: []string{"stores", name, "plant"}, Given: []string{"marker"}, Steps: p.Stores.Items[name].Plant})
 		add(StepList{Path: []string{"stores", name, "read"}, Given: []string{"marker"}, Steps: p.Stores.Items[name].Read})
+		add(StepList{Path: []string{"stores", name, "console", "steps"}, Steps: p.Stores.Items[name].Console.Steps})
+		add(StepList{Path: []string{"stores", name, "network", "steps"}, Steps: p.Stores.Items[name].Network.Steps})
 	}
 	add(StepList{Path: []string{"log", "read"}, Must: []string{"log"}, Steps: p.Log.Read})
 	add(StepList{Path: []string{"images", "return-to", "steps"}, Steps: p.Images.ReturnTo.Steps})
@@ -77,6 +79,9 @@ func (p *Profile) StepLists() []StepList {
 	}
 	add(StepList{Path: []string{"recovery", "steps"}, Steps: p.Recovery.Steps})
 	add(StepList{Path: []string{"alive", "steps"}, Steps: p.Alive.Steps})
+	for _, l := range p.resetLists() {
+		add(l)
+	}
 	return out
 }
 

@@ -44,6 +44,8 @@ type Profile struct {
 	Recovery  Recovery          `yaml:"recovery"`
 	Network   Network           `yaml:"network"`
 	Alive     Alive             `yaml:"alive"`
+	Presses   Presses           `yaml:"presses"`
+	Reset     Reset             `yaml:"reset"`
 
 	// Digest is the sha256 of the file as read, in hex.
 	Digest string `yaml:"-"`
@@ -90,6 +92,8 @@ type Firmware struct {
 	// "digest" (in hex, the image's hash as its format has it), "pending" (the version
 	// that waits for a restart, "" for none) and "boot" (another one after each start).
 	Read []Step `yaml:"read"`
+	// Boot is what a boot says of the image that it starts.
+	Boot BootSays `yaml:"boot"`
 }
 
 // Identity says how the unit's own identifier is read, and to which value of
@@ -319,6 +323,7 @@ type State struct {
 	None     `yaml:",inline"`
 	Logins   []string `yaml:"logins"`
 	Services []string `yaml:"services"` // "tcp/22"
+	Stores   []string `yaml:"stores"`   // that something of the owner's is kept in
 	Address  Address  `yaml:"address"`
 	Holds    []Step   `yaml:"holds"` // a cheap proof that the DUT is in it
 }
@@ -394,13 +399,18 @@ type IPv6 struct {
 	Host string `yaml:"host"` // an address, with its zone where it needs one, or "unit.NAME" of the rig's values
 }
 
-// Store is a place that keeps something secret of the owner.
+// Store is a place that keeps something of the owner's.
 type Store struct {
 	None     `yaml:",inline"`
+	Secret   *bool  `yaml:"secret"`   // that nobody else may see; true where it does not say
 	Alphabet string `yaml:"alphabet"` // ascii, hex, digits
 	Length   int    `yaml:"length"`
-	Plant    []Step `yaml:"plant"` // with ${marker}
-	Read     []Step `yaml:"read"`  // shows ${marker}, where the store can be read
+	Plant    []Step `yaml:"plant"`  // with ${marker}
+	Read     []Step `yaml:"read"`   // shows ${marker}, where the owner can read it
+	Unread   string `yaml:"unread"` // why he cannot
+	Storage  View   `yaml:"storage"`
+	Console  View   `yaml:"console"`
+	Network  View   `yaml:"network"`
 }
 
 // Discloses lists what the DUT may tell a stranger, as regular expressions.

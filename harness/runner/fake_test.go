@@ -146,6 +146,8 @@ func (*noIntents) Secret(label string, length int) string {
 	return fmt.Sprintf("%0*d", length, len(label))
 }
 
+func (n *noIntents) Draw(label, _ string, length int) string { return n.Secret(label, length) }
+
 // rigRun is a run on a faked bench.
 type rigRun struct {
 	t     *testing.T

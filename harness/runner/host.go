@@ -62,6 +62,11 @@ func (r *run) Intent(kind, what string, data map[string]string) (string, func() 
 // Secret derives a temporary secret.
 func (r *run) Secret(label string, length int) string { return r.cfg.Intents.Secret(label, length) }
 
+// Draw derives one of an alphabet.
+func (r *run) Draw(label, alphabet string, length int) string {
+	return r.cfg.Intents.Draw(label, alphabet, length)
+}
+
 func (r *run) note(caseID, format string, args ...any) {
 	r.append(&journal.Event{Kind: journal.KindNote, Case: caseID, Note: &journal.Note{Text: fmt.Sprintf(format, args...)}})
 }

@@ -579,7 +579,12 @@ func (i *intents) Open(kind, what string, data map[string]string) (string, func(
 // Secret derives a temporary secret of letters and digits. The DUT may say it:
 // it is kept out of the run's files, as the owner's are.
 func (i *intents) Secret(label string, length int) string {
-	s, err := i.store.DeriveSecret(label, rig.AlphabetAlnum, length)
+	return i.Draw(label, rig.AlphabetAlnum, length)
+}
+
+// Draw derives a temporary secret of an alphabet.
+func (i *intents) Draw(label, alphabet string, length int) string {
+	s, err := i.store.DeriveSecret(label, alphabet, length)
 	if err != nil { // the length is a constant of a check
 		panic(fmt.Sprintf("derive a secret: %v", err))
 	}

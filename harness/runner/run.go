@@ -28,6 +28,8 @@ type Intents interface {
 	Open(kind, what string, data map[string]string) (id string, done func() error, err error)
 	// Secret derives a temporary secret from a key that stays with the rig.
 	Secret(label string, length int) string
+	// Draw is Secret of another alphabet.
+	Draw(label, alphabet string, length int) string
 }
 
 // Config is everything that a run needs.

@@ -82,6 +82,7 @@ const (
 	ReasonAbsent       Reason = "absent"        // the DUT had to react, the stimulus arrived, and it did not
 	ReasonOpenToAll    Reason = "open-to-all"   // the anti-control was accepted: the protected thing is open to everybody
 	ReasonLeak         Reason = "leak"          // a secret was seen where none may be
+	ReasonResidue      Reason = "residue"       // what was the owner's is there behind a reset
 	ReasonUndeclared   Reason = "undeclared"    // something answers that the profile does not declare
 	ReasonContradicted Reason = "contradiction" // the profile declares one thing, the DUT shows another
 )
@@ -137,7 +138,7 @@ const (
 
 // Reasons lists every reason code.
 var Reasons = []Reason{
-	ReasonAccess, ReasonExpectation, ReasonDUTDisabled, ReasonAbsent,
+	ReasonAccess, ReasonExpectation, ReasonResidue, ReasonDUTDisabled, ReasonAbsent,
 	ReasonOpenToAll, ReasonLeak, ReasonUndeclared, ReasonContradicted,
 	ReasonControlFailed, ReasonNoControl, ReasonAntiControl, ReasonNoProbes,
 	ReasonNoClaim, ReasonNoEvidence, ReasonIneffective, ReasonWrongRefusal,

@@ -178,7 +178,7 @@ func (h *hunt) scenes() []scene {
 	}
 	for _, name := range p.Stores.Order {
 		s := p.Stores.Items[name]
-		if s.Declared() {
+		if s.Declared() || !s.IsSecret() {
 			continue
 		}
 		m, piece, ok := secrets.Marker(h.t.Rand(), s)

@@ -34,7 +34,7 @@ var FactoryState = check.Check{
 	Cases:  bracketed,
 	Run: func(ctx context.Context, t *check.T) {
 		door := t.Device().Login(t.Case().Channel)
-		alive := holds(t, states.Factory.Name)
+		alive := Holds(t, states.Factory.Name)
 		n := check.Negative[login.Credential]{
 			// There is no login yet that must open: the set-up, which the
 			// profile says must answer in this state, shows that the device
@@ -152,8 +152,8 @@ func factoryRefusals(t *check.T, door *dut.Door) []verdict.Kind {
 	return []verdict.Kind{verdict.Refused, verdict.Unreachable}
 }
 
-// holds makes the attempt that opens while the DUT shows itself in a state.
-func holds(t *check.T, name string) check.Attempt {
+// Holds makes the attempt that opens while the DUT shows itself in a state.
+func Holds(t *check.T, name string) check.Attempt {
 	return func(ctx context.Context) (dut.Answer, error) {
 		start := time.Now()
 		s := t.Profile().States.Items[name]

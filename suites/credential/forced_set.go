@@ -38,7 +38,7 @@ var ForcedSet = check.Check{
 	Cases:  check.Planner(check.Device).With(setupDeclared, check.NeedsNetwork, check.NeedsPower),
 	Run: func(ctx context.Context, t *check.T) {
 		door := t.Device().Login(t.Profile().Setup.Login)
-		alive := holds(t, states.Factory.Name)
+		alive := Holds(t, states.Factory.Name)
 		done := t.Intent(IntentSetup, "the set-up is tried in "+t.ID(), map[string]string{"way": wayBack(t)})
 		t.Cleanup(func(ctx context.Context, t *check.T) {
 			backToFactory(ctx, t)
@@ -129,7 +129,7 @@ func wayName(w profile.Way) string { return cmp.Or(w.ID, w.From+" to "+w.To) }
 // nobody knows: other cases would take it for one that is set up. It walks a
 // declared way to the factory state, if the rig may.
 func backToFactory(ctx context.Context, t *check.T) {
-	alive := holds(t, states.Factory.Name)
+	alive := Holds(t, states.Factory.Name)
 	if a, err := alive(ctx); err == nil && a.Kind == verdict.Accepted {
 		return
 	}

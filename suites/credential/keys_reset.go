@@ -3,6 +3,7 @@ package credential
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -31,19 +32,9 @@ var KeysReset = check.Check{
 	Effect: check.Consumes,
 	Allow:  []check.Leave{check.LoginTries, check.Reset, check.Configure},
 	Budget: check.Budget{Case: 10 * time.Minute},
-	Cases: check.Planner(check.Device).With(check.NeedsNetwork, check.NeedsState(states.Factory.Name), check.OfProfile(func(p *profile.Profile) *verdict.Judgement {
-		switch {
-		case p.Keys.Declared():
-			return check.DeclaredNone(p.Keys.None.None)
-		case p.Keys.Reset == profile.KeysKept:
-			return check.DeclaredNone("the profile declares that a factory reset leaves the keys as they are")
-		case p.Keys.Reset == "":
-			return check.NotDeclared("the profile does not say what a factory reset does to the keys (keys: {reset: new}, or kept)")
-		}
-		return nil
-	})),
+	Cases:  check.Planner(check.Device).With(check.NeedsNetwork, check.NeedsState(states.Factory.Name), KeysRenewable),
 	Run: func(ctx context.Context, t *check.T) {
-		channels := keyChannels(t.Input())
+		channels := KeyChannels(t.Input())
 		if len(channels) == 0 {
 			t.Inconclusive(verdict.ReasonProfileMissing, "the profile declares no login whose service has a key")
 		}
@@ -60,34 +51,53 @@ var KeysReset = check.Check{
 			}
 			after = readKeys(ctx, t, channels)
 		}
-		for _, ch := range channels {
-			var text strings.Builder
-			for _, k := range before[ch] {
-				fmt.Fprintf(&text, "before a factory reset: %s\n", k)
-			}
-			fmt.Fprintf(&text, "behind it:\n%s", after[ch].Text())
-			ref := t.Keep("keys-"+ch+".txt", "the public keys that the service of login "+ch+" showed before a factory reset and behind it", []byte(text.String()))
-			t.Claim("login "+ch+" has no key that it had before a factory reset", func(c *check.Claim) {
-				c.Show(ref)
-				c.Expect("other keys", fmt.Sprintf("%d keys before, %d behind", len(before[ch]), len(after[ch].Keys)))
-				for _, old := range before[ch] {
-					for _, k := range after[ch].Keys {
-						if what := pubkey.Shared(old, k); what != "" {
-							c.Fail(verdict.ReasonContradicted, "%s before the reset, %s behind it: %s", old, k, what)
-						}
-					}
-				}
-				if len(before[ch]) == 0 {
-					c.Unknown(verdict.ReasonPrecondition, "the service showed no key before the reset")
-				}
-				unread(c, after[ch])
-			})
-		}
+		ClaimRenewed(t, "", before, after)
 	},
 }
 
-// keyChannels gives the logins whose services have keys, one for each port.
-func keyChannels(in check.Input) (out []string) {
+// KeysRenewable: the profile declares that a factory reset makes other keys.
+var KeysRenewable = check.OfProfile(func(p *profile.Profile) *verdict.Judgement {
+	switch {
+	case p.Keys.Declared():
+		return check.DeclaredNone(p.Keys.None.None)
+	case p.Keys.Reset == profile.KeysKept:
+		return check.DeclaredNone("the profile declares that a factory reset leaves the keys as they are")
+	case p.Keys.Reset == "":
+		return check.NotDeclared("the profile does not say what a factory reset does to the keys (keys: {reset: new}, or kept)")
+	}
+	return nil
+})
+
+// ClaimRenewed claims of each channel that its service has no key behind a factory reset
+// that it had before; by says by which way it was reset, where there are several.
+func ClaimRenewed(t *check.T, by string, before map[string][]pubkey.Key, after map[string]dut.Shown) {
+	for _, ch := range slices.Sorted(maps.Keys(before)) {
+		var text strings.Builder
+		for _, k := range before[ch] {
+			fmt.Fprintf(&text, "before a factory reset: %s\n", k)
+		}
+		fmt.Fprintf(&text, "behind it:\n%s", after[ch].Text())
+		ref := t.Keep("keys-"+ch+".txt", "the public keys that the service of login "+ch+" showed before a factory reset and behind it", []byte(text.String()))
+		t.Claim("login "+ch+" has no key that it had before a factory reset"+by, func(c *check.Claim) {
+			c.Show(ref)
+			c.Expect("other keys", fmt.Sprintf("%d keys before, %d behind", len(before[ch]), len(after[ch].Keys)))
+			for _, old := range before[ch] {
+				for _, k := range after[ch].Keys {
+					if what := pubkey.Shared(old, k); what != "" {
+						c.Fail(verdict.ReasonContradicted, "%s before the reset, %s behind it: %s", old, k, what)
+					}
+				}
+			}
+			if len(before[ch]) == 0 {
+				c.Unknown(verdict.ReasonPrecondition, "the service showed no key before the reset")
+			}
+			unread(c, after[ch])
+		})
+	}
+}
+
+// KeyChannels gives the logins whose services have keys, one for each port.
+func KeyChannels(in check.Input) (out []string) {
 	for _, c := range check.Planner(check.PerLogin).With(check.NeedsKeys)(in) {
 		if c.Skip == nil {
 			out = append(out, c.Channel)
@@ -107,7 +117,7 @@ func readKeys(ctx context.Context, t *check.T, channels []string) map[string]dut
 // noteKeys notes which keys the device shows, for a comparison behind the reset that
 // comes next. What it does not show is not noted.
 func noteKeys(ctx context.Context, t *check.T) {
-	for _, ch := range keyChannels(t.Input()) {
+	for _, ch := range KeyChannels(t.Input()) {
 		if _, err := t.Device().ShownKeys(ctx, ch); dut.IsFault(err) {
 			t.OK(err)
 		}
@@ -123,7 +133,7 @@ func resetAndBack(ctx context.Context, t *check.T) {
 	done := t.Intent(IntentSetup, "the device is reset in "+t.ID(), map[string]string{"way": id})
 	t.OK(walk(ctx, t.Device(), id))
 	t.Device().In(states.Factory.Name) // it may have another address there
-	factory := holds(t, states.Factory.Name)
+	factory := Holds(t, states.Factory.Name)
 	a, err := factory(ctx)
 	t.OK(err)
 	if a.Kind != verdict.Accepted {
@@ -140,7 +150,7 @@ func resetAndBack(ctx context.Context, t *check.T) {
 		}
 		t.OK(err)
 		t.Device().In(states.Onboarded.Name)
-		a, err := holds(t, states.Onboarded.Name)(ctx)
+		a, err := Holds(t, states.Onboarded.Name)(ctx)
 		t.OK(err)
 		if a.Kind != verdict.Accepted {
 			t.Inconclusive(verdict.ReasonState, "behind the set-up the device is not in use: %s", a.Detail)

@@ -85,7 +85,7 @@ func forgetsInTime(ctx context.Context, t *check.T) bool {
 	}
 	t.OK(err)
 	t.Device().In(states.Onboarded.Name)
-	home, err := holds(t, states.Onboarded.Name)(ctx)
+	home, err := Holds(t, states.Onboarded.Name)(ctx)
 	t.OK(err)
 	if home.Kind != verdict.Accepted {
 		return false
@@ -108,12 +108,12 @@ func forgotten(ctx context.Context, t *check.T) bool {
 			return false
 		}
 	}
-	fresh, err := holds(t, states.Factory.Name)(ctx)
+	fresh, err := Holds(t, states.Factory.Name)(ctx)
 	t.OK(err)
 	if fresh.Kind != verdict.Accepted {
 		return false
 	}
-	home, err := holds(t, states.Onboarded.Name)(ctx)
+	home, err := Holds(t, states.Onboarded.Name)(ctx)
 	t.OK(err)
 	return home.Kind != verdict.Accepted
 }

@@ -275,7 +275,7 @@ func (r *setUp) became(ctx context.Context, q request, no *steps.StepError, give
 		return dut.Answer{Kind: verdict.Accepted, Detail: "the set-up took " + q.why + ", and the password that it was given opens: " + in.Detail}, nil
 	}
 	if s := r.t.Profile().States.Items[states.Onboarded.Name]; no == nil && s != nil && len(s.Holds) > 0 {
-		home, err := holds(r.t, states.Onboarded.Name)(ctx)
+		home, err := Holds(r.t, states.Onboarded.Name)(ctx)
 		if err != nil || home.Kind == verdict.Accepted {
 			return dut.Answer{Kind: verdict.Accepted, Detail: "the set-up took " + q.why + ", and the device is set up"}, err
 		}

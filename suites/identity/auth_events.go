@@ -77,11 +77,11 @@ var AuthEvents = check.Check{
 		}
 		t.Claim("the refused login is in the log, with its source and time", func(c *check.Claim) {
 			c.Show(ref)
-			judgeRefused(c, failed, source(t), refused, lines(t, first["log"]), lines(t, before))
+			judgeRefused(c, failed, source(t), refused, Lines(t, first["log"]), Lines(t, before))
 		})
 		t.Claim("the login that was let in is in the log, with its source and time", func(c *check.Claim) {
 			c.Show(ref)
-			judgeLetIn(c, failed, ok, source(t), let, lines(t, before), lines(t, after))
+			judgeLetIn(c, failed, ok, source(t), let, Lines(t, before), Lines(t, after))
 		})
 		if source(t) == nil {
 			t.Claim("the entries say where the logins came from", func(c *check.Claim) {
@@ -157,7 +157,7 @@ func written(ctx context.Context, t *check.T, entry *regexp.Regexp, was string) 
 	for end := time.Now().Add(writtenWithin); ; {
 		is, err := t.Device().Steps(ctx, t.Profile().Log.Read, nil)
 		t.OK(err)
-		if len(fresh(entry, lines(t, was), lines(t, is["log"]))) > 0 || time.Now().After(end) {
+		if len(fresh(entry, Lines(t, was), Lines(t, is["log"]))) > 0 || time.Now().After(end) {
 			return is["log"]
 		}
 		t.OK(t.Device().Wait(ctx, writtenEvery))

@@ -11,10 +11,10 @@ import (
 	"rigor/harness/verdict"
 )
 
-// lines gives the log as the profile's expressions read it: as it came, or for
+// Lines gives the log as the profile's expressions read it: as it came, or for
 // a list in JSON one line for each entry, its members in the order of their
 // names.
-func lines(t *check.T, log string) string {
+func Lines(t *check.T, log string) string {
 	at := t.Profile().Log.Entries
 	if at == "" {
 		return log

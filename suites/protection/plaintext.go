@@ -250,7 +250,7 @@ func (l *listener) scenes() (out []scene) {
 	}
 	for _, name := range p.Stores.Order {
 		s := p.Stores.Items[name]
-		if s.Declared() {
+		if s.Declared() || !s.IsSecret() {
 			continue
 		}
 		if !slices.Contains(l.t.Input().Allow, check.Configure) {

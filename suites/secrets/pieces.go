@@ -1,9 +1,6 @@
 package secrets
 
 import (
-	"bytes"
-	"encoding/hex"
-	"fmt"
 	"strings"
 	"unicode"
 )
@@ -29,84 +26,6 @@ func chosenPiece(value string) int {
 // it has letters and digits.
 func wordless(text string) bool {
 	return strings.IndexFunc(text, unicode.IsDigit) >= 0 && strings.IndexFunc(text, unicode.IsLetter) >= 0
-}
-
-// pieceKey is how a piece begins: what all pieces of a text are found by.
-type pieceKey [8]byte
-
-// pieces are those of some secrets, by how they begin.
-type pieces map[pieceKey][]piece
-
-type piece struct {
-	of    Secret
-	at    int // in the secret
-	form  string
-	bytes []byte
-}
-
-// add takes in what a piece looks like in one form.
-func (ps pieces) add(s Secret, at int, form string, b []byte) {
-	k := pieceKey(b)
-	ps[k] = append(ps[k], piece{s, at, form, b})
-}
-
-// in gives the first piece that stands in a text.
-func (ps pieces) in(text []byte) (piece, bool) {
-	if len(ps) == 0 {
-		return piece{}, false
-	}
-	for i := 0; i+len(pieceKey{}) <= len(text); i++ {
-		for _, p := range ps[pieceKey(text[i:])] {
-			if bytes.HasPrefix(text[i:], p.bytes) {
-				return p, true
-			}
-		}
-	}
-	return piece{}, false
-}
-
-// findPiece looks for pieces of secrets in what a console said, as it came and as
-// hex. What stands before one is not told: it may be the piece before.
-func findPiece(text, plain []byte, secrets []Secret) (what string, found bool) {
-	said, coded := pieces{}, pieces{}
-	for _, s := range secrets {
-		if s.Piece < len(pieceKey{}) || len(s.Value) <= s.Piece {
-			continue
-		}
-		for at := range len(s.Value) - s.Piece + 1 {
-			part := s.Value[at : at+s.Piece]
-			if s.Piece == chosen && !wordless(part) {
-				continue
-			}
-			said.add(s, at, "plain", []byte(part))
-			for form, n := range map[string]int{"hex": 1, "hex in words of 2 bytes": 2, "hex in words of 4 bytes": 4} {
-				if len(part)%n == 0 {
-					coded.add(s, at, form, hexWords(part, n))
-				}
-			}
-		}
-	}
-	for _, view := range []struct {
-		text []byte
-		ps   pieces
-	}{{plain, said}, {text, said}, {digits(plain), coded}} {
-		if p, ok := view.ps.in(view.text); ok {
-			return fmt.Sprintf("a piece of %s stands there, as %s: bytes %d to %d of %d", p.of.Name, p.form, p.at+1, p.at+p.of.Piece, len(p.of.Value)), true
-		}
-	}
-	return "", false
-}
-
-// hexWords gives a text in hex, in words of n bytes whose last byte comes first, as
-// dumps of a processor's words show it.
-func hexWords(text string, n int) []byte {
-	var out []byte
-	for i := 0; i < len(text); i += n {
-		for j := n - 1; j >= 0; j-- {
-			out = hex.AppendEncode(out, []byte{text[i+j]})
-		}
-	}
-	return out
 }
 
 // unspaced takes away what dumps set between bytes.

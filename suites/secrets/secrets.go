@@ -6,14 +6,14 @@ package secrets
 import (
 	"bytes"
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"regexp"
 	"slices"
+	"strings"
 
+	"rigor/harness/canary"
 	"rigor/harness/check"
 	"rigor/harness/console/expect"
-	"rigor/harness/escape"
 	"rigor/harness/profile"
 )
 
@@ -57,23 +57,57 @@ func OfUnit(t *check.T) (out []Secret, short []string) {
 }
 
 // Find looks for secrets in what a device said: as it came, and without the
-// escape sequences and line ends between, in every encoding.
+// escape sequences and line ends between, in every encoding; and in pieces, as a hex
+// dump breaks them up.
 func Find(text []byte, secrets []Secret) (what string, found bool) {
+	set := setOf(secrets)
 	plain := expect.Plain(text)
 	joined := bytes.ReplaceAll(plain, []byte("\n"), nil) // a dump is broken into lines
-	for _, view := range [][]byte{plain, text, joined} {
-		for _, s := range secrets {
-			for _, enc := range escape.Encodings(s.Value) {
-				if i := bytes.Index(view, enc.Bytes); i >= 0 {
-					return fmt.Sprintf("%s stands there, as %s, behind %q", s.Name, enc.Name, before(view, i)), true
-				}
+	views := [][]byte{plain, text, joined}
+	hits := make([][]canary.Hit, len(views))
+	for i, view := range views {
+		hits[i] = set.Find(view).Hits
+		for _, h := range hits[i] {
+			if h.To-h.From >= h.Of-ragged {
+				return fmt.Sprintf("%s stands there, as %s, behind %q", h.Marker, h.Encoding, before(view, int(h.Offset))), true
 			}
 		}
 		if m := privateKey.Find(view); m != nil {
 			return fmt.Sprintf("a private key begins there: %q", m), true
 		}
 	}
-	return findPiece(text, plain, secrets)
+	// What stands before a piece is not told: it may be the piece before. Two lines that
+	// are joined have an offset between.
+	for _, h := range slices.Concat(hits[0], hits[1]) {
+		return pieceText(h), true
+	}
+	for _, h := range set.Find(digits(plain)).Hits {
+		if strings.HasPrefix(h.Encoding, "hex") {
+			return pieceText(h), true
+		}
+	}
+	return "", false
+}
+
+// ragged is how many characters of a whole secret an encoding may not show, since they
+// share theirs with what stands beside.
+const ragged = 2
+
+func pieceText(h canary.Hit) string {
+	return fmt.Sprintf("a piece of %s stands there, as %s: bytes %d to %d of %d", h.Marker, h.Encoding, h.From+1, h.To, h.Of)
+}
+
+// setOf makes a search of secrets.
+func setOf(secrets []Secret) *canary.Set {
+	var markers []canary.Marker
+	for _, s := range secrets {
+		m := canary.Marker{Name: s.Name, Value: s.Value, Piece: s.Piece, Bits: canary.Chosen}
+		if s.Piece == chosen {
+			m.Accident = func(piece string) bool { return !wordless(piece) }
+		}
+		markers = append(markers, m)
+	}
+	return canary.NewSet(markers...)
 }
 
 // before gives the end of what stands before a place, on its own line.
@@ -83,34 +117,16 @@ func before(text []byte, at int) []byte {
 	return line[max(0, len(line)-40):]
 }
 
-// markerBits is how much chance a planted marker has at least, so that finding it
-// is no accident.
-const markerBits = 40
-
-// alphabets are those that a store can declare.
-var alphabets = map[string]string{
-	"":       "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789",
-	"ascii":  "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789",
-	"hex":    "0123456789abcdef",
-	"digits": "0123456789",
-}
-
 // Marker makes a value for a store, of the alphabet and length that it takes, and
-// says how long a piece of it has markerBits. It gives false where the whole has
-// less.
+// says how long a piece of it is no accident. It gives false where the whole may be one.
 func Marker(rng *rand.Rand, s *profile.Store) (value string, piece int, ok bool) {
-	const usual = 24
-	letters, known := alphabets[s.Alphabet]
-	n := s.Length
-	if n == 0 {
-		n = usual
-	}
-	if !known || float64(n)*math.Log2(float64(len(letters))) < markerBits {
+	f, err := canary.FormOf(s.Alphabet, s.Length)
+	if err != nil {
 		return "", 0, false
 	}
-	out := make([]byte, n)
+	out := make([]byte, f.Length)
 	for i := range out {
-		out[i] = letters[rng.IntN(len(letters))]
+		out[i] = f.Alphabet[rng.IntN(len(f.Alphabet))]
 	}
-	return string(out), max(DrawnPiece, int(math.Ceil(markerBits/math.Log2(float64(len(letters)))))), true
+	return string(out), f.Piece, true
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"rigor/harness/canary"
 	"rigor/harness/profile"
 )
 
@@ -100,8 +101,9 @@ func TestMarkersAreNoAccident(t *testing.T) {
 		if ok && c.store.Length > 0 {
 			assert.Len(t, m, c.store.Length)
 		}
-		if ok && c.store.Alphabet != "" {
-			assert.Empty(t, strings.Trim(m, alphabets[c.store.Alphabet]))
+		if f, err := canary.FormOf(c.store.Alphabet, c.store.Length); ok {
+			require.NoError(t, err)
+			assert.Empty(t, strings.Trim(m, f.Alphabet))
 		}
 	}
 }

@@ -1,0 +1,373 @@
+package dut
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"rigor/harness/console"
+	"rigor/harness/console/expect"
+	"rigor/harness/profile"
+	"rigor/harness/wire"
+)
+
+// Edge is a change of a line's level.
+type Edge struct {
+	At       time.Time
+	Asserted bool
+}
+
+// LineWatch notes each change of a line while something else is done.
+type LineWatch struct {
+	stop context.CancelFunc
+	done chan struct{}
+
+	mu    sync.Mutex
+	edges []Edge
+	news  chan struct{} // closed with each edge
+	err   error         // of the line
+}
+
+// lateness is when a computer was late with what it was to do, and by how much.
+type lateness struct {
+	at time.Time
+	by time.Duration
+}
+
+// WatchLine begins to note a line's changes; the first edge is its level now. Whoever
+// begins it ends it.
+func (d *Device) WatchLine(ctx context.Context, name string) (*LineWatch, error) {
+	l, err := d.Line(name)
+	if err != nil {
+		return nil, err
+	}
+	level, err := l.Asserted(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("line %s: %w", name, err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	w := &LineWatch{stop: cancel, done: make(chan struct{}), news: make(chan struct{})}
+	w.saw(Edge{time.Now(), level})
+	go w.follow(ctx, l, level)
+	return w, nil
+}
+
+func (w *LineWatch) follow(ctx context.Context, l wire.Line, level bool) {
+	defer close(w.done)
+	for {
+		at, err := l.Wait(ctx, !level)
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			w.mu.Lock()
+			w.err = err
+			w.mu.Unlock()
+			return
+		}
+		level = !level
+		w.saw(Edge{at, level})
+	}
+}
+
+// pulseEvery is how often it is looked whether the computer is in time.
+const pulseEvery = 5 * time.Millisecond
+
+// pulse notes how late the computer is with what it is to do: an edge is seen as late, and
+// a button let go.
+type pulse struct {
+	stop context.CancelFunc
+	done chan struct{}
+
+	mu   sync.Mutex
+	late []lateness
+}
+
+func newPulse(ctx context.Context) *pulse {
+	ctx, cancel := context.WithCancel(ctx)
+	p := &pulse{stop: cancel, done: make(chan struct{})}
+	go p.beat(ctx)
+	return p
+}
+
+func (p *pulse) beat(ctx context.Context) {
+	defer close(p.done)
+	t := time.NewTicker(pulseEvery)
+	defer t.Stop()
+	for last := time.Now(); ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		now := time.Now()
+		if by := now.Sub(last) - pulseEvery; by > pulseEvery {
+			p.mu.Lock()
+			p.late = append(p.late, lateness{now, by})
+			p.mu.Unlock()
+		}
+		last = now
+	}
+}
+
+// in gives by how much the computer was late in a time, at most.
+func (p *pulse) in(from, to time.Time) (most time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, l := range p.late {
+		if l.at.After(from) && l.at.Add(-l.by).Before(to) {
+			most = max(most, l.by)
+		}
+	}
+	return most
+}
+
+// close ends it. It may be called twice.
+func (p *pulse) close() {
+	p.stop()
+	<-p.done
+}
+
+func (w *LineWatch) saw(e Edge) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.edges = append(w.edges, e)
+	close(w.news)
+	w.news = make(chan struct{})
+}
+
+// Edges gives what was noted so far, and a channel that is closed with the next.
+func (w *LineWatch) Edges() ([]Edge, <-chan struct{}, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.edges), w.news, w.err
+}
+
+// Close ends the watch. It may be called twice.
+func (w *LineWatch) Close() {
+	w.stop()
+	<-w.done
+}
+
+// usualTimes is how often a light blinks where a sign does not say.
+const usualTimes = 3
+
+// Blinks looks for a light that blinks as a sign has it, so many times in a row, and says
+// when that began. Nearest is how long the blinks took that came nearest to it; 0 where
+// there were not so many. Late says by how much the computer was late in a time: an edge
+// may be seen as much later than it was. In all they may take between three fifths and
+// eight fifths of what is declared, however late the edges were seen: a light that blinks
+// half as fast or twice as fast is another sign.
+func Blinks(edges []Edge, s profile.Sign, late func(from, to time.Time) time.Duration) (ok bool, at time.Time, nearest time.Duration) {
+	n := times(s)
+	want := time.Duration(n) * (s.On + s.Off)
+	for i := 1; i+2*n < len(edges); i++ { // the first one is no edge, but the level at the beginning
+		if !edges[i].Asserted {
+			continue
+		}
+		took := edges[i+2*n].At.Sub(edges[i].At)
+		if nearest == 0 || (took-want).Abs() < (nearest-want).Abs() {
+			nearest = took
+		}
+		by := late(edges[i].At, edges[i+2*n].At)
+		if within(took, want, by) && even(edges[i:i+2*n+1], s, by) {
+			return true, edges[i].At, took
+		}
+	}
+	return false, time.Time{}, nearest
+}
+
+// even says whether the light was on and off for about as long as a sign has it each time.
+func even(edges []Edge, s profile.Sign, late time.Duration) bool {
+	for i := range len(edges) - 1 {
+		want := s.On
+		if !edges[i].Asserted {
+			want = s.Off
+		}
+		if (edges[i+1].At.Sub(edges[i].At) - want).Abs() > want/2+late {
+			return false
+		}
+	}
+	return true
+}
+
+// within says whether what took a time, give or take by, took about as long as wanted:
+// between three fifths and eight fifths of it.
+func within(took, want, by time.Duration) bool { return took-by >= want*3/5 && took+by <= want*8/5 }
+
+// SignSeen is what became of a sign.
+type SignSeen struct {
+	Sign   profile.Sign
+	Seen   bool
+	At     time.Time // when it was first seen
+	Detail string    // what was seen, or was not
+	Err    error     // the rig cannot see it: no such wire
+	// Late says that the computer was too busy to see a light that blinks as fast.
+	Late bool
+}
+
+// SignText says in words what a sign is.
+func SignText(s profile.Sign) string {
+	if s.Line != "" {
+		return fmt.Sprintf("line %s blinks %v on, %v off, %d times", s.Line, s.On, s.Off, times(s))
+	}
+	if s.Seen.Regexp != nil {
+		return fmt.Sprintf("console %s shows /%s/", s.Console, s.Seen.Regexp)
+	}
+	return fmt.Sprintf("console %s shows %q", s.Console, s.Seen.Literal)
+}
+
+func times(s profile.Sign) int {
+	if s.Times == 0 {
+		return usualTimes
+	}
+	return s.Times
+}
+
+// SignWatch looks out for signs while something else is done.
+type SignWatch struct {
+	d     *Device
+	signs []SignSeen
+	begun time.Time
+	pulse *pulse
+	lines map[string]*LineWatch
+	from  map[string]console.Cursor
+}
+
+// WatchSigns begins to look out for signs. Whoever begins it ends it. The error is the
+// rig's own trouble; a sign that the rig has no wire for says so in Look.
+func (d *Device) WatchSigns(ctx context.Context, signs []profile.Sign) (*SignWatch, error) {
+	w := &SignWatch{d: d, begun: time.Now(), pulse: newPulse(ctx), lines: map[string]*LineWatch{}, from: map[string]console.Cursor{}}
+	for _, s := range signs {
+		seen := SignSeen{Sign: s}
+		switch {
+		case s.Console != "":
+			con, err := d.Console(s.Console)
+			if seen.Err = err; err == nil {
+				w.from[s.Console] = con.Mark()
+			}
+		case w.lines[s.Line] == nil:
+			l, err := d.WatchLine(ctx, s.Line)
+			if err != nil && !errors.Is(err, ErrNotWired) {
+				w.Close()
+				return nil, err
+			}
+			if seen.Err = err; err == nil {
+				w.lines[s.Line] = l
+			}
+		}
+		w.signs = append(w.signs, seen)
+	}
+	return w, nil
+}
+
+// Close ends the watch. It may be called twice.
+func (w *SignWatch) Close() {
+	w.pulse.close()
+	for _, l := range w.lines {
+		l.Close()
+	}
+}
+
+// Look says what was seen of each sign so far. The error is the rig's own trouble.
+func (w *SignWatch) Look() ([]SignSeen, error) {
+	for i := range w.signs {
+		s := &w.signs[i]
+		if s.Err != nil {
+			s.Detail = s.Err.Error()
+			continue
+		}
+		if s.Seen {
+			continue
+		}
+		if err := w.look(s); err != nil {
+			return nil, err
+		}
+	}
+	return slices.Clone(w.signs), nil
+}
+
+func (w *SignWatch) look(s *SignSeen) error {
+	if s.Sign.Line != "" {
+		edges, _, err := w.lines[s.Sign.Line].Edges()
+		if err != nil {
+			return err
+		}
+		var took time.Duration
+		s.Seen, s.At, took = Blinks(edges, s.Sign, w.pulse.in)
+		late := w.Late()
+		s.Late = !s.Seen && late > min(s.Sign.On, s.Sign.Off)/2
+		s.Detail = fmt.Sprintf("line %s changed %d times; the %d blinks in a row that came nearest took %v of %v", s.Sign.Line, len(edges)-1,
+			times(s.Sign), took.Round(time.Millisecond), time.Duration(times(s.Sign))*(s.Sign.On+s.Sign.Off))
+		if s.Late {
+			s.Detail += fmt.Sprintf("; the computer that watched it was late by up to %v", late.Round(time.Millisecond))
+		}
+		return nil
+	}
+	con, err := w.d.Console(s.Sign.Console)
+	if err != nil {
+		return err
+	}
+	from := w.from[s.Sign.Console]
+	raw, err := con.Since(from)
+	if err != nil {
+		return fmt.Errorf("look for %s: %w", SignText(s.Sign), err)
+	}
+	text := string(expect.Plain(raw))
+	found := s.Sign.Seen.Literal != "" && strings.Contains(text, s.Sign.Seen.Literal)
+	if re := s.Sign.Seen.Regexp; re != nil {
+		found = re.MatchString(text)
+	}
+	if s.Seen = found; found {
+		s.At = time.Now()
+		if at := strings.Index(string(raw), s.Sign.Seen.Literal); s.Sign.Seen.Literal != "" && at >= 0 {
+			s.At = con.When(from + console.Cursor(at))
+		}
+	}
+	s.Detail = fmt.Sprintf("%d bytes came on console %s, with it: %v", len(raw), s.Sign.Console, found)
+	return nil
+}
+
+// lookEvery is how often a watch looks: signs come by events, and consoles have no
+// event for all of their patterns.
+const lookEvery = 5 * time.Millisecond
+
+// Await waits until each sign that the rig can see was seen, or the time is over, and
+// gives what became of them.
+func (w *SignWatch) Await(ctx context.Context, within time.Duration) ([]SignSeen, error) {
+	defer w.d.waiting("signs of the DUT")()
+	end := time.Now().Add(within)
+	for {
+		seen, err := w.Look()
+		if err != nil {
+			return nil, err
+		}
+		open := slices.ContainsFunc(seen, func(s SignSeen) bool { return !s.Seen && s.Err == nil })
+		if !open || time.Now().After(end) {
+			return seen, nil
+		}
+		if err := w.d.Wait(ctx, lookEvery); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// Lively gives the lines whose level changed while they were watched: a wire that is
+// broken shows no change.
+func (w *SignWatch) Lively() (out []string) {
+	for name, l := range w.lines {
+		if edges, _, err := l.Edges(); err == nil && len(edges) > 1 {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// Late gives by how much the computer was late while it watched, at most: as late it may
+// have let a button go, and a device that lives in it may have been as slow.
+func (w *SignWatch) Late() time.Duration { return w.pulse.in(w.begun, time.Now()) }
