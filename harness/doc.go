@@ -40,8 +40,8 @@
 // # Where things are
 //
 // From the bottom: verdict, baseline, escape and strictyaml are words and texts.
-// wire says what an instrument is, driver/… are the instruments; portscan asks over
-// one of them which ports answer. firmware/… are formats of images, and mutants of
+// wire says what an instrument is, driver/… are the instruments; powercut chooses where
+// in a piece of work the supply goes; portscan asks over a link which ports answer. firmware/… are formats of images, and mutants of
 // genuine ones with the proof that they are what they claim. journal is the record and its fold. profile is the
 // maker's declaration. console and login/… speak with the DUT; steps is the one
 // grammar of actions that a user writes. dut puts these together behind a session,

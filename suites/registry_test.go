@@ -6,18 +6,21 @@ import (
 	"go/token"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"rigor/harness/baseline"
 	"rigor/harness/baseline/catalogue"
+	"rigor/harness/check"
 	"rigor/suites"
 )
 
-var idForm = regexp.MustCompile(`^(?:con|cred|dat|idn|net|log|rst|upd)(?:-[a-z0-9]+)+$`)
+var idForm = regexp.MustCompile(`^(?:boot|con|cred|dat|idn|net|log|rst|upd)(?:-[a-z0-9]+)+$`)
 
 // TestRegistry: every check that is listed says all that a reader, the planner and
 // the runner need of it. That there is a weakness for each is held by the detection
@@ -44,6 +47,9 @@ func TestRegistry(t *testing.T) {
 				assert.NotNil(t, c.Cases)
 				assert.NotNil(t, c.Run)
 				assert.Positive(t, c.Budget.Case, "a case without a budget never ends")
+				if slices.Contains(c.Allow, check.Supply) {
+					assert.GreaterOrEqual(t, c.Budget.Case, 10*time.Minute, "it boots the device, as long as the maker says that this takes")
+				}
 			})
 		}
 	}

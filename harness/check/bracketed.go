@@ -52,11 +52,11 @@ type Bracketed[P any] struct {
 
 // Opened says whether a bracket was opened in this run: by what case, and where that
 // failed, why.
-func (l *Ledger) Opened(bracket string) (by string, failed error, ok bool) {
+func (l *Ledger) Opened(bracket string) (by string, ok bool, failed error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	o, ok := l.brackets[bracket]
-	return o.by, o.err, ok
+	return o.by, ok, o.err
 }
 
 // Open notes that a bracket was opened, or was to be and could not.
@@ -82,13 +82,13 @@ func (t *T) Opens(bracket string) { t.cfg.Ledger.Open(bracket, t.ID(), nil) }
 func (t *T) OpensNot(bracket string, why error) { t.cfg.Ledger.Open(bracket, t.ID(), why) }
 
 // Opened says whether a case of the run has shown it: which, and where it could not, why.
-func (t *T) Opened(bracket string) (by string, failed error, ok bool) {
+func (t *T) Opened(bracket string) (by string, ok bool, failed error) {
 	return t.cfg.Ledger.Opened(bracket)
 }
 
 // Shows says whether a case of the run has shown it.
 func (t *T) Shows(bracket string) bool {
-	_, failed, ok := t.cfg.Ledger.Opened(bracket)
+	_, ok, failed := t.cfg.Ledger.Opened(bracket)
 	return ok && failed == nil
 }
 
@@ -172,7 +172,7 @@ func (r *bracketed[P]) run(ctx context.Context) {
 // open shows that a genuine image is taken, where nothing has shown it in this run.
 func (r *bracketed[P]) open(ctx context.Context) bool {
 	id := r.rec.Bracket
-	if by, failed, ok := r.t.cfg.Ledger.Opened(id); ok && failed != nil {
+	if by, ok, failed := r.t.cfg.Ledger.Opened(id); ok && failed != nil {
 		r.unknown(verdict.ReasonControlFailed, "in %s no genuine image was taken: %v", by, failed)
 		return false
 	} else if ok {
@@ -249,6 +249,7 @@ func (r *bracketed[P]) probes(ctx context.Context) bool {
 	for _, p := range r.n.Probes {
 		r.names = append(r.names, r.n.Name(p))
 	}
+	broken := 0
 	for i, p := range r.n.Probes {
 		if r.n.Shows(p, r.before) {
 			r.unknown(verdict.ReasonIneffective, "%s shows itself as what runs already: that it was taken could not be seen", r.names[i])
@@ -267,6 +268,9 @@ func (r *bracketed[P]) probes(ctx context.Context) bool {
 		switch {
 		case d.Kind != verdict.Refused:
 			r.unknown(verdict.ReasonIneffective, "%s was answered with %s (%s), which is no declared refusal", r.names[i], d.Kind, d.Detail)
+			if broken += btoi(d.Kind == verdict.Unreachable); broken == tries { // a path that broke is not walked to its end
+				return true
+			}
 		case !d.Whole() && !r.n.Early:
 			r.unknown(verdict.ReasonIneffective, "%s was refused when %d of its %d bytes had gone over", r.names[i], d.Carried, d.Of)
 		default:
@@ -275,6 +279,13 @@ func (r *bracketed[P]) probes(ctx context.Context) bool {
 		}
 	}
 	return true
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // taken has a probe run that the DUT says it has taken, and looks.
@@ -333,6 +344,9 @@ func (r *bracketed[P]) see(ctx context.Context) bool {
 	case last > 0:
 		r.rec.Unchanged = journal.No
 		r.fail(ctx, "one of these was taken, though each was answered as refused: %s; %s ran before, and %s now", strings.Join(shown, ", "), r.before, now)
+	case r.lastTaken && r.foreign(ctx, now):
+		r.rec.Unchanged = journal.No
+		r.fail(ctx, "%s was taken: %s ran before, and %s now, which is no image of the maker's", r.names[r.batch[len(r.batch)-1]], r.before, now)
 	case r.foreign(ctx, now):
 		r.rec.Unchanged = journal.No
 		r.fail(ctx, "%s ran before, and %s now, which is no image of the maker's; delivered were: %s", r.before, now, r.delivered())

@@ -57,9 +57,9 @@ type Ledger struct {
 	killed bool               // the run before was, in such a case
 	proofs map[string]shown
 	done   map[string]bool // what one case does for all
-	facts  map[string]any  // what one case found out for all
 
 	brackets map[string]openedBy // those of updates that were opened
+	facts    map[string]any      // what one case found out for all
 }
 
 // shown is what a case has shown of a channel's lock-out.

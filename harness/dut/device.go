@@ -79,10 +79,11 @@ type Device struct {
 	Profile *profile.Profile
 	unit    Unit
 	bench   *Bench
-	boots   *atomic.Int64 // power-ons that this run made
-	up      *atomic.Int64 // when the last boot was seen to end, or begun; in ns since 1970
-	down    *atomic.Int64 // when it was last switched off
-	place   *place        // where it is, for the whole run
+	boots   *atomic.Int64            // power-ons that this run made
+	up      *atomic.Int64            // when the last boot was seen to end, or begun; in ns since 1970
+	down    *atomic.Int64            // when it was last switched off
+	dark    *atomic.Pointer[Session] // whose blackout it is in; nil: none
+	place   *place                   // where it is, for the whole run
 	counted *bootCount
 	booted  *coldBoots
 	traces  map[string]*uart.Trace // of each console, for the whole run
@@ -98,7 +99,7 @@ func New(p *profile.Profile, u Unit, b *Bench) *Device {
 	for name := range b.Consoles {
 		traces[name] = &uart.Trace{}
 	}
-	return &Device{Profile: p, unit: u, bench: b, boots: &atomic.Int64{}, up: &atomic.Int64{}, down: &atomic.Int64{}, place: &place{}, book: &keyBook{}, images: &images{}, booted: &coldBoots{at: map[string]int{}}, traces: traces,
+	return &Device{Profile: p, unit: u, bench: b, boots: &atomic.Int64{}, up: &atomic.Int64{}, down: &atomic.Int64{}, dark: &atomic.Pointer[Session]{}, place: &place{}, book: &keyBook{}, images: &images{}, booted: &coldBoots{at: map[string]int{}}, traces: traces,
 		counted: &bootCount{from: map[string]console.Cursor{}, n: map[string]int{}}}
 }
 

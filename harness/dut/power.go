@@ -61,8 +61,11 @@ func (d *Device) PowerOff(ctx context.Context) error {
 // PowerOn switches the supply on.
 func (d *Device) PowerOn(ctx context.Context) error {
 	p, err := d.Power()
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case d.s != nil && d.dark.Load() == d.s:
+		return fmt.Errorf("switch the power on: %w", errDark)
 	}
 	d.boots.Add(1)
 	d.up.Store(time.Now().UnixNano())

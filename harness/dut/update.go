@@ -53,6 +53,7 @@ type Delivery struct {
 	Carried int     // bytes that went over, of what had to: -1 where it is not told
 	Of      int     // bytes that had to
 	Fetches []Fetch // of the DUT, where it fetches
+	Said    string  // the version that it says it has taken, where the steps extract "taken"
 }
 
 // Whole says whether all of the image went over, as far as it is told.
@@ -109,9 +110,9 @@ func (u *Update) deliver(ctx context.Context, img Image, ss []profile.Step, no p
 	sum := sha256.Sum256(img.Bytes)
 	c := &carrying{image: img}
 	start := time.Now()
-	_, err = steps.Run(ctx, target{Device: u.d, c: c}, ss, map[string]string{"image": path, "image-size": strconv.Itoa(len(img.Bytes)), "image-sha256": hex.EncodeToString(sum[:])})
+	vars, err := steps.Run(ctx, target{Device: u.d, c: c}, ss, map[string]string{"image": path, "image-size": strconv.Itoa(len(img.Bytes)), "image-sha256": hex.EncodeToString(sum[:])})
 	d := Delivery{Carried: -1, Of: len(img.Bytes)}
-	d.Took = time.Since(start)
+	d.Took, d.Said = time.Since(start), vars["taken"]
 	if c.told {
 		d.Carried, d.Of = c.n, c.of
 	}

@@ -191,6 +191,7 @@ type Update struct {
 	// Stranger is the same without a login.
 	Stranger Stranger      `yaml:"stranger"`
 	Within   time.Duration `yaml:"within"` // of a delivery; one minute where it is not said
+	Cut      Cut           `yaml:"cut"`    // where the power may go in it
 }
 
 // Refusal is how a no looks: both where both are said.

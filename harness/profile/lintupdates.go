@@ -10,12 +10,14 @@ import (
 // updates holds images and their channels against each other.
 func (l *linter) updates() {
 	l.images()
+	l.bootSays()
 	for _, name := range l.p.Updates.Order {
 		u := l.p.Updates.Items[name]
 		if u.Declared() {
 			continue
 		}
 		at := []string{"updates", name}
+		l.cut(append(slices.Clone(at), "cut"), &u.Cut, EndOld, EndNew)
 		if len(u.Steps) == 0 {
 			l.errorf(at, "give steps that deliver ${image}", "how an image gets in by %s is not said", name)
 			continue

@@ -92,6 +92,8 @@ type Firmware struct {
 	// "digest" (in hex, the image's hash as its format has it), "pending" (the version
 	// that waits for a restart, "" for none) and "boot" (another one after each start).
 	Read []Step `yaml:"read"`
+	// Boot is what a boot says of the image that it starts.
+	Boot BootSays `yaml:"boot"`
 }
 
 // Identity says how the unit's own identifier is read, and to which value of

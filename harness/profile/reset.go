@@ -96,6 +96,7 @@ type ResetWay struct {
 	// seen is proof where the others are looked at.
 	Sign   []Sign        `yaml:"sign"`
 	Within time.Duration `yaml:"within"`
+	Cut    Cut           `yaml:"cut"` // where the power may go in it
 }
 
 // Confirm says how who resets the DUT is told that it is done.
@@ -270,6 +271,7 @@ func (l *linter) reset() {
 			}
 		}
 		l.signs(append(slices.Clone(at), "sign"), w.Sign)
+		l.cut(append(slices.Clone(at), "cut"), &r.Ways[i].Cut, EndKept, EndReset)
 	}
 	l.signs([]string{"reset", "confirm", "sign"}, r.Confirm.Sign)
 	if l.p.Source.Has("reset", "confirm") && !r.Confirm.Declared() && len(r.Confirm.Sign) == 0 {

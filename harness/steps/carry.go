@@ -23,20 +23,22 @@ import (
 const maxCarried = 1 << 30
 
 // load reads a file of the rig that is to go to the DUT.
-func (r *runner) load(text string) (path string, data []byte, err error) {
-	if path, err = r.fill(text); err != nil {
-		return path, nil, err
+func (r *runner) load(text string) ([]byte, error) {
+	path, err := r.fill(text)
+	if err != nil {
+		return nil, err
 	}
-	if data, err = readFile(path, maxCarried); err != nil {
-		return path, nil, &wire.Fault{Part: "disk", Op: "read " + path, Err: err}
+	data, err := readFile(path, maxCarried)
+	if err != nil {
+		return nil, &wire.Fault{Part: "disk", Op: "read " + path, Err: err}
 	}
-	return path, data, nil
+	return data, nil
 }
 
 // upload puts a file of the rig into a request, as its body or as a field of a form.
 func (r *runner) upload(s *profile.Step, req *login.Request) error {
 	u := s.Upload
-	_, data, err := r.load(u.File)
+	data, err := r.load(u.File)
 	if err != nil {
 		return err
 	}
@@ -101,7 +103,7 @@ func (r *runner) again(ctx context.Context, s *profile.Step, ask func() error) e
 
 // serve has the rig serve a file from now on to the end of the steps.
 func (r *runner) serve(ctx context.Context, s *profile.Step) error {
-	_, data, err := r.load(s.Serve)
+	data, err := r.load(s.Serve)
 	if err != nil {
 		return err
 	}
@@ -116,7 +118,7 @@ func (r *runner) serve(ctx context.Context, s *profile.Step) error {
 
 // copy copies a file over a login's shell, without a program for it on the DUT.
 func (r *runner) copy(ctx context.Context, s *profile.Step) error {
-	_, data, err := r.load(s.Copy)
+	data, err := r.load(s.Copy)
 	if err != nil {
 		return err
 	}
@@ -144,7 +146,7 @@ func (r *runner) copy(ctx context.Context, s *profile.Step) error {
 
 // transfer sends a file over a console, to who has been told to receive it.
 func (r *runner) transfer(ctx context.Context, s *profile.Step) error {
-	_, data, err := r.load(s.Transfer.File)
+	data, err := r.load(s.Transfer.File)
 	if err != nil {
 		return err
 	}
@@ -226,7 +228,7 @@ func (r *runner) recovers(ctx context.Context, s *profile.Step, c *smp.Client) e
 		}
 	}
 	if q.File != "" {
-		_, data, err := r.load(q.File)
+		data, err := r.load(q.File)
 		if err != nil {
 			return err
 		}

@@ -45,7 +45,7 @@ var Change = check.Check{
 	From:   states.Onboarded.State,
 	Effect: check.Disturbs,
 	Allow:  []check.Leave{check.LoginTries, check.Configure},
-	Budget: check.Budget{Case: 2 * time.Minute, Cleanup: time.Minute},
+	Budget: check.Budget{Case: 15 * time.Minute, Cleanup: 5 * time.Minute}, // with a cold boot
 	Cases:  check.Planner(check.PerLogin).With(check.NeedsOwner, changeDeclared),
 	Run: func(ctx context.Context, t *check.T) {
 		door := t.Device().Login(t.Case().Channel)

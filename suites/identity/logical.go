@@ -26,7 +26,7 @@ var Logical = check.Check{
 	From:   states.Onboarded.State,
 	Effect: check.Disturbs,
 	Allow:  []check.Leave{check.Supply},
-	Budget: check.Budget{Case: time.Minute},
+	Budget: check.Budget{Case: 10 * time.Minute},
 	Cases: check.Planner(check.Device).With(check.OfProfile(func(p *profile.Profile) *verdict.Judgement {
 		switch {
 		case p.Identity.Declared():

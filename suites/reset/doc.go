@@ -17,6 +17,6 @@ var Suite = check.Suite{
 	Title: "A factory reset leaves nothing of the owner",
 	Checks: []*check.Check{
 		&DefaultState, &Canaries, &CryptoErase, &OldCredential, &KeysRenewed, &FirmwareKept, &IdentityKept,
-		&Confirmed, &Logged, &Press, &UnauthTrigger,
+		&Confirmed, &Logged, &Press, &UnauthTrigger, &PowerCut,
 	},
 }

@@ -2,6 +2,7 @@ package update
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -50,8 +51,10 @@ var Genuine = check.Check{
 					c.Fail(verdict.ReasonExpectation, "%s runs, and the DUT says that it is %q", up[0], s.now.Version)
 				}
 			case verdict.Refused, verdict.Unproven:
-				judgeNotTaken(c, s, a)
+				t.OpensNot(bracketOf(t.Case().Channel), errors.New(a.Detail))
+				judgeNotTaken(c, s, up[0], a)
 			default:
+				t.OpensNot(bracketOf(t.Case().Channel), errors.New(a.Detail))
 				c.Unknown(verdict.ReasonControlFailed, "it did not get there: %s: %s", a.Kind, a.Detail)
 			}
 		})
@@ -67,9 +70,14 @@ var Genuine = check.Check{
 }
 
 // judgeNotTaken says what it means that a genuine image does not run.
-func judgeNotTaken(c *check.Claim, s *seat, a dut.Answer) {
-	if !s.shelf.Anchored() {
+func judgeNotTaken(c *check.Claim, s *seat, img *shelf.Image, a dut.Answer) {
+	switch fetched := len(s.last.Fetches) > 0; {
+	case !s.shelf.Anchored():
 		c.Unknown(verdict.ReasonAmbiguous, "%s; without the maker's keys nothing shows that the image is genuine", a.Detail)
+		return
+	case fetched && !(s.last.Taken && shelf.SameVersion(s.last.Said, img.Shows.Version)):
+		// What it fetched went over a network in clear, and may be another thing.
+		c.Unknown(verdict.ReasonAmbiguous, "%s; that it got what was served is not shown (it says that it has taken %q)", a.Detail, s.last.Said)
 		return
 	}
 	c.Fail(verdict.ReasonExpectation, "the maker's keys verify it, and: %s", a.Detail)

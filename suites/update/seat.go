@@ -26,9 +26,10 @@ type seat struct {
 	shelf   *shelf.Shelf
 	now     dut.Running
 	running *shelf.Image
-	rank    int         // of the newest genuine image that ran in this case
-	list    journal.Ref // of the mutants
-	minded  func()      // closes what the next start may have to undo; nil where nothing was delivered
+	last    dut.Delivery // of a genuine image
+	rank    int          // of the newest genuine image that ran in this case
+	list    journal.Ref  // of the mutants
+	minded  func()       // closes what the next start may have to undo; nil where nothing was delivered
 }
 
 // exhausted is what a case says that needs a newer image than there is.
@@ -42,15 +43,20 @@ func sit(ctx context.Context, t *check.T) *seat {
 	s.shelf, err = s.d.Images()
 	t.OK(err)
 	s.read(ctx)
-	if s.running == nil || s.now.Pending != "" {
+	if !s.usable() {
 		was := s.now
 		t.OK(s.back(ctx))
 		t.Note("%s was there, and %s runs now", was, s.now)
 	}
-	if s.running == nil || s.now.Pending != "" {
+	if !s.usable() {
 		t.Inconclusive(verdict.ReasonPrecondition, "the DUT runs %s, which is none of the maker's images alone", s.now)
 	}
 	return s
+}
+
+// usable says whether an image of the ladder runs, and nothing waits.
+func (s *seat) usable() bool {
+	return s.running != nil && s.running.Rank >= 0 && s.now.Pending == ""
 }
 
 // read reads what runs.
@@ -95,12 +101,9 @@ func (s *seat) mind() {
 		done := s.minded
 		s.t.Cleanup(func(ctx context.Context, t *check.T) {
 			c := &seat{t: t, d: t.Device(), u: t.Device().Update(s.u.Name()), shelf: s.shelf, rank: s.rank, minded: func() {}}
-			if _, err := c.look(ctx); err != nil && check.Judge(err).Verdict != verdict.Error { // it may be in a mode of its own
-				_, err = c.u.Apply(ctx)
-				t.OK(err)
-			}
+			t.OK(c.present(ctx))
 			c.read(ctx)
-			if c.running == nil || c.now.Pending != "" {
+			if !c.usable() {
 				t.OK(c.back(ctx))
 			}
 			done()
@@ -127,8 +130,12 @@ func (s *seat) install(ctx context.Context, img *shelf.Image) (dut.Answer, error
 			break
 		}
 	}
+	s.last = d
 	if err != nil || !d.Taken {
 		d.Detail = fmt.Sprintf("%s: %s", img, d.Detail)
+		if err == nil {
+			err = s.present(ctx)
+		}
 		return d.Answer, err
 	}
 	if _, err := s.u.Apply(ctx); err != nil {
@@ -147,6 +154,17 @@ func (s *seat) install(ctx context.Context, img *shelf.Image) (dut.Answer, error
 	return d.Answer, nil
 }
 
+// present restarts a DUT that a delivery left in a mode of its own, where nothing of it
+// can be read.
+func (s *seat) present(ctx context.Context) error {
+	_, err := s.look(ctx)
+	if err == nil || check.Judge(err).Verdict == verdict.Error {
+		return err
+	}
+	_, err = s.u.Apply(ctx)
+	return err
+}
+
 // back brings a DUT that runs what is none of the maker's, or has something waiting, to
 // a genuine image: by a restart, or by the next image that it takes.
 func (s *seat) back(ctx context.Context) error {
@@ -158,8 +176,21 @@ func (s *seat) back(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		s.saw(now)
-		if s.running != nil && now.Pending == "" {
+		if s.saw(now); s.usable() {
+			return nil
+		}
+	}
+	if len(s.d.Profile.Images.ReturnTo.Steps) > 0 { // it may lead to what ran before
+		err := s.d.ReturnTo(ctx)
+		if err != nil && check.Judge(err).Verdict == verdict.Error {
+			return err
+		}
+		now, lerr := s.look(ctx)
+		if lerr != nil {
+			return lerr
+		}
+		if s.saw(now); s.usable() {
+			s.t.Note("back to a genuine image by the declared way to the version before: %s", now)
 			return nil
 		}
 	}
@@ -187,7 +218,7 @@ func takesGenuine(ctx context.Context, t *check.T) dut.Answer {
 	s := sit(ctx, t)
 	a, err := s.install(ctx, s.next())
 	t.OK(err)
-	if s.running != nil && s.now.Pending == "" {
+	if s.usable() && s.minded != nil {
 		s.minded()
 	}
 	return a

@@ -53,7 +53,7 @@ func padded(b []byte, n int) []byte {
 // It comes before anything is made of the next image: what runs already tells nothing.
 func (s *seat) opened(ctx context.Context) {
 	id := bracketOf(s.u.Name())
-	by, failed, ok := s.t.Opened(id)
+	by, ok, failed := s.t.Opened(id)
 	if !ok {
 		a, err := s.install(ctx, s.next())
 		s.t.OK(err)

@@ -17,9 +17,9 @@ const wayBack = "the way back of a unit that does not start"
 // a genuine image goes over it and runs. The case ends where that does not work.
 func (s *seat) provenWayBack(ctx context.Context) {
 	over := s.d.Profile.Images.WayBack.Over
-	by, failed, ok := s.t.Opened(wayBack)
-	if !ok && over == s.u.Name() || !ok && s.t.Shows(bracketOf(over)) {
-		return // it is the channel of a bracket that was opened: a genuine image went over it
+	by, ok, failed := s.t.Opened(wayBack)
+	if !ok { // the channel's own bracket tells as much
+		by, ok, failed = s.t.Opened(bracketOf(over))
 	}
 	if ok && failed == nil {
 		s.t.Note("the way back over %s was shown in %s", over, by)
