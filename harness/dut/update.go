@@ -105,6 +105,7 @@ func (u *Update) deliver(ctx context.Context, img Image, ss []profile.Step, no p
 		return Delivery{}, err
 	}
 	defer remove()
+	whole := ctx
 	ctx, cancel := context.WithTimeout(ctx, u.decl.Time())
 	defer cancel()
 	sum := sha256.Sum256(img.Bytes)
@@ -126,6 +127,10 @@ func (u *Update) deliver(ctx context.Context, img Image, ss []profile.Step, no p
 	}
 	var se *steps.StepError
 	if !errors.As(err, &se) {
+		if ctx.Err() != nil && whole.Err() == nil && !IsFault(err) { // its own time is over, not the case's
+			d.Kind, d.Detail = verdict.Unreachable, fmt.Sprintf("it was not delivered within %v: %v", u.decl.Time(), err)
+			return d, nil
+		}
 		return d, err
 	}
 	d.Detail, d.Raw = se.Error(), se.Answer
