@@ -257,7 +257,7 @@ func (l *linter) reset() {
 		if w.ID == "" || len(w.Done) == 0 || (len(w.Steps) == 0) == (w.Press == "") {
 			l.errorf(at, "give it id, done, and steps or press", "a way to reset says too little, or too much")
 		}
-		if w.Press != "" && l.p.Press(w.Press) == nil {
+		if w.Press != "" && l.p.Presses.Given && l.p.Press(w.Press) == nil {
 			l.errorf(append(slices.Clone(at), "press"), "name one of presses, whose effect is reset", "no press %q resets the device", w.Press)
 		}
 		l.id(append(slices.Clone(at), "id"), w.ID, ids)

@@ -49,7 +49,9 @@ func needsReset(in check.Input, c *check.Case) *verdict.Judgement {
 // wired: the rig has the lines and consoles that a way to reset takes.
 func wired(in check.Input, c *check.Case, p *profile.Profile, w profile.ResetWay) *verdict.Judgement {
 	lines, consoles := used(slices.Concat(w.Steps, w.Done))
-	if press := p.Press(w.Press); press != nil {
+	if press := p.Press(w.Press); w.Press != "" && press == nil {
+		return check.NotDeclared("the profile does not say how press %s is made (presses), by which way %s resets the device", w.Press, w.ID)
+	} else if press != nil {
 		lines = append(lines, press.Line)
 		if press.PowerOn() {
 			if j := check.NeedsPower(in, c); j != nil {

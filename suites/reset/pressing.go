@@ -238,12 +238,13 @@ func (f *finger) idle(ctx context.Context, w wrongPress) (dut.Answer, error) {
 		by := watch.Late() // a device that lives in this computer may have been as slow
 		late := h.Most+by >= w.in.most && w.in.most > 0 || h.Least-by <= w.in.least && w.in.least > 0
 		came := shown(seen)
+		late = late || f.slow && came != "" // what comes now may come of a press that lasted too long
+		f.slow = f.slow || late
 		detail := fmt.Sprintf("held for %v to %v", h.Least.Round(time.Millisecond), h.Most.Round(time.Millisecond))
 		switch {
 		case late && try < pressTries && came == "":
 			continue
 		case late:
-			f.slow = f.slow || came != ""
 			return dut.Answer{Kind: verdict.Unproven, Detail: detail + ", which is not what was wanted: the rig is too slow"}, nil
 		case came != "":
 			return dut.Answer{Kind: verdict.Accepted, Detail: detail + ", and it does something: " + came}, nil
