@@ -1,0 +1,54 @@
+package update_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"rigor/harness/verdict"
+	"rigor/rigs/rigtest"
+	"rigor/suites/update"
+)
+
+// The device in its forms: what each case says is the matrix's, here is that the suite
+// stands by itself.
+func TestForms(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("updates a device many times")
+	}
+	for _, c := range []struct {
+		name      string
+		planted   rigtest.Planted
+		selectors []string
+		want      map[string]string // every other case passes, or does not apply
+	}{
+		{"hardened", rigtest.Planted{}, nil, nil},
+		{"an image without a signature is taken", rigtest.Planted{Weaknesses: []string{"fw-unsigned"}}, []string{"upd-unsigned", "upd-wrong-key"},
+			map[string]string{"upd-unsigned[api]": "fail.access"}},
+		{"the upload breaks", rigtest.Planted{Faults: []string{"upload-cut"}}, []string{"upd-unsigned"},
+			map[string]string{"upd-unsigned[api]": "inconclusive.control-failed"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			res := rigtest.Run(t, update.Suite, c.planted, c.selectors...)
+			seen := 0
+			for i := range res.Cases {
+				k := &res.Cases[i]
+				if k.Unselected {
+					continue
+				}
+				seen++
+				switch want := c.want[k.ID]; {
+				case want == string(verdict.Error): // whichever part is named
+					assert.Equal(t, verdict.Error, k.Judgement.Verdict, "%s: %s", k.ID, k.Judgement)
+				case want != "":
+					assert.Equal(t, want, rigtest.Judged(k), "%s: %s", k.ID, k.Judgement)
+				default:
+					assert.Contains(t, []verdict.Verdict{verdict.Pass, verdict.NotApplicable}, k.Judgement.Verdict, "%s: %s", k.ID, k.Judgement)
+				}
+			}
+			assert.Positive(t, seen)
+		})
+	}
+}
