@@ -13,7 +13,8 @@ import (
 	"rigor/harness/firmware/stranger"
 )
 
-// flips changes one bit in each region.
+// flips changes one bit in each region, and one in the last byte of the payload: a
+// verifier that hashes whole blocks alone, or stops short, takes that.
 func (m *maker) flips() {
 	for _, r := range m.regions {
 		name := "flip-" + r.Name
@@ -37,11 +38,21 @@ func (m *maker) flips() {
 			if r == m.sigRegion && m.scheme == stranger.ECDSAP256 {
 				at = r.Offset + min(8+rnd.IntN(16), r.Length-1) // within a number, not in what frames it
 			}
-			b := bytes.Clone(m.parent)
-			b[at] ^= 1 << rnd.IntN(8)
-			return b, nil
+			return m.flipped(at, rnd.IntN(8)), nil
 		})
+		if r.Name == "payload" {
+			m.edit(mutant.BitFlip, name+"-end", expect, "one bit of the last byte of the payload", func() ([]byte, error) {
+				return m.flipped(r.End()-1, m.set.Rand(name+"-end").IntN(8)), nil
+			})
+		}
 	}
+}
+
+// flipped is the parent with one bit changed.
+func (m *maker) flipped(at, bit int) []byte {
+	b := bytes.Clone(m.parent)
+	b[at] ^= 1 << bit
+	return b
 }
 
 // without takes TLVs out.

@@ -88,7 +88,7 @@ func TestWeakDevices(t *testing.T) {
 				return errNo
 			}
 			return nil
-		}, []string{"flip-payload", "version-raised", "older", "older-version-raised", "mix-payload-of-older", "mix-header-of-older", "flip-header.version"}},
+		}, []string{"flip-payload", "flip-payload-end", "version-raised", "older", "older-version-raised", "mix-payload-of-older", "mix-header-of-older", "flip-header.version"}},
 		{"any counter counts", func(b []byte) error {
 			found, err := real.Verify(b)
 			if err != nil {
