@@ -1,6 +1,7 @@
 package reset
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -52,50 +53,11 @@ func effective(p profile.Press, all []profile.Press) window {
 // does makes a press that must have its effect, and ends that: Accepted where each sign
 // of it was seen.
 func (f *finger) does(ctx context.Context, p profile.Press) (dut.Answer, error) {
-	w, d := effective(p, f.all), f.t.Device()
+	w := effective(p, f.all)
 	for try := 1; ; try++ {
-		watch, err := d.WatchSigns(ctx, p.Sign)
-		if err != nil {
-			return dut.Answer{}, err
-		}
-		others, err := d.WatchSigns(ctx, f.others(p))
-		if err != nil {
-			watch.Close()
-			return dut.Answer{}, err
-		}
-		defer others.Close()
-		h, err := d.Press(ctx, p, over(p.Hold))
-		if err != nil {
-			watch.Close()
-			return dut.Answer{}, err
-		}
-		let := time.Now()
-		within := p.Within
-		if within == 0 {
-			within = pressWithin
-		}
-		seen, err := watch.Await(ctx, within)
-		watch.Close()
-		if err != nil {
-			return dut.Answer{}, err
-		}
-		a := ofSigns(p, h, seen)
-		wrong, err := others.Look()
-		if err != nil {
+		a, h, err := f.once(ctx, p)
+		if err != nil || a.Kind == verdict.Garbled { // it may be on its way to another state
 			return a, err
-		}
-		if by := watch.Late(); a.Kind == verdict.Silent && (f.slow || by > p.Hold/20) {
-			a.Kind, a.Detail = verdict.Unproven, fmt.Sprintf("%s; the rig is too slow: it was late by up to %v", a.Detail, by.Round(time.Millisecond))
-		} else if a.Kind != verdict.Accepted {
-			if came := shown(wrong); came != "" {
-				a.Kind, a.Detail = verdict.Garbled, a.Detail+"; in its place: "+came
-			}
-		}
-		if a.Kind == verdict.Accepted {
-			f.works, f.lag = true, max(f.lag, time.Since(let))
-		}
-		if a.Kind == verdict.Garbled { // it may be on its way to another state
-			return a, nil
 		}
 		if err := f.leave(ctx, p); err != nil {
 			return a, err
@@ -104,6 +66,45 @@ func (f *finger) does(ctx context.Context, p profile.Press) (dut.Answer, error) 
 			return a, nil
 		}
 	}
+}
+
+// once makes the press once, and sees what it does: Garbled where that is what another
+// press does.
+func (f *finger) once(ctx context.Context, p profile.Press) (a dut.Answer, h dut.Held, err error) {
+	d := f.t.Device()
+	watch, err := d.WatchSigns(ctx, p.Sign)
+	if err != nil {
+		return a, h, err
+	}
+	defer watch.Close()
+	others, err := d.WatchSigns(ctx, f.others(p))
+	if err != nil {
+		return a, h, err
+	}
+	defer others.Close()
+	if h, err = d.Press(ctx, p, over(p.Hold)); err != nil {
+		return a, h, err
+	}
+	let := time.Now()
+	seen, err := watch.Await(ctx, cmp.Or(p.Within, pressWithin))
+	if err != nil {
+		return a, h, err
+	}
+	a = ofSigns(p, h, seen)
+	wrong, err := others.Look()
+	if err != nil {
+		return a, h, err
+	}
+	by, came := watch.Late(), shown(wrong)
+	switch {
+	case a.Kind == verdict.Accepted:
+		f.works, f.lag = true, max(f.lag, time.Since(let))
+	case a.Kind == verdict.Silent && (f.slow || by > p.Hold/20):
+		a.Kind, a.Detail = verdict.Unproven, fmt.Sprintf("%s; the rig is too slow: it was late by up to %v", a.Detail, by.Round(time.Millisecond))
+	case came != "":
+		a.Kind, a.Detail = verdict.Garbled, a.Detail+"; in its place: "+came
+	}
+	return a, h, nil
 }
 
 // signs are those of all presses of the line.
