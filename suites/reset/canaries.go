@@ -30,7 +30,7 @@ var Canaries = check.Check{
 	Effect: check.Consumes,
 	Allow:  tourLeaves,
 	Budget: check.Budget{Case: tourTime, Cleanup: cleanupTime},
-	Cases:  check.Planner(perView).With(check.NeedsNetwork, needsReset),
+	Cases:  check.Planner(perView).With(resets, check.NeedsNetwork, needsReset),
 	Run: func(ctx context.Context, t *check.T) {
 		i := strings.LastIndexByte(t.Case().Channel, '.')
 		store, view := t.Case().Channel[:i], t.Case().Channel[i+1:]

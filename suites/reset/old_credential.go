@@ -27,7 +27,7 @@ var OldCredential = check.Check{
 	Effect: check.Consumes,
 	Allow:  tourLeaves,
 	Budget: check.Budget{Case: tourTime, Cleanup: cleanupTime},
-	Cases:  check.Planner(check.PerLogin).With(check.NeedsOwner, check.NeedsNetwork, needsReset),
+	Cases:  check.Planner(check.PerLogin).With(resets, check.NeedsOwner, check.NeedsNetwork, needsReset),
 	Run: func(ctx context.Context, t *check.T) {
 		for _, tr := range made(ctx, t).list {
 			tr.claimShut(ctx, t, t.Case().Channel)

@@ -93,7 +93,15 @@ func used(ss []profile.Step) (lines, consoles []string) {
 
 // perDevice plans one case for the device. It leans on the network: there its states and
 // its owner are seen.
-var perDevice = check.Planner(check.Device).With(check.NeedsNetwork, needsReset)
+var perDevice = check.Planner(check.Device).With(resets, check.NeedsNetwork, needsReset)
+
+// resets: the device is not declared to have no reset.
+var resets = check.OfProfile(func(p *profile.Profile) *verdict.Judgement {
+	if p.Reset.Declared() {
+		return check.DeclaredNone(p.Reset.None.None)
+	}
+	return nil
+})
 
 // Views of a store.
 const (

@@ -36,7 +36,7 @@ var PowerCut = check.Check{
 	Effect: check.Consumes,
 	Allow:  []check.Leave{check.LoginTries, check.Configure, check.Reset, check.PowerCut},
 	Budget: check.Budget{Case: 2 * time.Hour, Cleanup: 10 * time.Minute},
-	Cases:  check.Planner(check.Device).With(check.NeedsNetwork, needsCut, check.NeedsState(states.Factory.Name), check.NeedsState(states.Onboarded.Name), check.NeedsPower),
+	Cases:  check.Planner(check.Device).With(resets, check.NeedsNetwork, needsCut, check.NeedsState(states.Factory.Name), check.NeedsState(states.Onboarded.Name), check.NeedsPower),
 	Run: func(ctx context.Context, t *check.T) {
 		for _, w := range cutWays(t.Profile()) {
 			r := &cutReset{t: t, way: w}
