@@ -54,7 +54,7 @@ var moments = []moment{
 // which nothing unfinished passes, and a device that the next run puts right.
 func TestKilledRunLeavesASafeRigAndATrueReport(t *testing.T) {
 	t.Parallel()
-	kills, parallel := 50, 5
+	kills, parallel := 50, 4
 	if testing.Short() {
 		kills, parallel = 2, 2
 	}
