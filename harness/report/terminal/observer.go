@@ -100,7 +100,10 @@ func (ob *Observer) wait(what string) {
 // Run redraws the live line each second, until ctx ends. Without a live
 // terminal it returns at once.
 func (ob *Observer) Run(ctx context.Context) {
-	if !ob.p.o.Live {
+	ob.mu.Lock() // a run may be over before this begins
+	live := ob.p.o.Live
+	ob.mu.Unlock()
+	if !live {
 		return
 	}
 	tick := time.NewTicker(time.Second)
