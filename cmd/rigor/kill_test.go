@@ -314,7 +314,7 @@ func TestOneInterruptUnwinds(t *testing.T) {
 		pause(t, time.Millisecond)
 	}
 	require.NoError(t, syscall.Kill(-cmd.Process.Pid, syscall.SIGINT))
-	waitFor(t, cmd, 11*time.Second)
+	waitFor(t, cmd, endsWithin)
 	assert.Equal(t, 130, cmd.ProcessState.ExitCode())
 	assert.Empty(t, b.unsafe(t))
 	assert.Empty(t, b.intents(t), "the check under way has put the password back")
