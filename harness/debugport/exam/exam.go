@@ -454,3 +454,9 @@ func steps(ctx context.Context, w *debugport.Wires, from uint64, l *ladder.Look)
 	l.Steps = int64(w.Steps() - from) //nolint:gosec // no look takes so many
 	return err
 }
+
+// Digest gives what a Piece is held against.
+func Digest(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
