@@ -279,7 +279,7 @@ func TestSWDMinimum(t *testing.T) {
 	spent("256 access ports", 256*3*swdOK)
 	m, _, err := s.Memory(ctx, dap.Port(0))
 	require.NoError(t, err)
-	spent("a memory port", (3+3)*swdOK) // IDR and CSW, each in its bank
+	spent("a memory port", 3*swdOK) // SELECT, CSW, RDBUFF; its IDR is known
 	_, _, err = m.Read(ctx, 0, make([]uint32, 256))
 	require.NoError(t, err)
 	spent("1 KiB", (1+1+256+1)*swdOK) // CSW, TAR, DRW, RDBUFF
@@ -318,5 +318,40 @@ func TestJTAGCount(t *testing.T) {
 	spent("a memory port", 5*dr+2*ir+4*dr+2*ir)
 	_, _, err = m.Read(ctx, 0, make([]uint32, 256))
 	require.NoError(t, err)
-	spent("1 KiB", ir+dr+ir+2*dr+ir+dr+256*dr+ir+2*dr)
+	spent("1 KiB", ir+2*dr+256*dr+ir+2*dr)
+}
+
+// TestV6: access ports of ADIv6 are found by the ROM table, and read by their address.
+func TestV6(t *testing.T) {
+	for _, way := range []string{"swd", "jtag"} {
+		r := debugporttest.NewV6()
+		var tr Transport
+		if way == "swd" {
+			tr, _ = overSWD(t, r)
+		} else {
+			tr, _ = overJTAG(t, r)
+		}
+		s := open(t, tr)
+		assert.Equal(t, 3, s.ID().Version())
+		ports, a, err := s.PortsV6(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, dap.OK, a)
+		require.Len(t, ports, 3, way)
+		assert.Equal(t, []bool{true, false, true}, []bool{ports[0].Memory(), ports[1].Memory(), ports[2].Memory()})
+		v, a, err := s.Read(t.Context(), ports[1].At, 0x0c)
+		require.NoError(t, err)
+		assert.Equal(t, dap.OK, a)
+		assert.EqualValues(t, 1, v)
+		m, a, err := s.Memory(t.Context(), ports[2].At)
+		require.NoError(t, err)
+		require.Equal(t, dap.OK, a)
+		got := make([]uint32, 16)
+		_, a, err = m.Read(t.Context(), 0x1000, got)
+		require.NoError(t, err)
+		assert.Equal(t, dap.OK, a)
+		assert.Equal(t, ^uint32(0x1008), got[2])
+		for _, x := range r.Accesses {
+			assert.False(t, x.Write && x.ToAP && x.AP == 3, "the vendor's port was written")
+		}
+	}
 }

@@ -23,6 +23,10 @@ type Registers struct {
 	AllWait  bool // WAIT is all that is said, but to DPIDR, CTRL/STAT and ABORT
 	AllFault bool // FAULT is all that is said to access ports
 
+	// Bus makes it a port of version 3: what is at each address behind it. The access ports
+	// are in APs then, by their address over 4096.
+	Bus map[uint32]uint32
+
 	Accesses []Access
 	ctrl     uint32
 	sel      uint32
@@ -74,6 +78,21 @@ const (
 // sticky are the bits that make an access port say FAULT.
 const sticky = 0xb2
 
+// NewV6 gives a debug port of version 3: a ROM table at 0 that names memory ports at
+// 0x2000 and 0x4000, and a vendor's port at 0x3000.
+func NewV6() *Registers {
+	r := New()
+	r.DPIDR = 0x4c013477
+	r.APs = map[uint8]*AP{2: r.APs[0], 3: {IDR: 0x02880000, Others: map[uint8]uint32{0x0c: 1}},
+		4: {IDR: 0x34770008, CSW: 0x40, Memory: Words(0x1000, 16)}}
+	r.Bus = map[uint32]uint32{0: 0x2003, 4: 0x3003, 8: 0x4002, 12: 0x4003, 16: 0, 0xfbc: 0x47700af7, 0xfc8: 0, 0xff4: 0x90}
+	for _, at := range []uint32{0x2000, 0x3000, 0x4000} {
+		r.Bus[at+0xff4], r.Bus[at+0xfbc] = 0x90, 0x47700a17
+	}
+	r.Bus[0x3fbc] = 0
+	return r
+}
+
 // Ready says what is replied to a request, before its data.
 func (r *Registers) Ready(ap, read bool, addr uint8) Reply {
 	always := !ap && (addr == 0 || addr == 4 && read)
@@ -108,6 +127,11 @@ func (r *Registers) ReadDP(addr uint8) uint32 {
 	r.note(Access{Reg: addr})
 	switch addr {
 	case 0:
+		if r.Bus != nil && r.sel&0xf == 2 {
+			return 1 // BASEPTR0: at 0, valid
+		} else if r.Bus != nil && r.sel&0xf != 0 {
+			return 0
+		}
 		return r.DPIDR
 	case 4:
 		switch r.sel & 0xf {
@@ -154,6 +178,18 @@ func (r *Registers) ClearByOne(v uint32) { r.ctrl &^= v & sticky }
 // result of the one before.
 func (r *Registers) ReadAP(addr uint8) uint32 {
 	before := r.buffer
+	if r.Bus != nil {
+		at := r.sel&^0xf | uint32(addr)
+		v, there := r.Bus[at]
+		if ap := r.APs[uint8(at>>12)]; ap != nil && at&0xf00 == 0xd00 {
+			v, there = r.readAP(ap, uint8(at)), true
+		}
+		r.buffer = v
+		if !there {
+			r.ctrl |= 0x20
+		}
+		return before
+	}
 	n, reg := uint8(r.sel>>24), uint8(r.sel&0xf0)|addr
 	r.note(Access{ToAP: true, AP: n, Reg: reg})
 	r.buffer = 0
@@ -201,6 +237,9 @@ func (r *Registers) memory(ap *AP, addr uint32) uint32 {
 // WriteAP writes a register of the selected access port.
 func (r *Registers) WriteAP(addr uint8, v uint32) {
 	n, reg := uint8(r.sel>>24), uint8(r.sel&0xf0)|addr
+	if r.Bus != nil {
+		n = uint8(r.sel >> 12)
+	}
 	r.note(Access{ToAP: true, AP: n, Reg: reg, Write: true, Value: v})
 	ap := r.APs[n]
 	if ap == nil || ap.Memory == nil {

@@ -30,10 +30,12 @@ func (w *Wave) Play(ctx context.Context, steps []wire.PadStep, got []uint32) (in
 		if !s.Read {
 			continue
 		}
-		if w.Err != nil && w.After == 0 {
-			return n, w.Err
+		if w.Err != nil {
+			if w.After <= 0 {
+				return n, w.Err
+			}
+			w.After--
 		}
-		w.After--
 		got[n] = w.now
 		n++
 	}
