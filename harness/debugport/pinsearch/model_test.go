@@ -234,8 +234,7 @@ type swdp struct {
 
 	last   bool
 	ones   int
-	bits   uint64 // the last ones, newest at bit 63
-	count  int    // bits since the line's reset, -1 before it
+	count  int // bits since the line's reset, -1 before it
 	req    []bool
 	out    []int // what it drives next: 0, 1, -1 lets go
 	chosen bool
