@@ -89,6 +89,9 @@ type trace struct {
 	m     uint64
 }
 
+// scanRoom is how many bytes of a scan are kept without making room for them.
+const scanRoom = 8
+
 func (t *trace) init(steps, transactions int) {
 	size := func(n, usual int) int {
 		if n == 0 {
@@ -98,6 +101,12 @@ func (t *trace) init(steps, transactions int) {
 	}
 	t.beats = make([]beat, size(steps, 1<<16))
 	t.log = make([]Transaction, size(transactions, 1<<12))
+	// Room for scans of usual length, so that a transaction costs nothing.
+	room := make([]byte, 2*scanRoom*len(t.log))
+	for i := range t.log {
+		at := 2 * scanRoom * i
+		t.log[i].Out, t.log[i].In = room[at:at:at+scanRoom], room[at+scanRoom:at+scanRoom:at+2*scanRoom]
+	}
 }
 
 func (t *trace) steps(steps []wire.PadStep, got []uint32) {
