@@ -70,6 +70,9 @@ func Digits(b []byte, bits int) string {
 		if i/2 < len(b) {
 			d = b[i/2] >> (4 * (i % 2)) & 0xf
 		}
+		if i == n-1 && bits%4 != 0 {
+			d &= 1<<(bits%4) - 1
+		}
 		fmt.Fprintf(&s, "%x", d)
 	}
 	return s.String()
@@ -127,6 +130,7 @@ func (t *trace) steps(steps []wire.PadStep, got []uint32) {
 // Log keeps a transaction of an engine. The bits are copied.
 func (w *Wires) Log(t *Transaction) {
 	if len(w.trace.log) == 0 {
+		w.trace.m++
 		return
 	}
 	slot := &w.trace.log[w.trace.m%uint64(len(w.trace.log))]

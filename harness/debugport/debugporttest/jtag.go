@@ -21,6 +21,7 @@ type Chain struct {
 
 	tck, tdo, shifting bool
 	state              int
+	Steps              int      // that came through Serve
 	Updates            []uint32 // each instruction that came to be in the first TAP
 }
 

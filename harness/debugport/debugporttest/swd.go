@@ -68,17 +68,17 @@ type SWD struct {
 	BadParity bool
 	BadAck    func(ack uint8) uint8
 
-	clk                 bool
-	drive, out          bool
-	ones                int
-	last                [3]uint64 // the last bits, newest in the lowest place of the first
-	awake, reset, dumb  bool
-	selected            bool
-	phase               int
-	req, ack            uint8
-	data                uint64
-	n                   int
-	writing, targetting bool
+	clk                bool
+	drive, out         bool
+	ones               int
+	last               [3]uint64 // the last bits, newest in the lowest place of the first
+	awake, reset, dumb bool
+	selected           bool
+	phase              int
+	req, ack           uint8
+	data               uint64
+	n                  int
+	writing, selecting bool
 }
 
 // Wave gives its pads.
@@ -174,7 +174,7 @@ func (s *SWD) rise(io bool) {
 			s.requested()
 		}
 	case turning:
-		s.phase, s.n, s.drive = acknowledging, 0, !s.targetting && (s.Needs != "target" || s.selected)
+		s.phase, s.n, s.drive = acknowledging, 0, !s.selecting && (s.Needs != "target" || s.selected)
 		s.out = s.ack&1 != 0
 	case acknowledging:
 		s.acknowledge()
@@ -202,14 +202,14 @@ func (s *SWD) requested() {
 		return
 	}
 	ap, read, addr := s.req&2 != 0, s.req&4 != 0, s.req>>1&0xc
-	s.targetting = s.Needs == "target" && s.req == 0x99
+	s.selecting = s.Needs == "target" && s.req == 0x99
 	s.phase, s.writing = turning, false
-	if s.Needs == "target" && !s.selected && !s.targetting {
+	if s.Needs == "target" && !s.selected && !s.selecting {
 		s.dumb, s.phase = true, idle
 		return
 	}
 	s.ack = 1
-	if !s.targetting {
+	if !s.selecting {
 		s.ack = [...]uint8{1, 2, 4}[s.Ready(ap, read, addr)]
 	}
 	if s.BadAck != nil {
@@ -251,7 +251,7 @@ func (s *SWD) written() {
 	}
 	ap, addr := s.req&2 != 0, s.req>>1&0xc
 	switch {
-	case s.targetting:
+	case s.selecting:
 		s.selected = v&0x0fffffff == s.TargetID&0x0fffffff && v>>28 == s.DLPIDR>>28
 	case ap:
 		s.WriteAP(addr, v)

@@ -160,7 +160,7 @@ func TestDP(t *testing.T) {
 			require.NoError(t, err)
 			assert.Equal(t, dap.OK, a)
 			assert.Equal(t, 2, n)
-			assert.EqualValues(t, [2]uint32{0x24770011, 0x24770011}, got)
+			assert.Equal(t, [2]uint32{0x24770011, 0x24770011}, got)
 			_, _, err = d.ReadAP(t.Context(), dap.Port(0), dap.CSW, got[:1])
 			require.NoError(t, err)
 			for _, w := range []dap.Write{dap.Words(dap.Port(0), dap.Next), dap.Address(dap.Port(0), 0x100)} {
