@@ -122,6 +122,7 @@ type bracketed[P any] struct {
 	batch            []int       // probes that were refused since the last restart
 	tried, effective int
 	gone             error // the DUT did not start, and was brought back
+	saidNo           bool  // the anti-control was refused, and had arrived
 	lastTaken        bool  // the DUT said that it has taken the last of the batch
 }
 
@@ -162,7 +163,7 @@ func (r *bracketed[P]) run(ctx context.Context) {
 		return
 	}
 	r.rec.Unchanged = journal.Yes
-	if r.effective < len(r.n.Probes) {
+	if r.effective < len(r.n.Probes) || !r.saidNo {
 		return // why is in the record
 	}
 	r.rec.Holds, r.rec.Reason = journal.Yes, ""
@@ -194,8 +195,8 @@ func (r *bracketed[P]) open(ctx context.Context) bool {
 	return true
 }
 
-// anti delivers what is no image. A DUT that says that it has taken that says so of
-// everything.
+// anti delivers what is no image; false ends the claim. A DUT that says that it has taken
+// that says so of everything.
 func (r *bracketed[P]) anti(ctx context.Context) bool {
 	d, err := r.patient(ctx, "no image at all", func(ctx context.Context) (dut.Delivery, error) { return r.n.Anti(ctx) }, nil)
 	r.t.OK(err)
@@ -204,10 +205,16 @@ func (r *bracketed[P]) anti(ctx context.Context) bool {
 			return false
 		}
 	}
-	ok := d.Kind == verdict.Refused
+	ok := d.Refuses()
+	r.saidNo = ok
 	r.t.record(&journal.Event{Kind: journal.KindControl, Control: &journal.Control{Claim: r.c.n, Role: journal.RoleAnti, OK: ok, Kind: d.Kind,
 		Text: "what is no image is not taken", Detail: d.Detail, Evidence: []journal.Ref{r.file.Ref()}}})
-	if !ok {
+	switch {
+	case !ok && d.Kind == verdict.Refused:
+		// It cannot pass any more; what is taken all the same is a finding.
+		r.unknown(verdict.ReasonIneffective, "what is no image was refused when %s: the channel is not shown to say no to what it gets", d.Reach())
+		return true
+	case !ok:
 		r.unknown(verdict.ReasonAntiControl, "what is no image was answered with %s (%s): the channel is not shown to say no", d.Kind, d.Detail)
 	}
 	return ok
@@ -271,8 +278,9 @@ func (r *bracketed[P]) probes(ctx context.Context) bool {
 			if broken += btoi(d.Kind == verdict.Unreachable); broken == tries { // a path that broke is not walked to its end
 				return true
 			}
-		case !d.Whole() && !r.n.Early:
-			r.unknown(verdict.ReasonIneffective, "%s was refused when %d of its %d bytes had gone over", r.names[i], d.Carried, d.Of)
+		case !d.Refuses() && !r.n.Early:
+			r.unknown(verdict.ReasonIneffective, "%s was refused when %s", r.names[i], d.Reach())
+			r.batch = append(r.batch, i) // it may run all the same
 		default:
 			r.effective++
 			r.batch = append(r.batch, i)
@@ -408,7 +416,7 @@ func (r *bracketed[P]) patient(ctx context.Context, name string, deliver func(co
 			return d, err
 		}
 		r.keep(role, name, d, detail)
-		if d.Taken || d.Kind == verdict.Refused && (d.Whole() || r.n.Early) || try == tries {
+		if d.Taken || d.Kind == verdict.Refused && (d.Refuses() || r.n.Early && role != journal.RoleAnti || !d.Told()) || try == tries {
 			return d, nil
 		}
 	}

@@ -198,6 +198,8 @@ type Update struct {
 type Refusal struct {
 	Status int     `yaml:"status"` // of an http answer
 	Match  Pattern `yaml:"match"`
+	// Whole says that the device answers so only to an image of which it has each byte.
+	Whole bool `yaml:"whole"`
 }
 
 // Refusals are the ways in which a device says no: one of them is enough.

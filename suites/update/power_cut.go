@@ -166,7 +166,7 @@ func (c *cutUpdate) holds(ctx context.Context, store string) (bool, error) {
 // act delivers the image and has it run. It runs beside the case.
 func (c *cutUpdate) act(ctx context.Context) error {
 	d, err := c.u.Deliver(ctx, dut.Image{Name: c.image.String(), Bytes: c.image.Bytes})
-	switch {
+	switch d = arrived(d); {
 	case err != nil:
 		return err
 	case d.Kind == verdict.Refused:

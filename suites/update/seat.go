@@ -120,16 +120,32 @@ func (s *seat) deliver(ctx context.Context, img dut.Image) (dut.Delivery, error)
 // patience is how often a genuine image is delivered that broke on the way.
 const patience = 3
 
+// answered says whether a delivery shows all that it can show: once more would show no
+// more.
+func answered(d dut.Delivery) bool {
+	return d.Taken || d.Refuses() || d.Kind == verdict.Refused && !d.Told()
+}
+
+// arrived gives a delivery for who holds a refusal against the DUT, or for it: one of
+// which it is not shown that it got there was no refusal of the image.
+func arrived(d dut.Delivery) dut.Delivery {
+	if d.Kind == verdict.Refused && !d.Taken && !d.Refuses() {
+		d.Kind, d.Detail = verdict.Unreachable, fmt.Sprintf("it was refused when %s: %s", d.Reach(), d.Detail)
+	}
+	return d
+}
+
 // install delivers a genuine image, has it run, and looks. What it gives is Accepted
 // where the image runs and nothing waits.
 func (s *seat) install(ctx context.Context, img *shelf.Image) (dut.Answer, error) {
 	var d dut.Delivery
 	var err error
 	for range patience {
-		if d, err = s.deliver(ctx, dut.Image{Name: img.String(), Bytes: img.Bytes}); err != nil || d.Taken || d.Kind == verdict.Refused {
+		if d, err = s.deliver(ctx, dut.Image{Name: img.String(), Bytes: img.Bytes}); err != nil || answered(d) {
 			break
 		}
 	}
+	d = arrived(d)
 	s.last = d
 	if err != nil || !d.Taken {
 		d.Detail = fmt.Sprintf("%s: %s", img, d.Detail)

@@ -78,10 +78,11 @@ func (s *seat) swapped(ctx context.Context, how string, first, second []byte, pa
 	for range patience {
 		d, err = s.deliver(ctx, dut.Image{Name: how, Bytes: first, Second: second})
 		s.t.OK(err)
-		if d.Taken || d.Kind == verdict.Refused {
+		if answered(d) {
 			break
 		}
 	}
+	d = arrived(d)
 	before := s.now
 	_, err = s.u.Apply(ctx)
 	s.t.OK(err)
