@@ -421,7 +421,7 @@ func (j *Job) device(bench *rig.Bench, cons map[string]*console.Console) (*dut.D
 	if n := j.File.Network; n != nil {
 		b.Address, b.Ports = n.Address, n.Ports
 	}
-	b.Image = ImageReader(j.Profile, j.Drivers)
+	b.Image = ImageReader(j.File, j.Profile, j.Drivers)
 	if run := j.Program; run != nil {
 		b.Program = func(ctx context.Context, r program.Run) error {
 			r.Dir = j.Env.Dir

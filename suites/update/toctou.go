@@ -32,11 +32,11 @@ var Toctou = check.Check{
 			t.Inconclusive(verdict.ReasonCoverageGap, "no forged image can be made of %s", parent)
 		}
 		forged := m.refused[0]
-		s.swapped(ctx, "genuine first, forged behind it", parent.Bytes, padded(forged.Bytes, len(parent.Bytes)), parent, forged)
+		s.swapped(ctx, "genuine first, forged behind it", parent.Bytes, padded(s.bytes(forged), len(parent.Bytes)), parent, forged)
 		if s.running == nil {
 			return
 		}
-		s.swapped(ctx, "forged first, genuine behind it", padded(forged.Bytes, len(parent.Bytes)), parent.Bytes, parent, forged)
+		s.swapped(ctx, "forged first, genuine behind it", padded(s.bytes(forged), len(parent.Bytes)), parent.Bytes, parent, forged)
 	},
 }
 
