@@ -48,6 +48,8 @@ type Images struct {
 	// WayBack is the update channel by which a unit that does not start any more is
 	// given a genuine image.
 	WayBack WayBack `yaml:"way-back"`
+	// Slots are where they lie in a memory that the rig writes.
+	Slots Slots `yaml:"slots"`
 	// Layout is how a blob is made.
 	Layout Layout `yaml:"layout"`
 }

@@ -303,14 +303,15 @@ func (j *Job) safe(ctx context.Context, bench *rig.Bench, rec *record) bool {
 	return err == nil
 }
 
-// undo undoes what runs before left open.
+// undo undoes what runs before left open, the last of it first: a DUT whose memory was
+// written past it does not start until that is undone.
 func (j *Job) undo(ctx context.Context, d *dut.Device, in *intents, rec *record) error {
 	pending, err := in.store.Pending()
 	if err != nil {
 		return err
 	}
 	var errs []error
-	for _, p := range pending {
+	for _, p := range slices.Backward(pending) {
 		f := j.Undo[p.Kind]
 		if f != nil {
 			if err := f(ctx, d, p.Undo, in.Secret); err != nil {

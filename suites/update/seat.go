@@ -38,8 +38,11 @@ const exhausted = "the ladder is exhausted: the profile names no image that is n
 
 // sit reads what runs. A DUT that runs what is none of the maker's is brought back
 // first, where that is possible.
-func sit(ctx context.Context, t *check.T) *seat {
-	s := &seat{t: t, d: t.Device(), u: t.Device().Update(t.Case().Channel)}
+func sit(ctx context.Context, t *check.T) *seat { return sitAt(ctx, t, t.Case().Channel) }
+
+// sitAt is sit at a channel that is not the case's.
+func sitAt(ctx context.Context, t *check.T, channel string) *seat {
+	s := &seat{t: t, d: t.Device(), u: t.Device().Update(channel)}
 	var err error
 	s.shelf, err = s.d.Images()
 	t.OK(err)
