@@ -43,6 +43,14 @@ type Bracketed[P any] struct {
 	Recover func(ctx context.Context) (repaired string, err error)
 	// Back brings a DUT that runs what it must not back to a genuine image.
 	Back func(ctx context.Context) error
+	// Later gives, of a probe, what says whether the DUT runs it. It is kept for the run:
+	// what is refused may run all the same at a start behind the case. Nil: nothing is.
+	Later func(p P) func(now dut.Running) bool
+	// Told gives what the last restart told of the image that it started, by another way
+	// than Look; false where it told nothing. Nil: it tells nothing.
+	Told func() (dut.Running, bool)
+	// Restarts says that each delivery restarts the DUT.
+	Restarts bool
 	// Early says that the DUT may say no before all of a probe went over.
 	Early bool
 	// Detail is what the evidence says of a probe; nil for its name alone.
@@ -124,6 +132,7 @@ type bracketed[P any] struct {
 	gone             error // the DUT did not start, and was brought back
 	saidNo           bool  // the anti-control was refused, and had arrived
 	lastTaken        bool  // the DUT said that it has taken the last of the batch
+	inRow            int   // deliveries that were refused since the last restart
 }
 
 func (r *bracketed[P]) unknown(reason verdict.Reason, format string, args ...any) {
@@ -149,6 +158,7 @@ func (r *bracketed[P]) run(ctx context.Context) {
 	r.t.OK(err)
 	r.before = now
 	r.looked("before", now)
+	r.t.Ran(now)
 	if now.Pending != "" || !r.n.Genuine(now) {
 		r.unknown(verdict.ReasonPrecondition, "before the first probe the DUT runs %s: that is no genuine image alone", now)
 		return
@@ -207,6 +217,7 @@ func (r *bracketed[P]) anti(ctx context.Context) bool {
 	}
 	ok := d.Refuses()
 	r.saidNo = ok
+	r.refusedOne()
 	r.t.record(&journal.Event{Kind: journal.KindControl, Control: &journal.Control{Claim: r.c.n, Role: journal.RoleAnti, OK: ok, Kind: d.Kind,
 		Text: "what is no image is not taken", Detail: d.Detail, Evidence: []journal.Ref{r.file.Ref()}}})
 	switch {
@@ -232,6 +243,7 @@ func (r *bracketed[P]) atBoot(ctx context.Context, d dut.Delivery) dut.Delivery 
 // restart restarts the DUT. One that does not start any more is brought back, so that
 // it can be seen whether it runs what it must not.
 func (r *bracketed[P]) restart(ctx context.Context) (refused string) {
+	r.inRow = 0
 	why, err := r.n.Restart(ctx)
 	if !errors.Is(err, dut.ErrLost) || r.n.Recover == nil {
 		r.t.OK(err)
@@ -284,9 +296,21 @@ func (r *bracketed[P]) probes(ctx context.Context) bool {
 		default:
 			r.effective++
 			r.batch = append(r.batch, i)
+			r.refusedOne()
+			if r.n.Later != nil {
+				r.t.cfg.Ledger.refused(r.t.ID(), r.names[i], r.n.Later(p))
+			}
 		}
 	}
 	return true
+}
+
+// refusedOne counts what was refused without a restart.
+func (r *bracketed[P]) refusedOne() {
+	if r.inRow++; r.n.Restarts {
+		r.inRow = 1
+	}
+	r.t.cfg.Ledger.row(r.rec.Bracket, r.inRow)
 }
 
 func btoi(b bool) int {
@@ -327,6 +351,9 @@ func (r *bracketed[P]) see(ctx context.Context) bool {
 	now, err := r.n.Look(ctx)
 	r.t.OK(err)
 	r.looked("behind a restart", now)
+	if r.toldOther(ctx, now) {
+		return false
+	}
 	if now.Same(r.before) {
 		if r.gone != nil {
 			r.unknown(verdict.ReasonDUTLost, "behind %s the DUT did not start until it was brought back: %v", r.delivered(), r.gone)
@@ -342,6 +369,13 @@ func (r *bracketed[P]) see(ctx context.Context) bool {
 		}
 	}
 	last := len(shown) - 1
+	if last < 0 && !r.lastTaken {
+		if what := r.t.Unasked(now); what != "" {
+			r.rec.Unchanged = journal.No
+			r.unknown(verdict.ReasonDUTChanged, "%s ran before the probes, and %s now: that is %s", r.before, now, what)
+			return false
+		}
+	}
 	switch {
 	case last >= 0 && r.lastTaken && r.n.Shows(r.n.Probes[r.batch[len(r.batch)-1]], now):
 		r.rec.Unchanged = journal.No
@@ -361,6 +395,27 @@ func (r *bracketed[P]) see(ctx context.Context) bool {
 	default:
 		r.rec.Unchanged = journal.No
 		r.unknown(verdict.ReasonDUTChanged, "%s ran before the probes, and %s now", r.before, now)
+	}
+	return false
+}
+
+// toldOther says whether the restart told that it started a probe, whatever is told of
+// what runs.
+func (r *bracketed[P]) toldOther(ctx context.Context, now dut.Running) bool {
+	if r.n.Told == nil {
+		return false
+	}
+	told, ok := r.n.Told()
+	if !ok || r.n.Genuine(told) {
+		return false
+	}
+	r.looked("by what the start told", told)
+	for _, i := range r.batch {
+		if r.n.Shows(r.n.Probes[i], told) {
+			r.rec.Unchanged = journal.No
+			r.fail(ctx, "%s was taken: the start behind it tells that it starts %s, whatever the DUT says that it runs (%s)", r.names[i], told, now)
+			return true
+		}
 	}
 	return false
 }

@@ -69,7 +69,7 @@ func (d *Device) StartFromOff(ctx context.Context, tries int) (Start, error) {
 		return out, fmt.Errorf("what %s showed of a start: %w", con.Name(), err)
 	}
 	if out.Up {
-		d.up.Store(time.Now().UnixNano())
+		d.up.set(time.Now())
 		d.moved()
 	}
 	return out, nil

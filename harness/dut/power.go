@@ -396,6 +396,9 @@ func (d *Device) answers(ctx context.Context) (yes, can bool) {
 // Recover tries the declared way back of a DUT that does not answer; a power
 // cycle where none is declared.
 func (d *Device) Recover(ctx context.Context) error {
+	d.book.mu.Lock()
+	d.book.recoveries++
+	d.book.mu.Unlock()
 	r := d.Profile.Recovery
 	within := r.Within
 	if within == 0 {

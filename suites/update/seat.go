@@ -30,7 +30,8 @@ type seat struct {
 	rank     int          // of the newest genuine image that ran in this case
 	list     journal.Ref  // of the mutants
 	squeezed map[*mutant.Mutant]squeezed
-	minded   func() // closes what the next start may have to undo; nil where nothing was delivered
+	starts   *dut.Running // what the last restart told of the image that it started
+	minded   func()       // closes what the next start may have to undo; nil where nothing was delivered
 }
 
 // exhausted is what a case says that needs a newer image than there is.
@@ -46,7 +47,13 @@ func sitAt(ctx context.Context, t *check.T, channel string) *seat {
 	var err error
 	s.shelf, err = s.d.Images()
 	t.OK(err)
-	s.read(ctx)
+	s.now, err = s.look(ctx)
+	t.OK(err)
+	unasked := t.Unasked(s.now)
+	s.saw(s.now)
+	if unasked != "" {
+		t.Note("%s runs: that is %s", s.now, unasked)
+	}
 	if !s.usable() {
 		was := s.now
 		t.OK(s.back(ctx))
@@ -73,6 +80,7 @@ func (s *seat) read(ctx context.Context) {
 // saw takes in what runs.
 func (s *seat) saw(now dut.Running) {
 	s.now, s.running = now, s.shelf.Genuine(now.Version, now.Digest)
+	s.t.Ran(now)
 	if s.running != nil {
 		s.rank = max(s.rank, s.running.Rank)
 	}
@@ -233,17 +241,6 @@ func (s *seat) back(ctx context.Context) error {
 
 var errNoWayBack = errors.New("there is no way back")
 
-// takesGenuine is the control behind the last claim of a channel's bracket.
-func takesGenuine(ctx context.Context, t *check.T) dut.Answer {
-	s := sit(ctx, t)
-	a, err := s.install(ctx, s.next())
-	t.OK(err)
-	if s.usable() && s.minded != nil {
-		s.minded()
-	}
-	return a
-}
-
 // made are the mutants of one or several kinds that could be made of a parent.
 type made struct {
 	refused  []*mutant.Mutant // those that a device must not take
@@ -311,9 +308,15 @@ func (s *seat) claim(parent *shelf.Image, probes []*mutant.Mutant) check.Bracket
 			return shelf.Says(now.Version, now.Digest, m.Shows) || now.Pending != "" && shelf.SameVersion(now.Pending, m.Shows.Version)
 		},
 		Genuine: func(now dut.Running) bool { return s.shelf.Genuine(now.Version, now.Digest) != nil },
-		Restart: s.u.Apply,
-		Look:    s.look,
-		Recover: s.recover,
+		Later: func(m *mutant.Mutant) func(dut.Running) bool {
+			shows := m.Shows
+			return func(now dut.Running) bool { return shelf.Says(now.Version, now.Digest, shows) }
+		},
+		Told:     s.told,
+		Restarts: restarts(s.d.Profile.Updates.Items[s.u.Name()].Steps),
+		Restart:  s.restart,
+		Look:     s.look,
+		Recover:  s.recover,
 		Back: func(ctx context.Context) error {
 			s.read(ctx)
 			return s.back(ctx)
