@@ -69,8 +69,7 @@ func (d *Device) StartFromOff(ctx context.Context, tries int) (Start, error) {
 		return out, fmt.Errorf("what %s showed of a start: %w", con.Name(), err)
 	}
 	if out.Up {
-		d.up.set(time.Now())
-		d.moved()
+		d.cameUp(con, at)
 	}
 	return out, nil
 }
