@@ -45,6 +45,9 @@ func Drivers() rig.Drivers {
 		Storage: map[string]func(context.Context, *rig.Storage, rig.Env) (wire.Storage, error){
 			"exec": execStorage, "qemu": ms.storage,
 		},
+		Pads: map[string]func(context.Context, *rig.Pads, rig.Env) (wire.Pads, error){
+			"gpio": gpioPads, "remote-bitbang": bitbangPads,
+		},
 		Local: local,
 		Files: map[string]func(string) ([]byte, error){"virtual": firmware.File},
 	}
