@@ -67,7 +67,7 @@ func Exec(ctx context.Context, argv []string, values map[string]string) (text st
 		return "", nil, err
 	}
 	if !resp.OK {
-		return "", nil, fmt.Errorf("%w: %s", steps.ErrNotDone, resp.Text)
+		return "", resp.Values, fmt.Errorf("%w: %s", steps.ErrNotDone, resp.Text)
 	}
 	return resp.Text, resp.Values, nil
 }

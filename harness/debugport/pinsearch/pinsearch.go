@@ -56,9 +56,10 @@ type Options struct {
 	Stir   func(context.Context) error
 }
 
-// Known are the TARGETSEL values of known chips: the cores of an RP2040. Its third port,
-// instance 15, resets the chip when it is powered up, and is not asked.
-func Known() []uint32 { return []uint32{0x01002927, 0x11002927} }
+// Known are the TARGETSEL values of known chips: the cores of an RP2040, and an RP2350.
+// The third port of an RP2040, instance 15, resets the chip when it is powered up, and is
+// not asked.
+func Known() []uint32 { return []uint32{0x01002927, 0x11002927, 0x00040927} }
 
 // State is what a pad does while nobody of ours drives it.
 type State string
