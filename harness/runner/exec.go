@@ -81,20 +81,7 @@ func runGuarded(ctx context.Context, label string, s *dut.Session, grace func() 
 // leaked gives the goroutines with the label that are still there once they had
 // time to end, each by the functions that it is in.
 func leaked(ctx context.Context, label string) []string {
-	deadline := time.Now().Add(graceLeak)
-	for wait := 100 * time.Microsecond; ; wait = min(2*wait, 100*time.Millisecond) {
-		left := labelled(label)
-		if len(left) == 0 || time.Now().After(deadline) {
-			return left
-		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return labelled(label)
-		}
-	}
+	return outlast(ctx, graceLeak, pause, func() []string { return labelled(label) })
 }
 
 // label marks the goroutines of a case of this run: another run of this process
@@ -266,7 +253,7 @@ func (r *run) undoOne(ctx context.Context, p *Planned, t *check.T, f func(contex
 // broken.
 func (r *run) retire(s *dut.Session, caseID string) []wire.Part {
 	s.Revoke()
-	quiet, cancel := context.WithTimeout(r.life, graceDriver)
+	quiet, cancel := hadTime(r.life, graceDriver)
 	defer cancel()
 	stuck, _ := s.Quiesce(quiet) // its error says what the parts say
 	for _, part := range stuck {
