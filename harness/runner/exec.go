@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"runtime/pprof"
+	"slices"
 	"strings"
 	"time"
 
@@ -110,8 +111,11 @@ func labelled(label string) (left []string) {
 	return left
 }
 
+// waits are where a goroutine stands that waits: who had it wait is behind them.
+var waits = []string{"runtime.", "internal/poll.", "internal/sync.", "sync.", "internal/runtime/"}
+
 // functions names the last functions of a goroutine's stack, as a profile lists
-// them, without those of the runtime.
+// them, without those in which each waits.
 func functions(block string) string {
 	var names []string
 	for line := range strings.Lines(block) {
@@ -120,7 +124,7 @@ func functions(block string) string {
 			continue
 		}
 		name, _, _ := strings.Cut(fields[2], "+0x")
-		if !strings.HasPrefix(name, "runtime.") && !strings.HasPrefix(name, "internal/poll.") && !strings.HasPrefix(name, "sync.runtime") {
+		if !slices.ContainsFunc(waits, func(p string) bool { return strings.HasPrefix(name, p) }) {
 			names = append(names, name)
 		}
 	}
