@@ -30,6 +30,7 @@ var Confirmed = check.Check{
 	Cases:  perDevice.With(needsConfirm),
 	Run: func(ctx context.Context, t *check.T) {
 		for _, tr := range made(ctx, t).list {
+			tr.seeAgain(ctx, t)
 			tr.claimTold(t)
 		}
 	},

@@ -21,7 +21,7 @@ func under(d time.Duration) time.Duration { return d - d/5 }
 
 // pressTries is how often a press is made until the rig has held it for the time that it
 // was to be held: a computer that is busy lets go late.
-const pressTries = 4
+const pressTries = 8
 
 // pressWithin is how long the sign of a press may take where the profile does not say.
 const pressWithin = 5 * time.Second
