@@ -2,10 +2,12 @@ package reset
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 
 	"rigor/harness/dut"
+	"rigor/harness/profile"
 )
 
 // TestClearer: of a second reset counts what was missed in the first, be it seen then, not
@@ -24,4 +26,29 @@ func TestClearer(t *testing.T) {
 		assert.Equal(t, []dut.SignSeen{c.want}, clearer([]dut.SignSeen{c.first}, []dut.SignSeen{c.second}))
 	}
 	assert.Equal(t, []dut.SignSeen{late}, clearer([]dut.SignSeen{late}, nil))
+}
+
+// TestLatePress: a press that was to be too short and was held too long is what it was to
+// be too short for; only that can be ended, and a reset cannot.
+func TestLatePress(t *testing.T) {
+	t.Parallel()
+	const ms = time.Millisecond
+	leave := []profile.Step{{Verb: "power", Power: "cycle"}}
+	all := []profile.Press{
+		{ID: "pairing", Hold: 250 * ms, Until: 400 * ms, Effect: "pairing", Leave: leave},
+		{ID: "reset", Hold: 550 * ms, Effect: profile.EffectReset},
+	}
+	ends := map[string]bool{}
+	for _, w := range wrongPresses(all, false) {
+		ends[w.name] = w.ends()
+	}
+	assert.Equal(t, map[string]bool{
+		"held for 200ms, four fifths of what pairing takes": true,
+		"held for 440ms, four fifths of what reset takes":   false,
+		"held for 440ms, a tenth longer than pairing takes": false,
+	}, ends)
+	short := wrongPresses(all, false)[0]
+	assert.False(t, short.late(dut.Held{Least: 200 * ms, Most: 201 * ms}, 40*ms))
+	assert.True(t, short.late(dut.Held{Least: 200 * ms, Most: 201 * ms}, 50*ms))
+	assert.True(t, short.late(dut.Held{Least: 200 * ms, Most: 260 * ms}, 0))
 }
