@@ -76,7 +76,11 @@ func made(ctx context.Context, t *check.T) *tours {
 	return all
 }
 
+// resetsMade is what is done once a device may have been reset.
+const resetsMade = "the device was reset, or may have been"
+
 func makeTours(ctx context.Context, t *check.T) *tours {
+	t.Once(resetsMade, func() {})
 	ways := t.Profile().Reset.Ways
 	all := &tours{marked: draw(t, len(ways)+1)}
 	g := &guide{T: t, marked: all.marked}
