@@ -209,6 +209,9 @@ func (g *guide) walk(ctx context.Context, tr *tour) {
 		return
 	}
 	g.knock(ctx, tr, fresh)
+	if tr.n == len(g.Profile().Reset.Ways) {
+		g.passwordsAgain(ctx, tr, fresh)
+	}
 	g.published(ctx, tr)
 	own, err := door.Owner()
 	g.OK(err)
@@ -226,6 +229,7 @@ func (g *guide) walk(ctx context.Context, tr *tour) {
 	g.given(ctx, tr)
 	g.facts(ctx, tr, 1)
 	g.arrive(ctx, tr)
+	g.heldAgain(ctx, tr)
 }
 
 // stillOurs says whether the owner's own password opens the device, or it is not set up:
