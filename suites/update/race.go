@@ -140,7 +140,9 @@ func (s *seat) ran(d dut.Delivery, others []dut.Delivery, before dut.Running) []
 }
 
 // races says whether two images can come over a channel at the same time.
-func races(u *profile.Update) bool { return u.Network() && len(u.Lines()) == 0 && !u.Local() && !talks(u.Steps) }
+func races(u *profile.Update) bool {
+	return u.Network() && len(u.Lines()) == 0 && !u.Local() && !talks(u.Steps)
+}
 
 // talks says whether steps take a console, which there is one of.
 func talks(ss []profile.Step) bool {
