@@ -43,6 +43,33 @@ type Image struct {
 	Name   string
 	Bytes  []byte
 	Second []byte
+	// Back says that it brings the DUT back to a genuine image: it may use up what the
+	// limit of flash-writes keeps for that.
+	Back bool
+}
+
+// flashKept is how many writes of the flash are kept to bring the DUT back.
+const flashKept = 3
+
+// FlashLeft gives a wire.ErrLimit where the rig file allows less than so many further
+// writes of the DUT's flash.
+func (d *Device) FlashLeft(n int) error {
+	if d.bench.FlashLeft == nil {
+		return nil
+	}
+	return d.bench.FlashLeft(n + flashKept)
+}
+
+// spend counts an image that the DUT may write.
+func (d *Device) spend(img Image) error {
+	keep := flashKept
+	if img.Back {
+		keep = 0
+	}
+	if d.bench.SpendFlash == nil {
+		return nil
+	}
+	return d.bench.SpendFlash(keep)
 }
 
 // Deliver carries the image to the DUT as the owner does it, and says what the DUT
@@ -80,6 +107,9 @@ func (u *Update) ByStranger(ctx context.Context, img Image) (Delivery, error) {
 }
 
 func (u *Update) deliver(ctx context.Context, img Image, ss []profile.Step, no profile.Refusals) (Delivery, error) {
+	if err := u.d.spend(img); err != nil {
+		return Delivery{}, fmt.Errorf("deliver %s over %s: %w", img.Name, u.name, err)
+	}
 	path, remove, err := imageFile(img.Bytes)
 	if err != nil {
 		return Delivery{}, err

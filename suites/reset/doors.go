@@ -131,12 +131,7 @@ func (g *guide) knock(ctx context.Context, tr *tour, password string) {
 		old, err := door.Owner()
 		g.OK(err)
 		f := tr.door(door.Name())
-		try := func(c login.Credential) dut.Answer {
-			g.OK(g.Spare(ctx, check.PaceOf(door.Decl()), c.User, 1))
-			a, err := g.Try(ctx, door, c)
-			g.OK(err)
-			return a
-		}
+		try := func(c login.Credential) dut.Answer { return g.asked(ctx, door, c) }
 		next := login.Credential{User: old.User, Password: password}
 		f.control[0] = try(next)
 		f.anti = try(login.Credential{User: old.User, Password: g.Secret(fmt.Sprintf("nobody/%d", tr.n), 16)})
@@ -153,11 +148,6 @@ func (g *guide) knock(ctx context.Context, tr *tour, password string) {
 		tr.say("login %s: the next owner %s and %s, nobody %s, %d tries from before", door.Name(), f.control[0].Kind, f.control[1].Kind, f.anti.Kind, len(f.probes))
 		for _, p := range f.probes {
 			tr.say("login %s: %s: %s: %s", door.Name(), p.name, p.a.Kind, p.a.Detail)
-		}
-	}
-	for _, h := range g.held {
-		if h.end != nil {
-			_ = h.end() // its connection is long gone
 		}
 	}
 }
@@ -178,15 +168,21 @@ func (g *guide) given(ctx context.Context, tr *tour) {
 		g.OK(err)
 		p.a, err = h.try(ctx)
 		g.OK(err)
-		if len(c.Drop) > 0 && vars != nil {
-			if _, err := g.Device().Steps(ctx, c.Drop, vars); err != nil {
-				g.OK(ours(err))
-				tr.say("%s is not taken back: %v", c.ID, err)
-			}
-		}
+		g.drop(ctx, tr, c, vars)
 		tr.say("login %s: %s: %s; a new one: %s; a made-up one: %s", h.login, p.name, p.a.Kind, p.control.Kind, p.anti.Kind)
 		f := tr.door(h.login)
 		f.probes = append(f.probes, p)
+	}
+}
+
+// drop has the owner take back what was made.
+func (g *guide) drop(ctx context.Context, tr *tour, c profile.Given, vars map[string]string) {
+	if len(c.Drop) == 0 || vars == nil {
+		return
+	}
+	if _, err := g.Device().Steps(ctx, c.Drop, vars); err != nil {
+		g.OK(ours(err))
+		tr.say("%s is not taken back: %v", c.ID, err)
 	}
 }
 

@@ -76,7 +76,11 @@ func made(ctx context.Context, t *check.T) *tours {
 	return all
 }
 
+// resetsMade is what is done once a device may have been reset.
+const resetsMade = "the device was reset, or may have been"
+
 func makeTours(ctx context.Context, t *check.T) *tours {
+	t.Once(resetsMade, func() {})
 	ways := t.Profile().Reset.Ways
 	all := &tours{marked: draw(t, len(ways)+1)}
 	g := &guide{T: t, marked: all.marked}
@@ -205,6 +209,9 @@ func (g *guide) walk(ctx context.Context, tr *tour) {
 		return
 	}
 	g.knock(ctx, tr, fresh)
+	if tr.n == len(g.Profile().Reset.Ways) {
+		g.passwordsAgain(ctx, tr, fresh)
+	}
 	g.published(ctx, tr)
 	own, err := door.Owner()
 	g.OK(err)
@@ -222,6 +229,7 @@ func (g *guide) walk(ctx context.Context, tr *tour) {
 	g.given(ctx, tr)
 	g.facts(ctx, tr, 1)
 	g.arrive(ctx, tr)
+	g.heldAgain(ctx, tr)
 }
 
 // stillOurs says whether the owner's own password opens the device, or it is not set up:

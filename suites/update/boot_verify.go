@@ -76,6 +76,10 @@ func needsInstaller(in check.Input, c *check.Case) *verdict.Judgement {
 // closely the more often they failed.
 const loaderTries = 5
 
+// slotsWritten is how often all slots are written at most: controls, probes, the way back, and
+// what they held.
+const slotsWritten = 9
+
 // tampered is what is written into the slots at once; nil for what a slot held.
 type tampered struct {
 	name string

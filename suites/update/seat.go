@@ -31,6 +31,7 @@ type seat struct {
 	list     journal.Ref  // of the mutants
 	squeezed map[*mutant.Mutant]squeezed
 	starts   *dut.Running // what the last restart told of the image that it started
+	backing  bool         // it is being brought back
 	minded   func()       // closes what the next start may have to undo; nil where nothing was delivered
 }
 
@@ -126,6 +127,7 @@ func (s *seat) mind() {
 // deliver delivers a file, and again what broke on the way.
 func (s *seat) deliver(ctx context.Context, img dut.Image) (dut.Delivery, error) {
 	s.mind()
+	img.Back = s.backing
 	return s.u.Deliver(ctx, img)
 }
 
@@ -196,6 +198,8 @@ func (s *seat) present(ctx context.Context) error {
 // back brings a DUT that runs what is none of the maker's, or has something waiting, to
 // a genuine image: by a restart, or by the next image that it takes.
 func (s *seat) back(ctx context.Context) error {
+	s.backing = true
+	defer func() { s.backing = false }()
 	if s.now.Pending != "" { // it may be refused at the next start
 		if _, err := s.u.Apply(ctx); err != nil {
 			return err

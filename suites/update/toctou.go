@@ -16,12 +16,13 @@ import (
 	"rigor/harness/verdict"
 )
 
-// Toctou: what is verified is what is installed. The server gives a genuine image first
-// and a forged one to whoever asks again, and the other way round.
+// Toctou: what is verified is what is installed. Where the device fetches, the server gives
+// a genuine image first and a forged one to whoever asks again, and the other way round.
+// Where it is sent, a genuine one and a forged one come at the same time.
 var Toctou = check.Check{
 	ID: "upd-toctou", Title: "What is verified is what is installed", Clauses: verified,
 	From: states.Onboarded.State, Effect: check.Consumes, Allow: []check.Leave{check.Update}, Budget: budget,
-	Cases: mutants(PerChannel).With(needsServed),
+	Cases: mutants(PerChannel).With(needsSecond),
 	Run: func(ctx context.Context, t *check.T) {
 		s := sit(ctx, t)
 		s.opened(ctx)
@@ -32,6 +33,10 @@ var Toctou = check.Check{
 			t.Inconclusive(verdict.ReasonCoverageGap, "no forged image can be made of %s", parent)
 		}
 		forged := m.refused[0]
+		if !serves(t.Profile().Updates.Items[t.Case().Channel]) {
+			s.raced(ctx, parent, forged)
+			return
+		}
 		s.swapped(ctx, "genuine first, forged behind it", parent.Bytes, padded(s.bytes(forged), len(parent.Bytes)), parent, forged)
 		if s.running == nil {
 			return
@@ -119,11 +124,17 @@ func (s *seat) swapped(ctx context.Context, how string, first, second []byte, pa
 	}
 }
 
-// needsServed: the DUT fetches its images.
-func needsServed(in check.Input, c *check.Case) *verdict.Judgement {
+// needsSecond: there is a second thing that could be installed: what is served to who
+// fetches again, or what somebody else sends at the same time.
+func needsSecond(in check.Input, c *check.Case) *verdict.Judgement {
 	u := in.Profile.Updates.Items[c.Channel] // there is one: the case is not skipped
-	if !slices.ContainsFunc(u.Steps, func(s profile.Step) bool { return s.Verb == "serve" }) {
-		return check.DeclaredNone("an image is sent over this channel as one piece; the device fetches nothing")
+	if !serves(u) && !races(u) {
+		return check.DeclaredNone("an image is sent over this channel as one piece, by one who has it alone; the device fetches nothing")
 	}
 	return nil
+}
+
+// serves says whether the device fetches its images.
+func serves(u *profile.Update) bool {
+	return slices.ContainsFunc(u.Steps, func(s profile.Step) bool { return s.Verb == "serve" })
 }
