@@ -40,7 +40,7 @@ func (u *Update) Race(ctx context.Context, img, beside Image) (d Delivery, other
 			if under.Err() != nil {
 				return
 			}
-			d, err := u.deliver(ctx, beside, u.decl.Steps, u.decl.Refused)
+			d, err := u.deliver(ctx, beside, u.decl.Steps, u.decl.Refused, nil)
 			mu.Lock()
 			others = append(others, d)
 			if err != nil {
@@ -56,7 +56,7 @@ func (u *Update) Race(ctx context.Context, img, beside Image) (d Delivery, other
 	for range raceLanes {
 		wg.Go(lane)
 	}
-	d, err = u.deliver(ctx, img, u.decl.Steps, u.decl.Refused)
+	d, err = u.deliver(ctx, img, u.decl.Steps, u.decl.Refused, nil)
 	through()
 	wg.Wait()
 	if !d.Taken {

@@ -19,7 +19,7 @@ const signTries = 3
 // of the first one's is its signs alone. It is set up behind it with what its owner had.
 func (tr *tour) seeAgain(ctx context.Context, t *check.T) {
 	for try := 1; try <= signTries && tr.over == "" && slices.ContainsFunc(slices.Concat(tr.signs, tr.confirm), missed); try++ {
-		if !tr.again(ctx, t) {
+		if !tr.resetAgain(ctx, t) {
 			return
 		}
 	}
@@ -28,8 +28,8 @@ func (tr *tour) seeAgain(ctx context.Context, t *check.T) {
 // missed says of a sign that the computer was too late to see whether it came.
 func missed(s dut.SignSeen) bool { return s.Late && !s.Seen }
 
-// again makes it once more; false where it did not work.
-func (tr *tour) again(ctx context.Context, t *check.T) bool {
+// resetAgain makes it once more; false where it did not work.
+func (tr *tour) resetAgain(ctx context.Context, t *check.T) bool {
 	g := &guide{T: t}
 	door := g.ownDoor()
 	if door == nil {
