@@ -18,7 +18,7 @@ import (
 // a buffer, a file or a flag that both of them share is where the one stands in for the
 // other.
 func (s *seat) raced(ctx context.Context, parent *shelf.Image, forged *mutant.Mutant) {
-	image := dut.Image{Name: forged.Name, Bytes: padded(s.bytes(forged), len(parent.Bytes))}
+	image := dut.Image{Name: forged.Name, Bytes: padded(forged.Bytes(), len(parent.Bytes))}
 	if !s.refusedAlone(ctx, image) {
 		return
 	}

@@ -37,7 +37,7 @@ var Toctou = check.Check{
 			s.raced(ctx, parent, forged)
 			return
 		}
-		bad := padded(s.image(forged).Bytes, len(parent.Bytes))
+		bad := padded(forged.Bytes(), len(parent.Bytes))
 		d := s.swapped(ctx, "genuine first, forged behind it", dut.Image{Bytes: parent.Bytes, Second: bad}, parent, forged)
 		if s.running == nil {
 			return
