@@ -40,6 +40,10 @@ const (
 	Update     Leave = "update"
 	Supply     Leave = "power" // switching the supply of a DUT at rest
 	PowerCut   Leave = "power-cut"
+
+	DebugAttach Leave = "debug-attach" // asking at a debug port
+	Halt        Leave = "halt"         // halting a core
+	ROMLoader   Leave = "rom-loader"   // starting a ROM loader, and asking it
 )
 
 // Budget is the time that a case may take, and that its cleanups may take on

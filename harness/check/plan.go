@@ -20,6 +20,8 @@ type Input struct {
 	Consoles []string // that the rig has
 	Lines    []string
 	Storages []string
+	Pads     []string // of the board, in the rig's order
+	Golden   bool     // an open unit can be put in the DUT's place on them
 	Power    bool
 	ByHand   bool // a person is the power switch, and there is nobody to ask
 	Network  bool

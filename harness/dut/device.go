@@ -56,6 +56,8 @@ type Bench struct {
 	Consoles  map[string]*console.Console
 	Link      wire.Link
 	Storages  map[string]wire.Storage
+	Pads      wire.Pads   // of the DUT's board
+	Golden    string      // the line that puts an open unit in the DUT's place on them
 	Address   string      // of the DUT, where the profile's states give none
 	Ports     map[int]int // the DUT's port → the port at Address
 	Secret    func(ref string) (string, error)

@@ -48,6 +48,7 @@ func (p *Profile) lint() strictyaml.Errors {
 	l.presses()
 	l.reset()
 	l.updates()
+	l.debug()
 	l.steps()
 	slices.SortStableFunc(l.errs, func(a, b *strictyaml.Error) int {
 		return cmp.Or(cmp.Compare(a.Pos.Line, b.Pos.Line), cmp.Compare(a.Pos.Column, b.Pos.Column), cmp.Compare(a.What, b.What))

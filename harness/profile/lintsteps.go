@@ -82,6 +82,9 @@ func (p *Profile) StepLists() []StepList {
 	for _, l := range p.resetLists() {
 		add(l)
 	}
+	for _, l := range p.debugLists() {
+		add(l)
+	}
 	return out
 }
 

@@ -46,6 +46,7 @@ type Profile struct {
 	Alive     Alive             `yaml:"alive"`
 	Presses   Presses           `yaml:"presses"`
 	Reset     Reset             `yaml:"reset"`
+	Debug     Debug             `yaml:"debug"`
 
 	// Digest is the sha256 of the file as read, in hex.
 	Digest string `yaml:"-"`

@@ -26,6 +26,8 @@ type Drivers struct {
 	Link  map[string]func(ctx context.Context, n *Network, env Env) (wire.Link, error)
 	// Storage opens the memories that are read past the DUT.
 	Storage map[string]func(ctx context.Context, s *Storage, env Env) (wire.Storage, error)
+	// Pads opens pads of the DUT's board, in the order of Pads.Names.
+	Pads map[string]func(ctx context.Context, p *Pads, env Env) (wire.Pads, error)
 	// Local makes the device of a rig file that drives one in this process,
 	// without power; nil, and no error, for a file of real wires. It may be nil.
 	Local func(f *File, seed uint64) (*Local, error)
@@ -106,6 +108,7 @@ type Bench struct {
 	Consoles map[string]wire.Port
 	Link     wire.Link
 	Storages map[string]wire.Storage
+	Pads     wire.Pads
 	// Missing holds the fault of each instrument that did not open.
 	Missing map[wire.Part]error
 
@@ -117,6 +120,7 @@ type Bench struct {
 	// limits, and comes after the gates are shut.
 	rawPower wire.Power
 	rawLines map[string]wire.Line
+	rawPads  wire.Pads
 }
 
 // Parts lists the parts of the bench, the power switch last.
@@ -133,6 +137,9 @@ func (b *Bench) Parts() []wire.Part {
 	}
 	for _, name := range sortedKeys(b.Storages) {
 		parts = append(parts, StoragePart(name))
+	}
+	if b.Pads != nil {
+		parts = append(parts, PadsPart)
 	}
 	if b.Power != nil {
 		parts = append(parts, PowerPart)
@@ -251,6 +258,9 @@ func (b *Bench) bind(ctx context.Context, d Drivers, env Env) error {
 	if err := b.bindStorages(ctx, d, env); err != nil {
 		return err
 	}
+	if err := b.bindPads(ctx, d, env); err != nil {
+		return err
+	}
 	if f.Power != nil {
 		raw, err := bindPart(ctx, b, env.at(PowerPart, ""), d.Power, f.Power.Driver, f.Power)
 		if err != nil {
@@ -363,6 +373,9 @@ func (b *Bench) Close() error {
 	var errs []error
 	if b.Power != nil {
 		errs = append(errs, b.Power.Close())
+	}
+	if b.Pads != nil {
+		errs = append(errs, b.Pads.Close())
 	}
 	for _, name := range slices.Sorted(maps.Keys(b.Lines)) {
 		errs = append(errs, b.Lines[name].Close())

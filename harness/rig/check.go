@@ -31,6 +31,7 @@ func Check(f *File, p *profile.Profile) error {
 	}
 	l.finding()
 	l.rates()
+	l.debug()
 	p.EachStep(l.step)
 	if len(l.errs) > 0 {
 		return l.sorted()
@@ -199,6 +200,16 @@ func Lacking(f *File, p *profile.Profile) []Lack {
 			add(what, "a step ("+verb+") of "+strings.Join(list.Path, "."), list.Path...)
 		})
 	}
+	ports, resets := map[string][]string{}, map[string]string{}
+	for _, name := range p.Debug.Ports.Order {
+		if d := p.Debug.Ports.Items[name]; !d.Declared() {
+			resets[name] = d.Reset
+			for _, role := range sortedKeys(d.Pads) {
+				ports[name] = append(ports[name], d.Pads[role])
+			}
+		}
+	}
+	lackingPads(f, add, ports, resets)
 	for i, w := range p.Ways {
 		for _, need := range w.Needs {
 			if !slices.Contains(f.Allow, need) {

@@ -108,6 +108,7 @@ func Doctor(ctx context.Context, phase string, b *Bench, f *File, prof *profile.
 	// The power first: what a line reads depends on it.
 	v.power()
 	v.lines()
+	v.pads()
 	v.loopbacks()
 	v.identity()
 	if phase == PhaseAfter {

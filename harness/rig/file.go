@@ -30,6 +30,7 @@ type File struct {
 	Consoles map[string]*Port    `yaml:"consoles"`
 	Network  *Network            `yaml:"network"`
 	Storages map[string]*Storage `yaml:"storages"` // memories that are read past the DUT
+	Pads     *Pads               `yaml:"pads"`     // pads of the DUT's board, on pins of ours
 	Secrets  map[string]string   `yaml:"secrets"`  // NAME: env:VAR, file:PATH, or virtual:NAME
 	Lacks    map[string]string   `yaml:"lacks"`    // check id: reason
 	Loopback []Loopback          `yaml:"loopback"`

@@ -68,6 +68,16 @@ func Resources(f *File) []Resource {
 			add(StoragePart(name), execKey(f, s.Exec)...)
 		}
 	}
+	if p := f.Pads; p != nil {
+		switch p.Driver {
+		case "gpio":
+			for _, pad := range p.Names() {
+				add(PadsPart, gpioKey(p.Chip, p.At[pad]))
+			}
+		case "remote-bitbang":
+			add(PadsPart, "address", p.Address)
+		}
+	}
 	if p := f.Power; p != nil {
 		switch p.Driver {
 		case "gpio":

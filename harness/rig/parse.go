@@ -95,6 +95,12 @@ var driverKeys = map[string]map[string][]string{
 		"virtual": {"reset"},
 		"":        {"size"},
 	},
+	"pads": {
+		"gpio":           {"chip", "rate"},
+		"remote-bitbang": {"address"},
+		"virtual":        {},
+		"":               {"at", "golden"},
+	},
 	"machines": {
 		"qemu": {"file", "tap", "qemu", "args", "disks", "nic", "mac", "pl061", "address"},
 	},
@@ -125,6 +131,9 @@ var driverNeeds = map[string]map[string][][2]string{
 	"storages": {
 		"exec": {{"exec", "exec: [PROGRAM, '${file}']"}},
 		"qemu": {{"machine", "machine: NAME, and NAME under machines"}, {"disk", "disk: ROLE, one of the machine's"}},
+	},
+	"pads": {
+		"remote-bitbang": {{"address", "address: HOST:PORT"}},
 	},
 	"network": {
 		"qemu": {{"machine", "machine: NAME, and NAME under machines"}, {"address", "address: 10.0.7.1, the device's"}, {"own", "own: 10.0.7.2/24, our end's"}},
@@ -174,6 +183,7 @@ func (l *fileLint) all() {
 	l.consoles()
 	l.network()
 	l.storages()
+	l.pads()
 	l.machines()
 	l.rest()
 }

@@ -52,7 +52,7 @@ func Safe(ctx context.Context, b *Bench) ([]SafeAct, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
 	defer cancel()
 	var acts []SafeAct
-	results := make(chan SafeAct, len(b.Lines)+1)
+	results := make(chan SafeAct, len(b.Lines)+2)
 	start := func(part wire.Part, do string, f func(context.Context) error) SafeAct {
 		begun := time.Now()
 		go func() {
@@ -88,6 +88,9 @@ func Safe(ctx context.Context, b *Bench) ([]SafeAct, error) {
 		} else {
 			acts = append(acts, SafeAct{Part: part, Do: "release", err: b.Missing[part]})
 		}
+	}
+	if b.rawPads != nil {
+		waiting[PadsPart] = start(PadsPart, "release", func(ctx context.Context) error { return letGo(ctx, b.rawPads) })
 	}
 	head := time.NewTimer(linesFirst)
 	defer head.Stop()

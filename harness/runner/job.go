@@ -137,6 +137,7 @@ func PlanInput(f *rig.File, p *profile.Profile) check.Input {
 	slices.Sort(in.Consoles)
 	slices.Sort(in.Lines)
 	in.Storages = slices.Sorted(maps.Keys(f.Storages))
+	in.Pads, in.Golden = f.Pads.Names(), f.Pads != nil && f.Pads.Golden != ""
 	for _, a := range f.Allow {
 		in.Allow = append(in.Allow, check.Leave(a))
 	}
@@ -413,7 +414,10 @@ func (j *Job) device(bench *rig.Bench, cons map[string]*console.Console) (*dut.D
 	if p := j.File.Power; p != nil {
 		b.OffSettle = p.OffSettle
 	}
-	b.Storages = bench.Storages
+	b.Storages, b.Pads = bench.Storages, bench.Pads
+	if p := j.File.Pads; p != nil {
+		b.Golden = p.Golden
+	}
 	if n := j.File.Network; n != nil {
 		b.Address, b.Ports = n.Address, n.Ports
 	}

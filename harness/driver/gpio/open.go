@@ -75,17 +75,20 @@ type chipLine struct {
 	offset         int
 	name, consumer string
 	pin            periph.PinIO
+	sets           *source // where several lines of the chip are to be had as one
+	label          string  // of the chip
 }
 
 func chips() []chip {
 	var all []chip
 	for _, c := range gpioioctl.Chips {
 		one := chip{name: c.Name(), label: c.Label(), path: c.Path()}
+		sets := lineSets(c)
 		for _, l := range c.Lines() {
 			// periph puts the chip's name before a line name that a chip
 			// before it has taken. Here the chip is said with the offset.
 			name := strings.TrimPrefix(l.Name(), c.Name()+"-")
-			one.lines = append(one.lines, chipLine{offset: l.Number(), name: name, consumer: l.Consumer(), pin: l})
+			one.lines = append(one.lines, chipLine{offset: l.Number(), name: name, consumer: l.Consumer(), pin: l, sets: sets, label: c.Label()})
 		}
 		all = append(all, one)
 	}

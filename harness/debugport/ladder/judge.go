@@ -1,0 +1,269 @@
+package ladder
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"rigor/harness/debugport/idle"
+	"rigor/harness/verdict"
+)
+
+// Basis is a ground on which silence may be taken for a lock.
+type Basis string
+
+// The bases. Enough is W1, or W2 and W3.
+const (
+	W1 Basis = "W1" // this pad on this unit in this run
+	W2 Basis = "W2" // another wire of the same connector
+	W3 Basis = "W3" // an open unit of the model on the same fixture, before and after
+)
+
+// Ground is a basis with what was seen of it.
+type Ground struct {
+	Basis Basis  `json:"basis"`
+	Seen  string `json:"seen"`
+}
+
+// String gives "W1: it answers held in reset".
+func (g Ground) String() string { return string(g.Basis) + ": " + g.Seen }
+
+// Survey is all that a run has seen of a port, in the order in which it was.
+type Survey struct {
+	Port     string
+	Protocol string
+	Roles    map[string]string // role → pad
+	Declared Level             // the most open one that the maker declares
+	Looks    []Look
+	// Off are the pads while the DUT had no supply; nil where nobody could look.
+	Off []idle.Pad
+	// Wire is what another wire of the same connector showed (W2), and Against what it
+	// showed to the contrary.
+	Wire, Against string
+	// Golden are the looks at an open unit on the same wires, before the looks and behind
+	// them; nil where there is none.
+	Golden [2]*Look
+	// Contrary is other evidence of the run that something came in by this port.
+	Contrary []string
+}
+
+// Verdict is what is said of a port.
+type Verdict struct {
+	Level  Level
+	Open   bool // it is more open than it may be
+	Shut   bool // it is shown not to be; where neither is, it cannot be said
+	Reason verdict.Reason
+	Why    string
+	Ground []Ground
+	At     *Look // the look that decided; nil where all did
+}
+
+// Most is the most open level that may pass, whatever is declared.
+const Most = L2
+
+// Judge says of the looks that are picked (all where pick is nil) how far the port lets
+// in, and whether it may.
+func (s *Survey) Judge(pick func(l *Look) bool) Verdict {
+	var looks []int
+	for i := range s.Looks {
+		if pick == nil || pick(&s.Looks[i]) {
+			looks = append(looks, i)
+		}
+	}
+	if len(looks) == 0 {
+		return Verdict{Level: Unsaid, Reason: verdict.ReasonCoverageGap, Why: "the port was not looked at there"}
+	}
+	if v, open := s.opens(looks); open {
+		return v
+	}
+	out := Verdict{Level: L0, Shut: true}
+	var why string
+	for _, i := range looks {
+		l := &s.Looks[i]
+		lv, w := l.Level()
+		if lv == Unsaid {
+			return Verdict{Level: Unsaid, Reason: verdict.ReasonAmbiguous, Why: l.When() + " (" + l.Way + "): " + w, At: l}
+		}
+		if lv > L0 {
+			if lv > out.Level {
+				out.Level, why = lv, l.When()+" ("+l.Way+"): "+w
+			}
+			continue
+		}
+		g, lacking := s.ground(i)
+		if g == nil {
+			return Verdict{Level: Unsaid, Reason: verdict.ReasonControlFailed, Why: l.When() + " (" + l.Way + "): it is silent, and " + lacking, At: l}
+		}
+		for _, one := range g {
+			if !slices.Contains(out.Ground, one) {
+				out.Ground = append(out.Ground, one)
+			}
+		}
+	}
+	if v, odd := s.agree(looks); odd {
+		return v
+	}
+	if len(s.Contrary) > 0 {
+		return Verdict{Level: Unsaid, Reason: verdict.ReasonAmbiguous, Why: "it looks shut, and " + strings.Join(s.Contrary, "; ")}
+	}
+	if why == "" {
+		why = "it does not answer"
+	}
+	out.Why = why
+	return out
+}
+
+// opens gives the most open look, where that is more open than may be.
+func (s *Survey) opens(looks []int) (Verdict, bool) {
+	best := Verdict{Level: Unsaid}
+	for _, i := range looks {
+		l := &s.Looks[i]
+		lv, why := l.Level()
+		if lv > best.Level {
+			best = Verdict{Level: lv, Open: true, Why: l.When() + " (" + l.Way + "): " + why, At: l}
+		}
+	}
+	switch {
+	case best.Level > Most:
+		best.Reason = verdict.ReasonAccess
+		return best, true
+	case best.Level > s.Declared && s.Declared != Unsaid:
+		best.Reason = verdict.ReasonContradicted
+		best.Why += "; declared is " + s.Declared.String()
+		return best, true
+	}
+	return Verdict{}, false
+}
+
+// agree holds the answers against each other: a port that says another name each time is
+// not one port.
+func (s *Survey) agree(looks []int) (Verdict, bool) {
+	first := map[string]*Look{}
+	for _, i := range looks {
+		l := &s.Looks[i]
+		if l.Reply != Answered {
+			continue
+		}
+		key := strings.TrimSuffix(l.Way, " dormant")
+		f := first[key]
+		if f == nil {
+			first[key] = l
+			continue
+		}
+		if f.ID != l.ID || !slices.Equal(f.TAPs, l.TAPs) {
+			return Verdict{Level: Unsaid, Reason: verdict.ReasonAmbiguous, At: l,
+				Why: fmt.Sprintf("%s it says that it is 0x%08x %x, and %s 0x%08x %x: that is not one port", f.When(), f.ID, f.TAPs, l.When(), l.ID, l.TAPs)}, true
+		}
+	}
+	return Verdict{}, false
+}
+
+// ground gives the bases of a silent look, or says what is lacking.
+func (s *Survey) ground(i int) ([]Ground, string) {
+	l := &s.Looks[i]
+	if l.Supplied != Yes {
+		return nil, "the DUT is not shown to have its supply then"
+	}
+	if s.Against != "" {
+		return nil, s.Against
+	}
+	var out []Ground
+	before, after := s.answered(i, -1), s.answered(i, +1)
+	if before != nil && after != nil {
+		out = append(out, Ground{W1, "the same pads answer " + before.When() + ", and " + after.When()})
+	}
+	pulls, no := s.pulls(l)
+	if pulls != "" {
+		out = append(out, Ground{W1, pulls})
+	}
+	if len(out) > 0 {
+		return out, ""
+	}
+	golden, noGolden := s.golden()
+	if s.Wire != "" && golden != "" {
+		return []Ground{{W2, s.Wire}, {W3, golden}}, ""
+	}
+	lacking := "nothing shows that its pads are wired: " + no
+	if before != nil || after != nil {
+		lacking += "; it answers on one side of it only, and a wire may have gone"
+	}
+	if s.Wire == "" {
+		return nil, lacking + "; no other wire of the connector is seen to act"
+	}
+	return nil, lacking + "; " + noGolden
+}
+
+// answered gives the nearest look before (-1) or behind (+1) one at which the same pads
+// answered to the end.
+func (s *Survey) answered(i, dir int) *Look {
+	for j := i + dir; j >= 0 && j < len(s.Looks); j += dir {
+		if l := &s.Looks[j]; l.Reply == Answered && l.Broke == "" {
+			return l
+		}
+	}
+	return nil
+}
+
+// holds is how a pad of a port is held by the board, where it is: as the protocol has
+// it. TCK and SWCLK may be pulled up as well, but so are both sides of a level shifter
+// that does not let answers through.
+var holds = map[string]idle.State{"clk": idle.Low, "io": idle.High, "tck": idle.Low, "tms": idle.High, "tdi": idle.High}
+
+// pulls says that each pad is held against both of our pulls as a port's is, and not
+// without the supply.
+func (s *Survey) pulls(l *Look) (seen, lacking string) {
+	var parts []string
+	for _, role := range []string{"clk", "io", "tck", "tms", "tdi"} {
+		pad, ok := s.Roles[role]
+		if !ok {
+			continue
+		}
+		now := stateOf(l.Idle, pad)
+		if now != holds[role] {
+			return "", fmt.Sprintf("pad %s (%s) is %s, and not %s", pad, role, or(now, "not looked at"), holds[role])
+		}
+		switch off := stateOf(s.Off, pad); off {
+		case "":
+			return "", "whether its pulls are the DUT's own was not seen: they were not looked at without the supply"
+		case now:
+			if now == idle.High { // what is low without a supply is nothing
+				return "", fmt.Sprintf("pad %s is %s without the supply too: that is not the DUT's doing", pad, now)
+			}
+		}
+		parts = append(parts, pad+" is "+string(now))
+	}
+	if _, ok := s.Roles["tdo"]; ok { // it is driven while data is shifted, and at no other time
+		return "", "nothing that it drives by itself shows TDO"
+	}
+	return "each pad is held against both of our pulls, and not without the supply: " + strings.Join(parts, ", "), ""
+}
+
+func or[T ~string](a, b T) T {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+func stateOf(pads []idle.Pad, name string) idle.State {
+	for _, p := range pads {
+		if p.Name == name {
+			return p.State
+		}
+	}
+	return ""
+}
+
+// golden says that an open unit on the same wires let us in before and behind.
+func (s *Survey) golden() (seen, lacking string) {
+	for k, when := range []string{"before", "behind"} {
+		g := s.Golden[k]
+		if g == nil {
+			return "", "no open unit was looked at on the same wires " + when
+		}
+		if lv, why := g.Level(); lv < L3 {
+			return "", fmt.Sprintf("the open unit on the same wires did not let us in %s: %s", when, why)
+		}
+	}
+	return fmt.Sprintf("an open unit on the same wires lets us in before and behind (%s)", s.Golden[0].Way), ""
+}
