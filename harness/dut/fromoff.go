@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"rigor/harness/console"
 	"rigor/harness/console/expect"
