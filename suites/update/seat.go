@@ -302,7 +302,7 @@ func (s *seat) claim(parent *shelf.Image, probes []*mutant.Mutant) check.Bracket
 		Probes: probes,
 		Name:   func(m *mutant.Mutant) string { return m.Name + " (" + m.Why + ")" },
 		Deliver: func(ctx context.Context, m *mutant.Mutant) (dut.Delivery, error) {
-			return s.deliver(ctx, dut.Image{Name: m.Name, Bytes: s.bytes(m)})
+			return s.deliver(ctx, s.image(m))
 		},
 		Shows: func(m *mutant.Mutant, now dut.Running) bool {
 			return shelf.Says(now.Version, now.Digest, m.Shows) || now.Pending != "" && shelf.SameVersion(now.Pending, m.Shows.Version)

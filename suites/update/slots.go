@@ -131,7 +131,7 @@ func (l *slots) unitNow(ctx context.Context) (string, error) {
 // mindSlots writes down what the slots are to hold again, and sees to it.
 func (l *slots) mindSlots(f forgeries) {
 	var wrote []string
-	for _, b := range append(f.all(), l.garbage()) {
+	for _, b := range append(l.all(f), l.garbage()) {
 		wrote = append(wrote, digest(padded(b, int(l.most))))
 	}
 	data := map[string]string{"storage": l.decl.Storage, "bytes": strconv.FormatInt(l.most, 10), "wrote": strings.Join(wrote, " ")}

@@ -1,8 +1,10 @@
 package update
 
 import (
+	"fmt"
 	"slices"
 
+	"rigor/harness/dut"
 	"rigor/harness/firmware/mutant"
 	"rigor/harness/shelf"
 )
@@ -37,4 +39,14 @@ func (s *seat) bytes(m *mutant.Mutant) []byte {
 		return m.Bytes
 	}
 	return slices.Concat(q.parent[:q.front], q.middle, q.parent[len(q.parent)-q.back:])
+}
+
+// image is a mutant as it is delivered. One of which nothing is left would be refused for
+// that alone: it is an error of ours.
+func (s *seat) image(m *mutant.Mutant) dut.Image {
+	b := s.bytes(m)
+	if len(b) == 0 && m.Kind != mutant.Truncated {
+		s.t.OK(fmt.Errorf("deliver %s: it has no byte", m.Name))
+	}
+	return dut.Image{Name: m.Name, Bytes: b}
 }
