@@ -45,6 +45,9 @@ func Drivers() rig.Drivers {
 		Storage: map[string]func(context.Context, *rig.Storage, rig.Env) (wire.Storage, error){
 			"exec": execStorage, "qemu": ms.storage,
 		},
+		Pads: map[string]func(context.Context, *rig.Pads, rig.Env) (wire.Pads, error){
+			"gpio": gpioPads, "remote-bitbang": bitbangPads,
+		},
 		Local: local,
 		Files: map[string]func(string) ([]byte, error){"virtual": firmware.File},
 	}
@@ -64,7 +67,7 @@ func Exec(ctx context.Context, argv []string, values map[string]string) (text st
 		return "", nil, err
 	}
 	if !resp.OK {
-		return "", nil, fmt.Errorf("%w: %s", steps.ErrNotDone, resp.Text)
+		return "", resp.Values, fmt.Errorf("%w: %s", steps.ErrNotDone, resp.Text)
 	}
 	return resp.Text, resp.Values, nil
 }

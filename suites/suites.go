@@ -29,5 +29,6 @@ func Undo() map[string]func(ctx context.Context, d *dut.Device, data map[string]
 		dut.IntentBootFail:        console.Undo,
 		network.IntentRoute:       network.Undo,
 		update.IntentUpdate:       update.Undo,
+		update.IntentSlots:        update.UndoSlots,
 	}
 }

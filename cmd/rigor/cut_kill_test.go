@@ -12,6 +12,7 @@ import (
 var cutMoments = []moment{
 	{name: "update", selectors: []string{"upd-genuine[api]"}, sign: intentOf("update"), upTo: 500 * time.Millisecond},
 	{name: "update-cut", selectors: []string{"upd-power-cut[api]"}, sign: intentOf("power"), upTo: 4 * time.Second},
+	{name: "slots", selectors: []string{"upd-boot-verify"}, sign: intentOf("slots"), upTo: 3 * time.Second},
 	{name: "reset-cut", selectors: []string{"rst-power-cut"}, sign: intentOf("power"), upTo: 6 * time.Second},
 }
 

@@ -25,7 +25,7 @@ type gatewayBuildCmd struct {
 	Weakness string `placeholder:"NAME" help:"Build this weakness in."`
 	Serial   string `placeholder:"SERIAL" help:"Of the unit, default ${gateway_serial}."`
 	MAC      string `name:"mac" placeholder:"MAC" help:"Of the unit, default ${gateway_mac}."`
-	Updates  bool   `help:"Build update packages too: newer, older, unsigned and others."`
+	Updates  bool   `default:"true" negatable:"" help:"Build update packages too: newer, older, of another product and others."`
 	Fresh    bool   `help:"Fetch the lists of packages anew."`
 }
 

@@ -129,7 +129,7 @@ func planned(name string, f *rig.File, p *profile.Profile, file string) (plan []
 		waivers, err = runner.LoadWaivers(file, f, plan)
 	}
 	var all strictyaml.Errors
-	for _, err := range []error{runner.CheckLacks(f, plan), runner.CheckImages(p, rigs.Drivers()), matrix.CheckExpect(f.Source, f.Expect, cases), err} {
+	for _, err := range []error{runner.CheckLacks(f, plan), runner.CheckImages(f, p, rigs.Drivers()), matrix.CheckExpect(f.Source, f.Expect, cases), err} {
 		var errs strictyaml.Errors
 		if err != nil && !errors.As(err, &errs) {
 			return nil, nil, err
@@ -199,11 +199,11 @@ func (c *planCmd) Run(a *app) error {
 
 // ladder says for how many runs the maker's images last.
 func (c *planCmd) ladder(a *app, plan []runner.Planned) error {
-	_, p, err := rigs.Load(c.Rig)
+	f, p, err := rigs.Load(c.Rig)
 	if err != nil || p.Images.Current == "" {
 		return err
 	}
-	images, err := shelf.Load(&p.Images, runner.ImageReader(p, rigs.Drivers()))
+	images, err := shelf.Load(&p.Images, runner.ImageReader(f, p, rigs.Drivers()))
 	if err != nil {
 		return usage(err)
 	}

@@ -179,7 +179,7 @@ func (img *images) image(ctx context.Context, weak string, unit gateway.Unit) (s
 		return dir, nil
 	}
 	_ = os.Remove(filepath.Join(dir, builtBy)) // it is overwritten below
-	if _, err := gateway.Build(ctx, gateway.Config{Dir: dir, Weakness: weak, Unit: unit}); err != nil {
+	if _, err := gateway.Build(ctx, gateway.Config{Dir: dir, Weakness: weak, Unit: unit, Updates: true}); err != nil {
 		return "", fmt.Errorf("build %s: %w", name, err)
 	}
 	if err := owner(dir, unit.Label); err != nil {
@@ -221,6 +221,7 @@ func (c *matrixRunCmd) onGateway(ctx context.Context, a *app) (err error) {
 	if err := c.otherLabel(file); err != nil {
 		return err
 	}
+	file.Images = c.Device
 	machine := file.Machines[file.Power.Machine]
 	machine.File = filepath.Join(c.Device, gateway.MachineFile)
 	drivers := rigs.Drivers()

@@ -27,6 +27,7 @@ type virtualCmd struct {
 	MAC      string   `default:"02:56:47:00:01:23" help:"Of the unit."`
 	Control  string   `help:"Do not serve: pass one request from standard input on to the control socket at this path, in the words of an exec driver."`
 	Flash    string   `help:"With --control: write an image of the device's flash to this file, as a clip and a program do, in place of a request. The device has to be off, or held in reset."`
+	Program  string   `help:"With --control: have the device's flash be as this file, as a programmer on its pins does."`
 
 	linked map[string]string // consoles, where links lead to them
 }
@@ -36,8 +37,8 @@ func (c *virtualCmd) Run(ctx context.Context, a *app) error {
 	if c.Control != "" {
 		return c.pass(ctx, a)
 	}
-	if c.Flash != "" {
-		return usage(errors.New("--flash needs --control, the socket of a device that is there"))
+	if c.Flash+c.Program != "" {
+		return usage(errors.New("--flash and --program need --control, the socket of a device that is there"))
 	}
 	if err := c.words(); err != nil {
 		return usage(err)
@@ -133,17 +134,29 @@ type seam struct {
 	Line string `json:"line,omitempty"`
 }
 
+// clip reads the device's flash into a file, or has it be as a file is.
+func (c *virtualCmd) clip(ctx context.Context) error {
+	op, file := "flash", c.Flash
+	if c.Program != "" {
+		op, file = "program", c.Program
+	}
+	path, err := filepath.Abs(file)
+	if err != nil {
+		return fmt.Errorf("the image's path: %w", err)
+	}
+	resp, err := virtual.Control(ctx, c.Control, virtual.Request{Op: op, Value: path})
+	if err == nil && !resp.OK {
+		err = errors.New(resp.Error)
+	}
+	return err
+}
+
 // pass hands one request of an exec driver on to the device.
 func (c *virtualCmd) pass(ctx context.Context, a *app) error {
 	ctx, cancel := timeout(ctx, 10*time.Second)
 	defer cancel()
-	if c.Flash != "" {
-		path, err := filepath.Abs(c.Flash)
-		if err != nil {
-			return fmt.Errorf("the image's path: %w", err)
-		}
-		_, err = virtual.Control(ctx, c.Control, virtual.Request{Op: "flash", Value: path})
-		return err
+	if c.Flash+c.Program != "" {
+		return c.clip(ctx)
 	}
 	var s seam
 	read := make(chan error, 1)

@@ -43,6 +43,14 @@ type Bracketed[P any] struct {
 	Recover func(ctx context.Context) (repaired string, err error)
 	// Back brings a DUT that runs what it must not back to a genuine image.
 	Back func(ctx context.Context) error
+	// Later gives, of a probe, what says whether the DUT runs it. It is kept for the run:
+	// what is refused may run all the same at a start behind the case. Nil: nothing is.
+	Later func(p P) func(now dut.Running) bool
+	// Told gives what the last restart told of the image that it started, by another way
+	// than Look; false where it told nothing. Nil: it tells nothing.
+	Told func() (dut.Running, bool)
+	// Restarts says that each delivery restarts the DUT.
+	Restarts bool
 	// Early says that the DUT may say no before all of a probe went over.
 	Early bool
 	// Detail is what the evidence says of a probe; nil for its name alone.
@@ -122,7 +130,9 @@ type bracketed[P any] struct {
 	batch            []int       // probes that were refused since the last restart
 	tried, effective int
 	gone             error // the DUT did not start, and was brought back
+	saidNo           bool  // the anti-control was refused, and had arrived
 	lastTaken        bool  // the DUT said that it has taken the last of the batch
+	inRow            int   // deliveries that were refused since the last restart
 }
 
 func (r *bracketed[P]) unknown(reason verdict.Reason, format string, args ...any) {
@@ -148,6 +158,7 @@ func (r *bracketed[P]) run(ctx context.Context) {
 	r.t.OK(err)
 	r.before = now
 	r.looked("before", now)
+	r.t.Ran(now)
 	if now.Pending != "" || !r.n.Genuine(now) {
 		r.unknown(verdict.ReasonPrecondition, "before the first probe the DUT runs %s: that is no genuine image alone", now)
 		return
@@ -162,7 +173,7 @@ func (r *bracketed[P]) run(ctx context.Context) {
 		return
 	}
 	r.rec.Unchanged = journal.Yes
-	if r.effective < len(r.n.Probes) {
+	if r.effective < len(r.n.Probes) || !r.saidNo {
 		return // why is in the record
 	}
 	r.rec.Holds, r.rec.Reason = journal.Yes, ""
@@ -194,8 +205,8 @@ func (r *bracketed[P]) open(ctx context.Context) bool {
 	return true
 }
 
-// anti delivers what is no image. A DUT that says that it has taken that says so of
-// everything.
+// anti delivers what is no image; false ends the claim. A DUT that says that it has taken
+// that says so of everything.
 func (r *bracketed[P]) anti(ctx context.Context) bool {
 	d, err := r.patient(ctx, "no image at all", func(ctx context.Context) (dut.Delivery, error) { return r.n.Anti(ctx) }, nil)
 	r.t.OK(err)
@@ -204,10 +215,17 @@ func (r *bracketed[P]) anti(ctx context.Context) bool {
 			return false
 		}
 	}
-	ok := d.Kind == verdict.Refused
+	ok := d.Refuses()
+	r.saidNo = ok
+	r.refusedOne()
 	r.t.record(&journal.Event{Kind: journal.KindControl, Control: &journal.Control{Claim: r.c.n, Role: journal.RoleAnti, OK: ok, Kind: d.Kind,
 		Text: "what is no image is not taken", Detail: d.Detail, Evidence: []journal.Ref{r.file.Ref()}}})
-	if !ok {
+	switch {
+	case !ok && d.Kind == verdict.Refused:
+		// It cannot pass any more; what is taken all the same is a finding.
+		r.unknown(verdict.ReasonIneffective, "what is no image was refused when %s: the channel is not shown to say no to what it gets", d.Reach())
+		return true
+	case !ok:
 		r.unknown(verdict.ReasonAntiControl, "what is no image was answered with %s (%s): the channel is not shown to say no", d.Kind, d.Detail)
 	}
 	return ok
@@ -225,6 +243,7 @@ func (r *bracketed[P]) atBoot(ctx context.Context, d dut.Delivery) dut.Delivery 
 // restart restarts the DUT. One that does not start any more is brought back, so that
 // it can be seen whether it runs what it must not.
 func (r *bracketed[P]) restart(ctx context.Context) (refused string) {
+	r.inRow = 0
 	why, err := r.n.Restart(ctx)
 	if !errors.Is(err, dut.ErrLost) || r.n.Recover == nil {
 		r.t.OK(err)
@@ -271,14 +290,27 @@ func (r *bracketed[P]) probes(ctx context.Context) bool {
 			if broken += btoi(d.Kind == verdict.Unreachable); broken == tries { // a path that broke is not walked to its end
 				return true
 			}
-		case !d.Whole() && !r.n.Early:
-			r.unknown(verdict.ReasonIneffective, "%s was refused when %d of its %d bytes had gone over", r.names[i], d.Carried, d.Of)
+		case !d.Refuses() && !r.n.Early:
+			r.unknown(verdict.ReasonIneffective, "%s was refused when %s", r.names[i], d.Reach())
+			r.batch = append(r.batch, i) // it may run all the same
 		default:
 			r.effective++
 			r.batch = append(r.batch, i)
+			r.refusedOne()
+			if r.n.Later != nil {
+				r.t.cfg.Ledger.refused(r.t.ID(), r.names[i], r.n.Later(p))
+			}
 		}
 	}
 	return true
+}
+
+// refusedOne counts what was refused without a restart.
+func (r *bracketed[P]) refusedOne() {
+	if r.inRow++; r.n.Restarts {
+		r.inRow = 1
+	}
+	r.t.cfg.Ledger.row(r.rec.Bracket, r.inRow)
 }
 
 func btoi(b bool) int {
@@ -319,6 +351,9 @@ func (r *bracketed[P]) see(ctx context.Context) bool {
 	now, err := r.n.Look(ctx)
 	r.t.OK(err)
 	r.looked("behind a restart", now)
+	if r.toldOther(ctx, now) {
+		return false
+	}
 	if now.Same(r.before) {
 		if r.gone != nil {
 			r.unknown(verdict.ReasonDUTLost, "behind %s the DUT did not start until it was brought back: %v", r.delivered(), r.gone)
@@ -334,6 +369,13 @@ func (r *bracketed[P]) see(ctx context.Context) bool {
 		}
 	}
 	last := len(shown) - 1
+	if last < 0 && !r.lastTaken {
+		if what := r.t.Unasked(now); what != "" {
+			r.rec.Unchanged = journal.No
+			r.unknown(verdict.ReasonDUTChanged, "%s ran before the probes, and %s now: that is %s", r.before, now, what)
+			return false
+		}
+	}
 	switch {
 	case last >= 0 && r.lastTaken && r.n.Shows(r.n.Probes[r.batch[len(r.batch)-1]], now):
 		r.rec.Unchanged = journal.No
@@ -353,6 +395,27 @@ func (r *bracketed[P]) see(ctx context.Context) bool {
 	default:
 		r.rec.Unchanged = journal.No
 		r.unknown(verdict.ReasonDUTChanged, "%s ran before the probes, and %s now", r.before, now)
+	}
+	return false
+}
+
+// toldOther says whether the restart told that it started a probe, whatever is told of
+// what runs.
+func (r *bracketed[P]) toldOther(ctx context.Context, now dut.Running) bool {
+	if r.n.Told == nil {
+		return false
+	}
+	told, ok := r.n.Told()
+	if !ok || r.n.Genuine(told) {
+		return false
+	}
+	r.looked("by what the start told", told)
+	for _, i := range r.batch {
+		if r.n.Shows(r.n.Probes[i], told) {
+			r.rec.Unchanged = journal.No
+			r.fail(ctx, "%s was taken: the start behind it tells that it starts %s, whatever the DUT says that it runs (%s)", r.names[i], told, now)
+			return true
+		}
 	}
 	return false
 }
@@ -408,7 +471,7 @@ func (r *bracketed[P]) patient(ctx context.Context, name string, deliver func(co
 			return d, err
 		}
 		r.keep(role, name, d, detail)
-		if d.Taken || d.Kind == verdict.Refused && (d.Whole() || r.n.Early) || try == tries {
+		if d.Taken || d.Kind == verdict.Refused && (d.Refuses() || r.n.Early && role != journal.RoleAnti || !d.Told()) || try == tries {
 			return d, nil
 		}
 	}

@@ -28,6 +28,7 @@ type slots struct {
 	deaf       int      // deliveries that break, from the first on
 	says       verdict.Kind
 	early      bool   // it says no before all is there
+	untold     bool   // nobody tells how much is there
 	yes        bool   // it says that it has taken everything, and runs none of it
 	bootSays   string // what a start shows that refuses
 	bricks     string // a mutant behind which it does not start
@@ -53,6 +54,9 @@ func (s *slots) deliver(_ context.Context, img string) (dut.Delivery, error) {
 	}
 	if s.early {
 		d.Carried = 1
+	}
+	if s.untold {
+		d.Carried = -1
 	}
 	switch genuine := strings.HasPrefix(img, "genuine-"); {
 	case s.deaf > 0:
@@ -163,6 +167,9 @@ func TestBracketed(t *testing.T) {
 		{"a way that is broken", slots{deaf: 100}, "a", "inconclusive.anti-control", "unreachable"},
 		{"a way that broke once", slots{deaf: 1}, "a b", "pass", ""},
 		{"a no before all was there", slots{early: true}, "a", "inconclusive.ineffective", "1 of its 1 bytes"},
+		{"a no, and nobody tells to what", slots{untold: true}, "a", "inconclusive.ineffective", "is not told"},
+		{"one that takes a mutant, and nobody tells how much of it", slots{untold: true, takes: []string{"b"}}, "a b", "fail.access", "b was taken"},
+		{"one that says no, runs it, and nobody tells to what it said no", slots{untold: true, swallows: []string{"a"}}, "a", "fail.access", "a was taken, though"},
 		{"one that says yes to all, and runs none", slots{yes: true}, "a", "inconclusive.anti-control", "unproven"},
 		{"one that refuses at its start, as declared", slots{yes: true, bootSays: "slot B is bad"}, "a b", "pass", ""},
 		{"nothing to try", slots{}, "", "inconclusive.no-probes", ""},
@@ -177,7 +184,7 @@ func TestBracketed(t *testing.T) {
 			s.runs = "genuine-1"
 			if tt.name == "a no before all was there" {
 				tt.mutants = "ab"
-				tt.got = "1 of its 2 bytes"
+				tt.got = "1 of its 7 bytes"
 			}
 			c := bracketTrial(t, true, true, &s, strings.Fields(tt.mutants)...)
 			requireVerdict(t, tt.want, c)

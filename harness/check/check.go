@@ -44,6 +44,8 @@ const (
 	DebugAttach Leave = "debug-attach" // asking at a debug port
 	Halt        Leave = "halt"         // halting a core
 	ROMLoader   Leave = "rom-loader"   // starting a ROM loader, and asking it
+
+	StorageWrite Leave = "storage-write" // writing a memory past the DUT
 )
 
 // Budget is the time that a case may take, and that its cleanups may take on

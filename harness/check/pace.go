@@ -60,6 +60,7 @@ type Ledger struct {
 
 	brackets map[string]openedBy // those of updates that were opened
 	facts    map[string]any      // what one case found out for all
+	later    later
 }
 
 // shown is what a case has shown of a channel's lock-out.

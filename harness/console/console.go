@@ -177,13 +177,21 @@ func (c *Console) why(err error) error {
 	return &wire.Fault{Part: c.opts.Part, Op: "read the console", Err: err}
 }
 
+// empty gives when nothing of what the port gave last had come.
+func (c *Console) empty() time.Time {
+	if d, ok := c.port.(wire.Dated); ok {
+		return d.Empty()
+	}
+	return time.Time{}
+}
+
 // take keeps what came. A recording that fails never keeps the console from
 // being read.
 func (c *Console) take(p []byte) {
 	// Held over both, so that no answer to these bytes is recorded before them.
 	c.recMu.Lock()
 	defer c.recMu.Unlock()
-	at := c.text.add(p)
+	at := c.text.add(p, c.empty())
 	c.keep(c.opts.Raw, p, "record the console's bytes")
 	if c.cast != nil {
 		c.cast.output(p, at)
@@ -250,7 +258,12 @@ func (c *Console) Excerpt(from, to Cursor) ([]byte, error) {
 // Since gives the raw bytes from a cursor on.
 func (c *Console) Since(from Cursor) ([]byte, error) { return c.Excerpt(from, c.Mark()) }
 
-// When gives the time at which the byte at a cursor came, to within 5 ms, and
+// NotBefore gives a time at which the byte at a cursor had not come: what its coming
+// shows began no earlier than what led to it, however late it was read. It is the zero
+// time where the port knows of none.
+func (c *Console) NotBefore(at Cursor) time.Time { return c.text.notBefore(at) }
+
+// When gives the time at which the byte at a cursor was read, to within 5 ms, and
 // the zero time where it has not come.
 func (c *Console) When(at Cursor) time.Time { return c.text.when(at) }
 

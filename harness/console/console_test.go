@@ -373,9 +373,9 @@ func TestStampsAreBounded(t *testing.T) {
 	tr := newTranscript(1, nil)
 	at := time.Now()
 	for range 3 * blockSize {
-		tr.mark(at)
+		tr.mark(at, time.Time{})
 		at = at.Add(10 * time.Millisecond)
-		tr.add([]byte{'x'})
+		tr.add([]byte{'x'}, time.Time{})
 	}
 	assert.LessOrEqual(t, len(tr.stamps), maxStamps+2)
 	assert.True(t, tr.when(0).IsZero(), "forgotten")

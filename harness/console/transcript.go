@@ -26,10 +26,11 @@ const (
 	maxStamps = 1 << 16
 )
 
-// stamp says when the bytes from off on came, until the next stamp's.
+// stamp says when the bytes from off on came, until the next stamp's. Empty is when
+// none of them had come; zero where nobody knows.
 type stamp struct {
-	off         Cursor
-	first, last time.Time
+	off                Cursor
+	first, last, empty time.Time
 }
 
 // transcript keeps what the DUT sent: the newest bytes in memory, what is older
@@ -51,14 +52,15 @@ func newTranscript(window int, spill io.ReaderAt) *transcript {
 	return &transcript{window: max(window, 2*blockSize), spill: spill, began: time.Now(), news: make(chan struct{})}
 }
 
-// add appends what a read gave and says when that was. The time is taken with
+// add appends what a read gave, of which nothing had come at empty, and says when that
+// was. The time is taken with
 // the lock held, so that a waiter who finds a silence long enough can be sure
 // that no byte is on its way with an earlier stamp.
-func (t *transcript) add(p []byte) time.Time {
+func (t *transcript) add(p []byte, empty time.Time) time.Time {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	at := time.Now()
-	t.mark(at)
+	t.mark(at, empty)
 	for len(p) > 0 {
 		n := len(t.blocks)
 		if n == 0 || len(t.blocks[n-1]) == blockSize {
@@ -78,7 +80,7 @@ func (t *transcript) add(p []byte) time.Time {
 	return at
 }
 
-func (t *transcript) mark(at time.Time) {
+func (t *transcript) mark(at, empty time.Time) {
 	if n := len(t.stamps); n > 0 {
 		s := &t.stamps[n-1]
 		if at.Sub(s.last) < merge && at.Sub(s.first) < mergeSpan {
@@ -86,7 +88,7 @@ func (t *transcript) mark(at time.Time) {
 			return
 		}
 	}
-	t.stamps = append(t.stamps, stamp{off: t.end, first: at, last: at})
+	t.stamps = append(t.stamps, stamp{off: t.end, first: at, last: at, empty: empty})
 }
 
 // drop forgets the oldest block.
@@ -217,6 +219,18 @@ func (t *transcript) here() Cursor {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.end
+}
+
+// notBefore gives a time at which the byte at c had not come; the zero time where none
+// is known.
+func (t *transcript) notBefore(c Cursor) time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	i := t.stampAt(c)
+	if i < 0 || c < 0 || c >= t.end {
+		return time.Time{}
+	}
+	return t.stamps[i].empty
 }
 
 // when gives the time at which the byte at c came, to within mergeSpan; the

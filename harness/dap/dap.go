@@ -135,8 +135,15 @@ func (a AP) String() string {
 }
 
 // APReg is a register of an access port, as ADIv5 counts them: 0x00 to 0xfc. In ADIv6
-// they begin at 0xd00; one of 0x100 and more is counted from the port's base there.
+// they begin at 0xd00.
 type APReg uint16
+
+// fromBase marks a register that is counted from the base of an ADIv6 port.
+const fromBase APReg = 0x8000
+
+// Component gives the register at an offset of up to 0xffc in the 4 KiB of a component of
+// ADIv6, such as an entry of its ROM table.
+func Component(offset uint16) APReg { return fromBase | APReg(offset&0xffc) }
 
 // The registers of a memory access port; those of others have no names here.
 const (
@@ -165,10 +172,10 @@ func (r APReg) String() string {
 // Offset gives where the register is: within the port's bank space of ADIv5, or in the
 // 4 KiB of ADIv6.
 func (r APReg) Offset(v6 bool) uint32 {
-	if v6 && r < 0x100 {
+	if v6 && r&fromBase == 0 {
 		return 0xd00 + uint32(r&0xfc)
 	}
-	return uint32(r) &^ 3
+	return uint32(r & 0xffc)
 }
 
 // MemoryPort says whether an IDR is that of a memory access port: its class is 8.

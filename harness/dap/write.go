@@ -169,6 +169,7 @@ type Gate struct {
 	proofs int // equal readings of an IDR that show an access port to be what it says
 	target TargetID
 
+	version  int    // of the debug port; 0 is not known
 	instance uint32 // as DLPIDR tells it
 	pico     bool   // TARGETID is that of an RP2040
 
@@ -202,6 +203,8 @@ func (g *Gate) Forget() { g.ports, g.tar = map[AP]*seen{}, map[AP]uint32{} }
 // tells which one it is.
 func (g *Gate) SawDP(reg DPReg, v uint32) {
 	switch {
+	case reg == DPIDR:
+		g.version = int(v >> 12 & 0xf)
 	case reg == DLPIDR:
 		g.instance = v >> 28
 	case reg == TARGETID && v&0x0fffffff == uint32(RP2040Core0):
@@ -283,6 +286,9 @@ func (g *Gate) Admit(w Write) (Sent, error) {
 	}
 	if !g.Memory(w.ap) {
 		return Sent{}, fmt.Errorf("%v, which is not shown to be a memory port: %w", w, ErrForbidden)
+	}
+	if g.version != 0 && w.ap.V6 != (g.version >= 3) {
+		return Sent{}, fmt.Errorf("%v of a debug port of version %d: %w", w, g.version, ErrForbidden)
 	}
 	s := Sent{ToAP: true, AP: w.ap}
 	switch w.op {

@@ -70,6 +70,9 @@ func Digits(b []byte, bits int) string {
 		if i/2 < len(b) {
 			d = b[i/2] >> (4 * (i % 2)) & 0xf
 		}
+		if i == n-1 && bits%4 != 0 {
+			d &= 1<<(bits%4) - 1
+		}
 		fmt.Fprintf(&s, "%x", d)
 	}
 	return s.String()
@@ -89,6 +92,9 @@ type trace struct {
 	m     uint64
 }
 
+// scanRoom is how many bytes of a scan are kept without making room for them.
+const scanRoom = 8
+
 func (t *trace) init(steps, transactions int) {
 	size := func(n, usual int) int {
 		if n == 0 {
@@ -98,6 +104,12 @@ func (t *trace) init(steps, transactions int) {
 	}
 	t.beats = make([]beat, size(steps, 1<<16))
 	t.log = make([]Transaction, size(transactions, 1<<12))
+	// Room for scans of usual length, so that a transaction costs nothing.
+	room := make([]byte, 2*scanRoom*len(t.log))
+	for i := range t.log {
+		at := 2 * scanRoom * i
+		t.log[i].Out, t.log[i].In = room[at:at:at+scanRoom], room[at+scanRoom:at+scanRoom:at+2*scanRoom]
+	}
 }
 
 func (t *trace) steps(steps []wire.PadStep, got []uint32) {
@@ -118,6 +130,7 @@ func (t *trace) steps(steps []wire.PadStep, got []uint32) {
 // Log keeps a transaction of an engine. The bits are copied.
 func (w *Wires) Log(t *Transaction) {
 	if len(w.trace.log) == 0 {
+		w.trace.m++
 		return
 	}
 	slot := &w.trace.log[w.trace.m%uint64(len(w.trace.log))]

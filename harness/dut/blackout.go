@@ -183,12 +183,11 @@ func (d *Device) CameUp(ctx context.Context, from console.Cursor, within time.Du
 	}
 	m, err := con.Await(ctx, from, within, patterns...)
 	if err == nil && m.Index == 1 {
-		_, err = con.Await(ctx, m.To, max(con.Boot().Fail.Watch, time.Second), done)
+		m, err = con.Await(ctx, m.To, max(con.Boot().Fail.Watch, time.Second), done)
 	}
 	switch {
 	case err == nil:
-		d.up.Store(time.Now().UnixNano())
-		d.moved()
+		d.cameUp(con, m.To)
 		return d.reached(ctx, within)
 	case IsFault(err), errors.Is(err, ErrRevoked), ctx.Err() != nil:
 		return false, "", err

@@ -53,6 +53,10 @@ func (c *Console) Excerpt(from, to console.Cursor) ([]byte, error) { return c.co
 // Since gives the raw bytes from a cursor on.
 func (c *Console) Since(from console.Cursor) ([]byte, error) { return c.con.Since(from) }
 
+// NotBefore gives a time at which the byte at a cursor had not come, the zero time where
+// the port knows of none.
+func (c *Console) NotBefore(at console.Cursor) time.Time { return c.con.NotBefore(at) }
+
 // When gives the time at which the byte at a cursor came.
 func (c *Console) When(at console.Cursor) time.Time { return c.con.When(at) }
 

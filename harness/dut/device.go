@@ -82,8 +82,9 @@ type Device struct {
 	unit    Unit
 	bench   *Bench
 	boots   *atomic.Int64            // power-ons that this run made
-	up      *atomic.Int64            // when the last boot was seen to end, or begun; in ns since 1970
-	down    *atomic.Int64            // when it was last switched off
+	up      *instant                 // when the last boot was seen to end, or begun
+	notUp   *instant                 // when that had not ended
+	down    *instant                 // when it was last switched off
 	dark    *atomic.Pointer[Session] // whose blackout it is in; nil: none
 	place   *place                   // where it is, for the whole run
 	counted *bootCount
@@ -101,7 +102,7 @@ func New(p *profile.Profile, u Unit, b *Bench) *Device {
 	for name := range b.Consoles {
 		traces[name] = &uart.Trace{}
 	}
-	return &Device{Profile: p, unit: u, bench: b, boots: &atomic.Int64{}, up: &atomic.Int64{}, down: &atomic.Int64{}, dark: &atomic.Pointer[Session]{}, place: &place{}, book: &keyBook{}, images: &images{}, booted: &coldBoots{at: map[string]int{}}, traces: traces,
+	return &Device{Profile: p, unit: u, bench: b, boots: &atomic.Int64{}, up: &instant{}, notUp: &instant{}, down: &instant{}, dark: &atomic.Pointer[Session]{}, place: &place{}, book: &keyBook{}, images: &images{}, booted: &coldBoots{at: map[string]int{}}, traces: traces,
 		counted: &bootCount{from: map[string]console.Cursor{}, n: map[string]int{}}}
 }
 
@@ -296,21 +297,6 @@ func given(mac string) bool {
 // PowerOns gives how often this run has switched the DUT on: what it counts in
 // RAM may be gone with each.
 func (d *Device) PowerOns() int64 { return d.boots.Load() }
-
-// UpSince gives when the DUT was seen to end its last boot, or where nothing shows
-// that, when it was switched on: the zero time where this run did neither.
-func (d *Device) UpSince() time.Time { return moment(d.up) }
-
-// DownSince gives when the DUT was last switched off, and was off for certain: the zero
-// time where this run never did that.
-func (d *Device) DownSince() time.Time { return moment(d.down) }
-
-func moment(at *atomic.Int64) time.Time {
-	if ns := at.Load(); ns != 0 {
-		return time.Unix(0, ns)
-	}
-	return time.Time{}
-}
 
 // Fingerprint says which unit this is and how often it has booted, in one
 // line: equal before and after means that the DUT is the same and did not

@@ -54,7 +54,7 @@ func (d *Device) PowerOff(ctx context.Context) error {
 	if err := p.Off(ctx); err != nil {
 		return fmt.Errorf("switch the power off: %w", err)
 	}
-	d.down.Store(time.Now().UnixNano())
+	d.down.set(time.Now())
 	return d.Wait(ctx, d.bench.OffSettle)
 }
 
@@ -68,7 +68,9 @@ func (d *Device) PowerOn(ctx context.Context) error {
 		return fmt.Errorf("switch the power on: %w", errDark)
 	}
 	d.boots.Add(1)
-	d.up.Store(time.Now().UnixNano())
+	now := time.Now()
+	d.up.set(now)
+	d.notUp.set(now)
 	d.moved()
 	for _, name := range d.Consoles() {
 		con, err := d.Console(name)
@@ -139,7 +141,7 @@ func (d *Device) cycleBlind(ctx context.Context) error {
 	if err := d.Reachable(ctx); err != nil {
 		return err
 	}
-	d.up.Store(time.Now().UnixNano())
+	d.up.set(time.Now())
 	switch none := d.Profile.Alive.None; {
 	case alive:
 		return d.revives(ctx)
@@ -251,8 +253,7 @@ func (d *Device) Booted(ctx context.Context, con *Console, from console.Cursor) 
 	if err != nil {
 		return m, lost("the DUT does not finish its boot", err)
 	}
-	d.up.Store(time.Now().UnixNano())
-	d.moved()
+	d.cameUp(con, m.To)
 	return m, nil
 }
 
@@ -395,6 +396,9 @@ func (d *Device) answers(ctx context.Context) (yes, can bool) {
 // Recover tries the declared way back of a DUT that does not answer; a power
 // cycle where none is declared.
 func (d *Device) Recover(ctx context.Context) error {
+	d.book.mu.Lock()
+	d.book.recoveries++
+	d.book.mu.Unlock()
 	r := d.Profile.Recovery
 	within := r.Within
 	if within == 0 {

@@ -1,8 +1,11 @@
 package dut
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	"rigor/harness/wire"
 )
@@ -27,4 +30,25 @@ func (d *Device) Program(ctx context.Context, name string, off int64, b []byte) 
 		defer d.waiting("storage " + name + " to be written")()
 		return p.Write(ctx, off, b)
 	})
+}
+
+// Rewrite switches the DUT off, writes into one of its memories at each offset in bytes,
+// and reads all of it back: what does not stand there then is trouble of the instrument.
+// The DUT stays off.
+func (d *Device) Rewrite(ctx context.Context, name string, at map[int64][]byte) error {
+	for _, off := range slices.Sorted(maps.Keys(at)) {
+		if err := d.Program(ctx, name, off, at[off]); err != nil {
+			return err
+		}
+	}
+	memory, err := d.Memory(ctx, name)
+	if err != nil {
+		return err
+	}
+	for off, b := range at {
+		if end := off + int64(len(b)); end > int64(len(memory)) || !bytes.Equal(memory[off:end], b) {
+			return &wire.Fault{Part: PartStorage(name), Op: "write", Err: fmt.Errorf("%d bytes at 0x%x do not read back as they were written", len(b), off)}
+		}
+	}
+	return nil
 }

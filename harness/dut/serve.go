@@ -9,7 +9,10 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"rigor/harness/escape"
 	"rigor/harness/wire"
@@ -21,7 +24,7 @@ type Fetch struct {
 	Path   string `json:"path"`
 	Range  string `json:"range,omitempty"`
 	From   string `json:"from"` // who asked
-	Sent   int    `json:"sent"` // bytes of the file
+	Sent   int    `json:"sent"` // bytes of the file that arrived there, as its end has acknowledged
 	Second bool   `json:"second,omitempty"`
 	start  int
 }
@@ -36,6 +39,8 @@ type served struct {
 	mu      sync.Mutex
 	fetches []Fetch
 	given   bool
+	running int           // requests that are answered
+	idle    chan struct{} // closed when none is; nil while nobody waits
 }
 
 // serve begins to serve on our end of the link.
@@ -59,22 +64,75 @@ func (d *Device) serve(ctx context.Context, f *served) (url string, stop func(),
 	if err != nil {
 		return "", nil, err
 	}
-	srv := &http.Server{Handler: f, ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10}
+	end := f.start(l)
+	ended := context.AfterFunc(d.s.ctx, end) // of a check that lost its session
+	return "http://" + l.Addr().String() + f.path, func() { ended(); end() }, nil
+}
+
+// start serves on a listener until end is called.
+func (f *served) start(l net.Listener) (end func()) {
+	srv := &http.Server{Handler: f, ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10,
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connOf{}, c) }}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		_ = srv.Serve(l) // it ends when it is closed
 	}()
-	end := sync.OnceFunc(func() {
-		_ = srv.Close() // what the DUT still fetches, nobody waits for any more
+	return sync.OnceFunc(func() {
+		f.settle(ackWithin) // who has all of it may be quicker than we note that
+		_ = srv.Close()     // what the DUT still fetches, nobody waits for any more
 		<-done
 	})
-	ended := context.AfterFunc(d.s.ctx, end) // of a check that lost its session
-	return "http://" + l.Addr().String() + f.path, func() { ended(); end() }, nil
+}
+
+// connOf is the key of a request's connection in its context.
+type connOf struct{}
+
+// ackWithin is how long the DUT is given to acknowledge the last bytes; a delayed
+// acknowledgement takes up to 500 ms (RFC 9293 section 3.8.6.3).
+const ackWithin = time.Second
+
+// arrives waits until the DUT has acknowledged what was written to it, and gives how many
+// bytes it has not. Where the connection does not tell, it is all that can be lost.
+func arrives(ctx context.Context, c net.Conn) (missing int, told bool) {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(ackWithin); ; {
+		n, err := unacked(c)
+		if err != nil {
+			return 0, false
+		}
+		if n == 0 || time.Now().After(end) {
+			return n, true
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done(): // it has hung up: what it has not acknowledged it will not
+			n, err := unacked(c)
+			return n, err == nil
+		}
+	}
+}
+
+// unacked asks how many bytes that were written to a connection its other end has not
+// acknowledged.
+func unacked(c net.Conn) (n int, err error) {
+	s, ok := c.(syscall.Conn)
+	if !ok {
+		return 0, errors.ErrUnsupported
+	}
+	raw, err := s.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var inner error
+	err = raw.Control(func(fd uintptr) { n, inner = unix.IoctlGetInt(int(fd), unix.TIOCOUTQ) })
+	return n, errors.Join(err, inner)
 }
 
 // ServeHTTP gives the file, whole or by a range.
 func (f *served) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	f.begin()
 	log := Fetch{Method: r.Method, Path: escape.Excerpt(r.URL.Path, 80), Range: escape.Excerpt(r.Header.Get("Range"), 80), From: r.RemoteAddr}
 	count := &counter{ResponseWriter: w}
 	switch {
@@ -86,12 +144,62 @@ func (f *served) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		data := f.next(r.Method == http.MethodGet, &log)
 		w.Header().Set("Content-Type", "application/octet-stream")
 		http.ServeContent(count, r, "", time.Time{}, bytes.NewReader(data))
-		log.Sent = count.n
+		log.Sent = f.arrived(r, w, count.n)
 		_, _ = fmt.Sscanf(w.Header().Get("Content-Range"), "bytes %d-", &log.start)
 	}
+	f.ends(log)
+}
+
+// arrived gives how many of the bytes of an answer have arrived at the DUT.
+func (f *served) arrived(r *http.Request, w http.ResponseWriter, sent int) int {
+	c, ok := r.Context().Value(connOf{}).(net.Conn)
+	if !ok || sent == 0 {
+		return sent
+	}
+	if http.NewResponseController(w).Flush() != nil {
+		return 0 // the connection is gone, and what it took with it nobody knows
+	}
+	missing, told := arrives(r.Context(), c)
+	if !told {
+		return 0
+	}
+	return max(0, sent-missing)
+}
+
+func (f *served) begin() {
 	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.running++
+}
+
+func (f *served) ends(log Fetch) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.fetches = append(f.fetches, log)
+	if f.running--; f.running == 0 && f.idle != nil {
+		close(f.idle)
+		f.idle = nil
+	}
+}
+
+// settle waits until no request is answered any more, as long as d.
+func (f *served) settle(d time.Duration) {
+	f.mu.Lock()
+	if f.running == 0 {
+		f.mu.Unlock()
+		return
+	}
+	if f.idle == nil {
+		f.idle = make(chan struct{})
+	}
+	idle := f.idle
 	f.mu.Unlock()
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-idle:
+	case <-timer.C:
+	}
 }
 
 // next chooses what a request gets.

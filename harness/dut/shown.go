@@ -335,9 +335,9 @@ func brokenOff(err error) bool {
 
 // keyBook is which keys the DUT has shown in a run, and between which resets.
 type keyBook struct {
-	mu     sync.Mutex
-	resets int
-	seen   map[string][]pageOfKeys
+	mu                 sync.Mutex
+	resets, recoveries int
+	seen               map[string][]pageOfKeys
 }
 
 type pageOfKeys struct {
@@ -363,6 +363,14 @@ func (d *Device) WasReset() {
 	d.book.mu.Lock()
 	defer d.book.mu.Unlock()
 	d.book.resets++
+}
+
+// Upheavals gives how often the DUT was shown to have been brought to its factory state,
+// or was recovered: either may change what runs on it.
+func (d *Device) Upheavals() int {
+	d.book.mu.Lock()
+	defer d.book.mu.Unlock()
+	return d.book.resets + d.book.recoveries
 }
 
 // KeysBeforeReset gives the keys that a login's service showed last before the last

@@ -45,28 +45,6 @@ type Image struct {
 	Second []byte
 }
 
-// Delivery is what became of an image. Its kind is Refused where the DUT said no as it
-// is declared to, and never Accepted: that an image runs is seen behind a restart.
-type Delivery struct {
-	Answer
-	Taken   bool    // the DUT said that it has taken it, as the steps expect
-	Carried int     // bytes that went over, of what had to: -1 where it is not told
-	Of      int     // bytes that had to
-	Fetches []Fetch // of the DUT, where it fetches
-	Said    string  // the version that it says it has taken, where the steps extract "taken"
-}
-
-// Whole says whether all of the image went over, as far as it is told.
-func (d Delivery) Whole() bool { return d.Carried < 0 || d.Carried >= d.Of }
-
-// carrying notes what goes to the DUT in one run of steps.
-type carrying struct {
-	image  Image
-	n, of  int
-	told   bool
-	served *served
-}
-
 // Deliver carries the image to the DUT as the owner does it, and says what the DUT
 // answered. The error is the rig's own trouble.
 func (u *Update) Deliver(ctx context.Context, img Image) (Delivery, error) {
@@ -96,7 +74,9 @@ func (u *Update) ByStranger(ctx context.Context, img Image) (Delivery, error) {
 			return Delivery{}, fmt.Errorf("update channel %s without a login: %w", u.name, ErrNotDeclared)
 		}
 	}
-	return u.deliver(ctx, img, ss, u.decl.Stranger.Refused)
+	d, err := u.deliver(ctx, img, ss, u.decl.Stranger.Refused)
+	d.Early = true // who is nobody is told so before anything is taken
+	return d, err
 }
 
 func (u *Update) deliver(ctx context.Context, img Image, ss []profile.Step, no profile.Refusals) (Delivery, error) {
@@ -112,15 +92,8 @@ func (u *Update) deliver(ctx context.Context, img Image, ss []profile.Step, no p
 	c := &carrying{image: img}
 	start := time.Now()
 	vars, err := steps.Run(ctx, target{Device: u.d, c: c}, ss, map[string]string{"image": path, "image-size": strconv.Itoa(len(img.Bytes)), "image-sha256": hex.EncodeToString(sum[:])})
-	d := Delivery{Carried: -1, Of: len(img.Bytes)}
-	d.Took, d.Said = time.Since(start), vars["taken"]
-	if c.told {
-		d.Carried, d.Of = c.n, c.of
-	}
-	if c.served != nil {
-		d.Fetches, d.Carried = c.served.got()
-		d.Of = len(img.Bytes)
-	}
+	d := c.delivery(img, vars)
+	d.Took, d.Early = time.Since(start), u.decl.Early
 	if err == nil {
 		d.Taken, d.Kind, d.Detail = true, verdict.Unproven, "the DUT says that it has taken it"
 		return d, nil
@@ -134,7 +107,7 @@ func (u *Update) deliver(ctx context.Context, img Image, ss []profile.Step, no p
 		return d, err
 	}
 	d.Detail, d.Raw = se.Error(), se.Answer
-	d.Kind = refusalOf(se, no)
+	d.Kind, d.SaysWhole = refusalOf(se, no)
 	return d, nil
 }
 
@@ -151,20 +124,24 @@ func (u *Update) leave(ctx context.Context) error {
 	return err
 }
 
-// refusalOf says what an answer is that is not the one that is expected.
-func refusalOf(se *steps.StepError, no profile.Refusals) verdict.Kind {
+// refusalOf says what an answer is that is not the one that is expected. Whole says of a
+// refusal that it is declared to be one of what the DUT has got whole.
+func refusalOf(se *steps.StepError, no profile.Refusals) (kind verdict.Kind, whole bool) {
 	if se.Unanswered {
-		return verdict.Unreachable
+		return verdict.Unreachable, false
 	}
 	for _, r := range no {
 		if (r.Status == 0 || r.Status == se.Status) && (r.Match.Zero() || patternIn(r.Match, se.Answer)) {
-			return verdict.Refused
+			kind, whole = verdict.Refused, whole || r.Whole
 		}
 	}
-	if se.NotNow() {
-		return verdict.Throttled
+	switch {
+	case kind != "":
+		return kind, whole
+	case se.NotNow():
+		return verdict.Throttled, false
 	}
-	return verdict.Garbled
+	return verdict.Garbled, false
 }
 
 func patternIn(p profile.Pattern, text []byte) bool {
@@ -347,7 +324,7 @@ func (d *Device) ReturnBelow(ctx context.Context) (Delivery, error) {
 func (d *Device) walked(ctx context.Context, ss []profile.Step, no profile.Refusals) (out Delivery, err error) {
 	start := time.Now()
 	_, err = d.Steps(ctx, ss, nil)
-	out.Carried, out.Took = -1, time.Since(start)
+	out.Carried, out.Early, out.Took = -1, true, time.Since(start) // nothing is carried
 	var se *steps.StepError
 	switch {
 	case err == nil:
@@ -356,7 +333,8 @@ func (d *Device) walked(ctx context.Context, ss []profile.Step, no profile.Refus
 	case !errors.As(err, &se):
 		return out, err
 	}
-	out.Kind, out.Detail, out.Raw = refusalOf(se, no), se.Error(), se.Answer
+	out.Detail, out.Raw = se.Error(), se.Answer
+	out.Kind, _ = refusalOf(se, no)
 	return out, nil
 }
 
@@ -386,9 +364,9 @@ func (t target) Serve(ctx context.Context, file []byte) (url string, stop func()
 	return t.serve(ctx, f)
 }
 
-// Carried notes what went over.
+// Carried notes what went over, of one file beside others.
 func (t target) Carried(n, of int) {
 	if t.c != nil {
-		t.c.n, t.c.of, t.c.told = n, of, true
+		t.c.n, t.c.of, t.c.told = t.c.n+min(n, of), t.c.of+of, true
 	}
 }

@@ -48,6 +48,8 @@ type Images struct {
 	// WayBack is the update channel by which a unit that does not start any more is
 	// given a genuine image.
 	WayBack WayBack `yaml:"way-back"`
+	// Slots are where they lie in a memory that the rig writes.
+	Slots Slots `yaml:"slots"`
 	// Layout is how a blob is made.
 	Layout Layout `yaml:"layout"`
 }
@@ -198,6 +200,8 @@ type Update struct {
 type Refusal struct {
 	Status int     `yaml:"status"` // of an http answer
 	Match  Pattern `yaml:"match"`
+	// Whole says that the device answers so only to an image of which it has each byte.
+	Whole bool `yaml:"whole"`
 }
 
 // Refusals are the ways in which a device says no: one of them is enough.

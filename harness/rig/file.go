@@ -15,7 +15,10 @@ import (
 type File struct {
 	Name    string `yaml:"rig"`
 	Profile string `yaml:"profile"` // path, relative to the rig file
-	Unit    Unit   `yaml:"unit"`
+	// Images is the folder of the files that the profile names among its images; the
+	// profile's own where it is not said.
+	Images string `yaml:"images"`
+	Unit   Unit   `yaml:"unit"`
 	// Units are further units of the same model, by their labels, for what
 	// only two units can show.
 	Units []Unit `yaml:"units"`

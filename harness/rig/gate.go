@@ -185,6 +185,14 @@ func (p *gatedPort) Gaps() (n int, last error) {
 	return 0, nil
 }
 
+// Empty asks the port, where it knows.
+func (p *gatedPort) Empty() time.Time {
+	if d, ok := p.raw.(wire.Dated); ok {
+		return d.Empty()
+	}
+	return time.Time{}
+}
+
 func (p *gatedPort) Close() error { return p.shut(p.raw.Close) }
 
 type gatedLink struct {

@@ -95,6 +95,15 @@ func (f *File) ProfilePath() string {
 	return filepath.Join(filepath.Dir(f.Path), f.Profile)
 }
 
+// ImagesPath gives the folder in which the profile's images are: a relative one starts at
+// the rig file's folder. It is empty where they are beside the profile.
+func (f *File) ImagesPath() string {
+	if f.Images == "" || filepath.IsAbs(f.Images) {
+		return f.Images
+	}
+	return filepath.Join(filepath.Dir(f.Path), f.Images)
+}
+
 // expandHome puts the home folder where a path begins with ~/.
 func (f *File) expandHome(home func() (string, error)) error {
 	var at []*string
@@ -123,6 +132,7 @@ func (f *File) expandHome(home func() (string, error)) error {
 			at = append(at, &m.Disks[i].File)
 		}
 	}
+	at = append(at, &f.Images)
 	for _, s := range at {
 		if err := inHome(s, "", home); err != nil {
 			return err

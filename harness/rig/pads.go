@@ -22,6 +22,8 @@ type Pads struct {
 	Address string            `yaml:"address"` // HOST:PORT, or the path of a socket
 	At      map[string]string `yaml:"at"`      // the pad, as the board calls it: our pin
 	Rate    int               `yaml:"rate"`    // of the clock, in Hz; the driver's own where it is 0
+	// Memory drives gpio pins through the registers of a Raspberry Pi 0 to 4.
+	Memory bool `yaml:"memory"`
 	// Golden is the line of the rig that puts an open unit of the model in the DUT's
 	// place, on the same wires, while it is asserted.
 	Golden string `yaml:"golden"`

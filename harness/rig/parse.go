@@ -96,7 +96,7 @@ var driverKeys = map[string]map[string][]string{
 		"":        {"size"},
 	},
 	"pads": {
-		"gpio":           {"chip", "rate"},
+		"gpio":           {"chip", "rate", "memory"},
 		"remote-bitbang": {"address"},
 		"virtual":        {},
 		"":               {"at", "golden"},

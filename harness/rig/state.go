@@ -84,9 +84,10 @@ const (
 	IntentBootFail = "boot-fail" // the DUT is made to fail its boots
 	IntentSetup    = "setup"     // the DUT's set-up is being tried
 	IntentRoute    = "route"     // strangers try to write a setting of the DUT
+	IntentSlots    = "slots"     // slots of the DUT's memory are being written past it
 )
 
-var intentKinds = []string{IntentPower, IntentLine, IntentPassword, IntentReset, IntentState, IntentUpdate, IntentBootFail, IntentSetup, IntentRoute}
+var intentKinds = []string{IntentPower, IntentLine, IntentPassword, IntentReset, IntentState, IntentUpdate, IntentBootFail, IntentSetup, IntentRoute, IntentSlots}
 
 // Intent is something about to be done that the next start may have to undo.
 type Intent struct {

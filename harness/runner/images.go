@@ -3,6 +3,7 @@ package runner
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,8 +18,13 @@ import (
 const maxImage = 1 << 30
 
 // ImageReader gives how the names of a profile's images are read: files beside the
-// profile, and what a source of the table of drivers has: "virtual:NAME".
-func ImageReader(p *profile.Profile, d rig.Drivers) func(ref string) ([]byte, error) {
+// profile or in the rig's folder for them, and what a source of the table of drivers has:
+// "virtual:NAME".
+func ImageReader(f *rig.File, p *profile.Profile, d rig.Drivers) func(ref string) ([]byte, error) {
+	dir := f.ImagesPath()
+	if dir == "" {
+		dir = filepath.Dir(p.File)
+	}
 	return func(ref string) ([]byte, error) {
 		if scheme, name, ok := strings.Cut(ref, ":"); ok {
 			source := d.Files[scheme]
@@ -27,7 +33,7 @@ func ImageReader(p *profile.Profile, d rig.Drivers) func(ref string) ([]byte, er
 			}
 			return source(name)
 		}
-		path := filepath.Join(filepath.Dir(p.File), filepath.FromSlash(ref))
+		path := filepath.Join(dir, filepath.FromSlash(ref))
 		info, err := os.Stat(path)
 		switch {
 		case err != nil:
@@ -40,12 +46,19 @@ func ImageReader(p *profile.Profile, d rig.Drivers) func(ref string) ([]byte, er
 }
 
 // CheckImages says which images of a profile cannot be read, are none, or are not the
-// maker's, each with its place: a strictyaml.Errors.
-func CheckImages(p *profile.Profile, d rig.Drivers) error {
+// maker's, each with its place: a strictyaml.Errors. A rig's folder for them that is not
+// there, as long as nobody has built anything, is trouble of its runs and no mistake of
+// the files.
+func CheckImages(f *rig.File, p *profile.Profile, d rig.Drivers) error {
 	if !p.Source.Has("images") || p.Images.Declared() {
 		return nil
 	}
-	_, err := shelf.Load(&p.Images, ImageReader(p, d))
+	if dir := f.ImagesPath(); dir != "" {
+		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+	}
+	_, err := shelf.Load(&p.Images, ImageReader(f, p, d))
 	if err == nil {
 		return nil
 	}

@@ -303,14 +303,15 @@ func (j *Job) safe(ctx context.Context, bench *rig.Bench, rec *record) bool {
 	return err == nil
 }
 
-// undo undoes what runs before left open.
+// undo undoes what runs before left open, the last of it first: a DUT whose memory was
+// written past it does not start until that is undone.
 func (j *Job) undo(ctx context.Context, d *dut.Device, in *intents, rec *record) error {
 	pending, err := in.store.Pending()
 	if err != nil {
 		return err
 	}
 	var errs []error
-	for _, p := range pending {
+	for _, p := range slices.Backward(pending) {
 		f := j.Undo[p.Kind]
 		if f != nil {
 			if err := f(ctx, d, p.Undo, in.Secret); err != nil {
@@ -421,7 +422,7 @@ func (j *Job) device(bench *rig.Bench, cons map[string]*console.Console) (*dut.D
 	if n := j.File.Network; n != nil {
 		b.Address, b.Ports = n.Address, n.Ports
 	}
-	b.Image = ImageReader(j.Profile, j.Drivers)
+	b.Image = ImageReader(j.File, j.Profile, j.Drivers)
 	if run := j.Program; run != nil {
 		b.Program = func(ctx context.Context, r program.Run) error {
 			r.Dir = j.Env.Dir

@@ -149,11 +149,7 @@ func (p *packages) read(b []byte, ours bool) (mutant.Shows, error) {
 			return mutant.Shows{}, fmt.Errorf("the maker's certificates do not verify it: %w", err)
 		}
 	}
-	set, err := ofswu.Plan(b, ofswu.Options{})
-	if err != nil {
-		return mutant.Shows{}, err
-	}
-	return set.Shows, nil
+	return ofswu.Shows(b), nil
 }
 
 func (p *packages) plan(s *Shelf, parent, running *Image, seed uint64, _ bool) (*mutant.Set, error) {

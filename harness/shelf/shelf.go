@@ -186,6 +186,27 @@ func (s *Shelf) all() []*Image {
 	return out
 }
 
+// Held gives the image of the maker's, for this device, with which a slot begins; nil where
+// it is none of those that are given.
+func (s *Shelf) Held(slot []byte) *Image {
+	for _, img := range s.all() {
+		if bytes.HasPrefix(slot, img.Bytes) {
+			return img
+		}
+	}
+	return nil
+}
+
+// Named gives an image by its name; nil for none.
+func (s *Shelf) Named(ref string) *Image {
+	for _, img := range s.all() {
+		if img.Ref == ref {
+			return img
+		}
+	}
+	return nil
+}
+
 // Newer gives the images above a rank, in their order.
 func (s *Shelf) Newer(rank int) []*Image {
 	var out []*Image

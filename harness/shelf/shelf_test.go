@@ -171,3 +171,14 @@ func TestLoadSaysWhatIsWrong(t *testing.T) {
 	decl.Keys = nil
 	assert.False(t, shelf(t, decl).Anchored())
 }
+
+// TestHeld: a slot begins with an image, whatever stands behind that.
+func TestHeld(t *testing.T) {
+	s := shelf(t, declared())
+	img := named(t, s, "1.1b")
+	assert.Equal(t, img, s.Held(append(append([]byte{}, img.Bytes...), 0xff, 0xff)))
+	assert.Nil(t, s.Held(img.Bytes[:len(img.Bytes)-1]))
+	assert.Nil(t, s.Held(nil))
+	assert.Equal(t, img, s.Named("1.1b"))
+	assert.Nil(t, s.Named("9"))
+}

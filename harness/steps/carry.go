@@ -138,6 +138,7 @@ func (r *runner) copy(ctx context.Context, s *profile.Step) error {
 	}
 	var n int
 	if _, serr := fmt.Sscan(string(resp.Body), &n); serr != nil || resp.Status != 0 || n != len(data) {
+		r.t.Carried(min(max(n, 0), len(data)-1), len(data)) // whatever it says of it, it has not got all
 		return r.failed(s, fmt.Sprintf("%d bytes in %s", len(data), to), fmt.Sprintf("%d: %s", resp.Status, resp.Body))
 	}
 	r.t.Carried(n, len(data))

@@ -95,7 +95,7 @@ type Target interface {
 	Ask(ctx context.Context, question string) (string, error)
 	// Serve has the rig serve a file to the DUT, until stop is called.
 	Serve(ctx context.Context, file []byte) (url string, stop func(), err error)
-	// Carried is told how many bytes of a file went to the DUT.
+	// Carried is told how many bytes of a file went to the DUT, each time that one goes.
 	Carried(n, of int)
 	// Ours says that an error is neither the DUT's doing nor a fault: a wire
 	// that the rig has not, a session that was taken back.
@@ -583,10 +583,8 @@ func (r *runner) exec(ctx context.Context, s *profile.Step) error {
 		}
 	}
 	text, got, err := r.t.Exec(ctx, argv, values)
-	if errors.Is(err, ErrNotDone) {
-		return r.failed(s, "the program to say that it is done", err.Error())
-	}
-	if err != nil {
+	no := errors.Is(err, ErrNotDone)
+	if err != nil && !no {
 		return err
 	}
 	for k, v := range got {
@@ -594,6 +592,9 @@ func (r *runner) exec(ctx context.Context, s *profile.Step) error {
 			return &wire.Fault{Part: "exec", Op: "run " + argv[0], Err: fmt.Errorf("its answer names a value %q: use small letters, digits, dashes and underscores", cut(k))}
 		}
 		r.vars[k] = v
+	}
+	if no {
+		return r.failed(s, "the program to say that it is done", err.Error())
 	}
 	return r.seen(s, []byte(text))
 }

@@ -98,6 +98,15 @@ type Gapped interface {
 	Gaps() (n int, last error)
 }
 
+// Dated is a Port that knows since when what it gives can have been there: who reads
+// late, on a busy computer, does not know when it came.
+type Dated interface {
+	// Empty gives a moment at which nothing had come of what the last Read gave: the wire
+	// was looked at then, and there was nothing more on it. The zero time where none is
+	// known. It is for the one who reads.
+	Empty() time.Time
+}
+
 // PowerState is what a power switch says of itself.
 type PowerState int
 

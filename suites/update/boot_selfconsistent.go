@@ -105,7 +105,7 @@ func (b *bootLog) restart(ctx context.Context, when string, installed *shelf.Ima
 	b.t.OK(boot(ctx))
 	now, err := b.look(ctx)
 	b.t.OK(err)
-	version, digest, err := b.said(con, from)
+	version, digest, err := bootSays(con, from, b.decl)
 	b.t.OK(err)
 	b.n++
 	fmt.Fprintf(&b.text, "boot %d, %s: it says version %q, digest %q; then %s runs; installed is %s, %s\n", b.n, when, version, digest, now, installed, installed.Shows.Hash)
@@ -143,13 +143,13 @@ func (b *bootLog) stepBack(ctx context.Context, before *shelf.Image) {
 	b.read(ctx)
 }
 
-// said gives what the last boot behind a cursor said of its image.
-func (b *bootLog) said(con *dut.Console, from console.Cursor) (version, digest string, err error) {
+// bootSays gives what the last boot behind a cursor said of its image.
+func bootSays(con *dut.Console, from console.Cursor, decl *profile.BootSays) (version, digest string, err error) {
 	raw, err := con.Since(from)
 	if err != nil {
 		return "", "", fmt.Errorf("what console %s showed of the boot: %w", con.Name(), err)
 	}
-	re := b.decl.Seen.Regexp
+	re := decl.Seen.Regexp
 	all := re.FindAllSubmatch(raw, -1)
 	if len(all) == 0 {
 		return "", "", nil

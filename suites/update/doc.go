@@ -17,7 +17,7 @@ var Suite = check.Suite{
 	Checks: []*check.Check{
 		&Genuine, &BitFlip, &Unsigned, &SignatureShape, &WrongKey, &DevKey, &OtherProduct, &Downgrade, &VersionForge,
 		&MixMatch, &Structure, &Truncated, &EveryChannel, &UnauthTrigger, &Toctou, &Resource, &AuthorisedRollback, &Append,
-		&BootSelfConsistent, &FailedBootRevert,
+		&BootSelfConsistent, &FailedBootRevert, &BootVerify,
 		&PowerCut, // the last: what it leaves of a weak device may take no image any more
 	},
 }

@@ -90,12 +90,13 @@ func (s *seat) try(ctx context.Context, parent *shelf.Image, m *mutant.Mutant) o
 	var d dut.Delivery
 	var err error
 	for range patience {
-		d, err = s.deliver(ctx, dut.Image{Name: m.Name, Bytes: m.Bytes})
+		d, err = s.deliver(ctx, s.image(m))
 		s.t.OK(err)
-		if d.Taken || d.Kind == verdict.Refused {
+		if answered(d) {
 			break
 		}
 	}
+	d = arrived(d)
 	o := outcome{Mutant: m.Name, Why: m.Why, Kind: d.Kind, Taken: d.Taken, Detail: d.Detail, Raw: escape.Visible(string(d.Raw)), Change: m.Changes}
 	if !d.Taken {
 		return o

@@ -120,6 +120,7 @@ func (s *seat) failBoot(ctx context.Context) *failed {
 		r.after, err = s.look(ctx)
 		s.t.OK(err)
 		s.now, s.running = r.after, s.shelf.Genuine(r.after.Version, r.after.Digest)
+		s.t.Ran(r.after)
 		r.got = r.after.String()
 	}
 	r.text += fmt.Sprintf("waits for a restart: %s\nbehind the restart: %s\n", r.waited, r.got)

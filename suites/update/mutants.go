@@ -41,7 +41,8 @@ func tries(text string, bricks bool, kinds ...mutant.Kind) func(context.Context,
 	return func(ctx context.Context, t *check.T) { tryAll(ctx, t, text, bricks, kinds) }
 }
 
-func tryAll(ctx context.Context, t *check.T, text string, bricks bool, kinds []mutant.Kind) {
+// tryAll gives whether the claim was recorded as holding.
+func tryAll(ctx context.Context, t *check.T, text string, bricks bool, kinds []mutant.Kind) (holds bool) {
 	s := sit(ctx, t)
 	s.opened(ctx)
 	if bricks {
@@ -61,13 +62,14 @@ func tryAll(ctx context.Context, t *check.T, text string, bricks bool, kinds []m
 	if len(m.refused)+len(m.harmless) == 0 {
 		t.Inconclusive(verdict.ReasonCoverageGap, "none of these mutants can be made of %s: %s", parent, strings.Join(m.unmade, "; "))
 	}
-	holds := true
+	holds = true
 	if len(m.refused) > 0 {
 		holds = s.refute(ctx, text, parent, m.refused)
 	}
 	if holds && len(m.harmless) > 0 {
 		s.either(ctx, parent, m.harmless)
 	}
+	return holds
 }
 
 // needsWayBack: it is declared how a unit that does not start any more gets a genuine

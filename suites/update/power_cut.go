@@ -44,6 +44,9 @@ var PowerCut = check.Check{
 		s.mind()
 		cuts := t.CutPower(ctx, check.Work{ID: s.u.Name(), Name: "an update by " + s.u.Name(), Cut: c.decl, Ready: c.ready, Act: c.act, End: c.end, Kept: 5 * time.Minute,
 			Lines: s.d.Profile.Updates.Items[s.u.Name()].Lines()})
+		if now, err := s.look(ctx); err == nil {
+			t.Ran(now) // whatever the cuts have left
+		}
 		if cuts.Bad != nil && cuts.Bad.End.Name == check.DUTDown {
 			repaired, err := s.recover(ctx)
 			t.Note("the unit is brought back %s: error %v", repaired, err)
@@ -166,7 +169,7 @@ func (c *cutUpdate) holds(ctx context.Context, store string) (bool, error) {
 // act delivers the image and has it run. It runs beside the case.
 func (c *cutUpdate) act(ctx context.Context) error {
 	d, err := c.u.Deliver(ctx, dut.Image{Name: c.image.String(), Bytes: c.image.Bytes})
-	switch {
+	switch d = arrived(d); {
 	case err != nil:
 		return err
 	case d.Kind == verdict.Refused:

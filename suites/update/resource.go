@@ -37,6 +37,7 @@ var Resource = check.Check{
 			}
 			d, err := s.deliver(ctx, dut.Image{Name: "no image", Bytes: bad})
 			t.OK(err)
+			d = arrived(d)
 			kinds[d.Kind]++
 			if len(said) < 8 {
 				said[d.Detail] = true

@@ -20,16 +20,18 @@ var onboarded = states.Onboarded.Name
 
 // seat is a channel as a case works on it: the maker's images, and which of them runs.
 type seat struct {
-	t       *check.T
-	d       *dut.Device
-	u       *dut.Update
-	shelf   *shelf.Shelf
-	now     dut.Running
-	running *shelf.Image
-	last    dut.Delivery // of a genuine image
-	rank    int          // of the newest genuine image that ran in this case
-	list    journal.Ref  // of the mutants
-	minded  func()       // closes what the next start may have to undo; nil where nothing was delivered
+	t        *check.T
+	d        *dut.Device
+	u        *dut.Update
+	shelf    *shelf.Shelf
+	now      dut.Running
+	running  *shelf.Image
+	last     dut.Delivery // of a genuine image
+	rank     int          // of the newest genuine image that ran in this case
+	list     journal.Ref  // of the mutants
+	squeezed map[*mutant.Mutant]squeezed
+	starts   *dut.Running // what the last restart told of the image that it started
+	minded   func()       // closes what the next start may have to undo; nil where nothing was delivered
 }
 
 // exhausted is what a case says that needs a newer image than there is.
@@ -37,12 +39,21 @@ const exhausted = "the ladder is exhausted: the profile names no image that is n
 
 // sit reads what runs. A DUT that runs what is none of the maker's is brought back
 // first, where that is possible.
-func sit(ctx context.Context, t *check.T) *seat {
-	s := &seat{t: t, d: t.Device(), u: t.Device().Update(t.Case().Channel)}
+func sit(ctx context.Context, t *check.T) *seat { return sitAt(ctx, t, t.Case().Channel) }
+
+// sitAt is sit at a channel that is not the case's.
+func sitAt(ctx context.Context, t *check.T, channel string) *seat {
+	s := &seat{t: t, d: t.Device(), u: t.Device().Update(channel)}
 	var err error
 	s.shelf, err = s.d.Images()
 	t.OK(err)
-	s.read(ctx)
+	s.now, err = s.look(ctx)
+	t.OK(err)
+	unasked := t.Unasked(s.now)
+	s.saw(s.now)
+	if unasked != "" {
+		t.Note("%s runs: that is %s", s.now, unasked)
+	}
 	if !s.usable() {
 		was := s.now
 		t.OK(s.back(ctx))
@@ -69,6 +80,7 @@ func (s *seat) read(ctx context.Context) {
 // saw takes in what runs.
 func (s *seat) saw(now dut.Running) {
 	s.now, s.running = now, s.shelf.Genuine(now.Version, now.Digest)
+	s.t.Ran(now)
 	if s.running != nil {
 		s.rank = max(s.rank, s.running.Rank)
 	}
@@ -120,16 +132,32 @@ func (s *seat) deliver(ctx context.Context, img dut.Image) (dut.Delivery, error)
 // patience is how often a genuine image is delivered that broke on the way.
 const patience = 3
 
+// answered says whether a delivery shows all that it can show: once more would show no
+// more.
+func answered(d dut.Delivery) bool {
+	return d.Taken || d.Refuses() || d.Kind == verdict.Refused && !d.Told()
+}
+
+// arrived gives a delivery for who holds a refusal against the DUT, or for it: one of
+// which it is not shown that it got there was no refusal of the image.
+func arrived(d dut.Delivery) dut.Delivery {
+	if d.Kind == verdict.Refused && !d.Taken && !d.Refuses() {
+		d.Kind, d.Detail = verdict.Unreachable, fmt.Sprintf("it was refused when %s: %s", d.Reach(), d.Detail)
+	}
+	return d
+}
+
 // install delivers a genuine image, has it run, and looks. What it gives is Accepted
 // where the image runs and nothing waits.
 func (s *seat) install(ctx context.Context, img *shelf.Image) (dut.Answer, error) {
 	var d dut.Delivery
 	var err error
 	for range patience {
-		if d, err = s.deliver(ctx, dut.Image{Name: img.String(), Bytes: img.Bytes}); err != nil || d.Taken || d.Kind == verdict.Refused {
+		if d, err = s.deliver(ctx, dut.Image{Name: img.String(), Bytes: img.Bytes}); err != nil || answered(d) {
 			break
 		}
 	}
+	d = arrived(d)
 	s.last = d
 	if err != nil || !d.Taken {
 		d.Detail = fmt.Sprintf("%s: %s", img, d.Detail)
@@ -213,17 +241,6 @@ func (s *seat) back(ctx context.Context) error {
 
 var errNoWayBack = errors.New("there is no way back")
 
-// takesGenuine is the control behind the last claim of a channel's bracket.
-func takesGenuine(ctx context.Context, t *check.T) dut.Answer {
-	s := sit(ctx, t)
-	a, err := s.install(ctx, s.next())
-	t.OK(err)
-	if s.usable() && s.minded != nil {
-		s.minded()
-	}
-	return a
-}
-
 // made are the mutants of one or several kinds that could be made of a parent.
 type made struct {
 	refused  []*mutant.Mutant // those that a device must not take
@@ -243,6 +260,7 @@ func (s *seat) make(parent *shelf.Image, kinds ...mutant.Kind) made {
 		}
 		x, err := r.Make()
 		s.t.OK(err)
+		s.squeeze(parent, x)
 		if x.Expect == mutant.Harmless {
 			m.harmless = append(m.harmless, x)
 		} else {
@@ -284,15 +302,21 @@ func (s *seat) claim(parent *shelf.Image, probes []*mutant.Mutant) check.Bracket
 		Probes: probes,
 		Name:   func(m *mutant.Mutant) string { return m.Name + " (" + m.Why + ")" },
 		Deliver: func(ctx context.Context, m *mutant.Mutant) (dut.Delivery, error) {
-			return s.deliver(ctx, dut.Image{Name: m.Name, Bytes: m.Bytes})
+			return s.deliver(ctx, s.image(m))
 		},
 		Shows: func(m *mutant.Mutant, now dut.Running) bool {
 			return shelf.Says(now.Version, now.Digest, m.Shows) || now.Pending != "" && shelf.SameVersion(now.Pending, m.Shows.Version)
 		},
 		Genuine: func(now dut.Running) bool { return s.shelf.Genuine(now.Version, now.Digest) != nil },
-		Restart: s.u.Apply,
-		Look:    s.look,
-		Recover: s.recover,
+		Later: func(m *mutant.Mutant) func(dut.Running) bool {
+			shows := m.Shows
+			return func(now dut.Running) bool { return shelf.Says(now.Version, now.Digest, shows) }
+		},
+		Told:     s.told,
+		Restarts: restarts(s.d.Profile.Updates.Items[s.u.Name()].Steps),
+		Restart:  s.restart,
+		Look:     s.look,
+		Recover:  s.recover,
 		Back: func(ctx context.Context) error {
 			s.read(ctx)
 			return s.back(ctx)

@@ -32,11 +32,11 @@ var Toctou = check.Check{
 			t.Inconclusive(verdict.ReasonCoverageGap, "no forged image can be made of %s", parent)
 		}
 		forged := m.refused[0]
-		s.swapped(ctx, "genuine first, forged behind it", parent.Bytes, padded(forged.Bytes, len(parent.Bytes)), parent, forged)
+		s.swapped(ctx, "genuine first, forged behind it", parent.Bytes, padded(s.bytes(forged), len(parent.Bytes)), parent, forged)
 		if s.running == nil {
 			return
 		}
-		s.swapped(ctx, "forged first, genuine behind it", padded(forged.Bytes, len(parent.Bytes)), parent.Bytes, parent, forged)
+		s.swapped(ctx, "forged first, genuine behind it", padded(s.bytes(forged), len(parent.Bytes)), parent.Bytes, parent, forged)
 	},
 }
 
@@ -78,10 +78,11 @@ func (s *seat) swapped(ctx context.Context, how string, first, second []byte, pa
 	for range patience {
 		d, err = s.deliver(ctx, dut.Image{Name: how, Bytes: first, Second: second})
 		s.t.OK(err)
-		if d.Taken || d.Kind == verdict.Refused {
+		if answered(d) {
 			break
 		}
 	}
+	d = arrived(d)
 	before := s.now
 	_, err = s.u.Apply(ctx)
 	s.t.OK(err)

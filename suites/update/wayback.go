@@ -44,6 +44,16 @@ func (s *seat) provenWayBack(ctx context.Context) {
 // recover brings a unit back that does not start behind a mutant: as the profile has it
 // for each unit that does not answer, or else by the way back, and says so.
 func (s *seat) recover(ctx context.Context) (repaired string, err error) {
+	repaired, err = s.recovered(ctx)
+	if err == nil {
+		if now, err := s.look(ctx); err == nil { // else who needs it reads it
+			s.t.Ran(now)
+		}
+	}
+	return repaired, err
+}
+
+func (s *seat) recovered(ctx context.Context) (repaired string, err error) {
 	err = s.d.Recover(ctx)
 	over := s.d.Profile.Images.WayBack.Over
 	if err == nil || over == "" || check.Judge(err).Verdict == verdict.Error {

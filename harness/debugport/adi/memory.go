@@ -26,16 +26,26 @@ func (s *Session) Memory(ctx context.Context, ap dap.AP) (*Memory, Answer, error
 	if m := s.mem[ap]; m != nil {
 		return m, dap.OK, nil
 	}
+	gate, gated := s.t.(interface {
+		Proofs() int
+		Shown(dap.AP) bool
+	})
 	var idr [2]uint32
 	n := 1
-	if p, ok := s.t.(interface{ Proofs() int }); ok {
-		n = min(len(idr), p.Proofs())
+	if gated {
+		n = min(len(idr), gate.Proofs())
 	}
-	if _, a, err := s.t.ReadAP(ctx, ap, dap.IDR, idr[:n]); err != nil || a != dap.OK {
-		return nil, a, err
-	}
-	if !dap.MemoryPort(idr[0]) || n > 1 && idr[0] != idr[1] {
-		return nil, dap.Protocol, nil
+	if !gated || !gate.Shown(ap) {
+		_, a, err := s.t.ReadAP(ctx, ap, dap.IDR, idr[:n])
+		if err == nil && a == dap.Fault {
+			_, err = s.Recover(ctx)
+		}
+		if err != nil || a != dap.OK {
+			return nil, a, err
+		}
+		if !dap.MemoryPort(idr[0]) || n > 1 && idr[0] != idr[1] {
+			return nil, dap.Protocol, nil
+		}
 	}
 	m := &Memory{s: s, ap: ap}
 	v, a, err := s.read1(ctx, ap, dap.CSW)

@@ -18,8 +18,12 @@ func (p AccessPort) Memory() bool { return p.Answer == dap.OK && dap.MemoryPort(
 
 // Ports reads the IDR of the access ports of ADIv5 from first to last, and gives those that
 // are there, or that answered otherwise than OK. It stops where the port no longer speaks
-// the protocol, or says WAIT for ever: a is that answer. Read says how many were asked.
+// the protocol, or says WAIT for ever: a is that answer. Read says how many were asked. A
+// port of version 3 has no numbers: Protocol.
 func (s *Session) Ports(ctx context.Context, first, last uint8) (ports []AccessPort, read int, a Answer, err error) {
+	if s.id.Version() >= 3 {
+		return nil, 0, dap.Protocol, nil
+	}
 	for n := int(first); n <= int(last); n++ {
 		p := AccessPort{At: dap.Port(uint8(n))}
 		if p.IDR, p.Answer, err = s.read1(ctx, p.At, dap.IDR); err != nil {

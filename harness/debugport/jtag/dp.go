@@ -74,8 +74,11 @@ func NewDP(e *Engine, taps []TAP, at int) (*DP, error) {
 }
 
 // Proofs is how often an IDR has to be read alike before an access port counts as one of
-// memory: see dap.NewGate.
+// memory, and Shown whether it does: see dap.NewGate.
 func (d *DP) Proofs() int { return d.gate.Proofs() }
+
+// Shown says whether an access port was shown to be a memory port.
+func (d *DP) Shown(ap dap.AP) bool { return d.gate.Memory(ap) }
 
 // SetRetries sets how often a transaction that is answered with WAIT is asked again.
 func (d *DP) SetRetries(n int) { d.retries = max(0, n) }
@@ -285,7 +288,7 @@ func (d *DP) Write(ctx context.Context, w dap.Write) (Answer, error) {
 		if a, err = d.reachAP(ctx, s.AP, s.Reg); a == dap.OK {
 			_, a, err = d.turn(ctx, irAP, false, uint8(s.Reg.Offset(s.AP.V6)&0xc), s.Value)
 		}
-		if a == dap.OK && s.Reg != dap.TAR {
+		if a == dap.OK && s.Reg >= dap.BD0 { // a refused TAR or CSW shows with what is read then
 			_, a, err = d.settle(ctx)
 		}
 	case w == dap.AbortTransaction():

@@ -14,9 +14,9 @@ type Basis string
 
 // The bases. Enough is W1, or W2 and W3.
 const (
-	W1 Basis = "W1" // this pad on this unit in this run
-	W2 Basis = "W2" // another wire of the same connector
-	W3 Basis = "W3" // an open unit of the model on the same fixture, before and after
+	W1 Basis = "W1" // these pads on this unit answer in this run, before and behind
+	W2 Basis = "W2" // another wire of the same connector acts, or the board's pulls are seen
+	W3 Basis = "W3" // an open unit of the model on the same fixture, before and behind
 )
 
 // Ground is a basis with what was seen of it.
@@ -172,25 +172,73 @@ func (s *Survey) ground(i int) ([]Ground, string) {
 	if before != nil && after != nil {
 		out = append(out, Ground{W1, "the same pads answer " + before.When() + ", and " + after.When()})
 	}
-	pulls, no := s.pulls(l)
-	if pulls != "" {
-		out = append(out, Ground{W1, pulls})
-	}
 	if len(out) > 0 {
 		return out, ""
 	}
-	golden, noGolden := s.golden()
-	if s.Wire != "" && golden != "" {
-		return []Ground{{W2, s.Wire}, {W3, golden}}, ""
+	if way := s.unasked(); way != "" {
+		return nil, "it was not asked " + way
 	}
-	lacking := "nothing shows that its pads are wired: " + no
+	wire, golden, no := s.Wire, "", ""
+	pulls, noPulls := s.pulls(l)
+	switch {
+	case wire == "":
+		wire = pulls
+	case pulls != "":
+		wire += "; " + pulls
+	}
+	if golden, no = s.golden(); wire != "" && golden != "" {
+		return []Ground{{W2, wire}, {W3, golden}}, ""
+	}
+	lacking := "nothing shows that its pads are wired: it answers in no phase before and behind"
 	if before != nil || after != nil {
-		lacking += "; it answers on one side of it only, and a wire may have gone"
+		lacking = "it answers on one side of that only: a wire may have gone"
 	}
-	if s.Wire == "" {
-		return nil, lacking + "; no other wire of the connector is seen to act"
+	if wire == "" {
+		lacking += ", no other wire of the connector is seen to act, and " + noPulls
 	}
-	return nil, lacking + "; " + noGolden
+	if no != "" {
+		lacking += "; " + no
+	}
+	return nil, lacking
+}
+
+// unasked says in which way a port was never asked that nobody has heard answer: asleep,
+// or waiting for its name, an open one is as silent as a locked one. It is "" where all
+// were tried.
+func (s *Survey) unasked() string {
+	if s.Protocol != "swd" {
+		return ""
+	}
+	asked := map[string]bool{}
+	for i := range s.Looks {
+		if l := &s.Looks[i]; !l.Quick {
+			asked[Class(l.Way)] = true
+		}
+	}
+	for _, c := range []struct{ class, words string }{{Plainly, "plainly"}, {Woken, "with what wakes a port that sleeps"}, {Named, "by the names of ports that share their wires"}} {
+		if !asked[c.class] {
+			return c.words
+		}
+	}
+	return ""
+}
+
+// Classes of ways to a port of serial wire.
+const (
+	Plainly = "plain"
+	Woken   = "dormant"
+	Named   = "target"
+)
+
+// Class says of which class a way is.
+func Class(way string) string {
+	switch {
+	case strings.Contains(way, "dormant"):
+		return Woken
+	case strings.Contains(way, "target"):
+		return Named
+	}
+	return Plainly
 }
 
 // answered gives the nearest look before (-1) or behind (+1) one at which the same pads
@@ -204,13 +252,12 @@ func (s *Survey) answered(i, dir int) *Look {
 	return nil
 }
 
-// holds is how a pad of a port is held by the board, where it is: as the protocol has
-// it. TCK and SWCLK may be pulled up as well, but so are both sides of a level shifter
-// that does not let answers through.
+// holds is how a pad of a port is held by the board, where it is: as the protocol has it.
 var holds = map[string]idle.State{"clk": idle.Low, "io": idle.High, "tck": idle.Low, "tms": idle.High, "tdi": idle.High}
 
 // pulls says that each pad is held against both of our pulls as a port's is, and not
-// without the supply.
+// without the supply. Alone that shows no port: a clock that lies at ground is as low as
+// one that is pulled down, and wires that are exchanged may be pulled alike.
 func (s *Survey) pulls(l *Look) (seen, lacking string) {
 	var parts []string
 	for _, role := range []string{"clk", "io", "tck", "tms", "tdi"} {
@@ -231,9 +278,6 @@ func (s *Survey) pulls(l *Look) (seen, lacking string) {
 			}
 		}
 		parts = append(parts, pad+" is "+string(now))
-	}
-	if _, ok := s.Roles["tdo"]; ok { // it is driven while data is shifted, and at no other time
-		return "", "nothing that it drives by itself shows TDO"
 	}
 	return "each pad is held against both of our pulls, and not without the supply: " + strings.Join(parts, ", "), ""
 }

@@ -32,6 +32,15 @@ func silent(phase string, pads ...idle.Pad) ladder.Look {
 	return ladder.Look{Phase: phase, Way: "swd", Supplied: ladder.Yes, Reply: ladder.Silent, Idle: pads}
 }
 
+// asked has the same look by each class of ways.
+func asked(l ladder.Look) (out []ladder.Look) {
+	for _, way := range []string{"swd", "swd dormant wake", "swd target 0x01002927"} {
+		l.Way = way
+		out = append(out, l)
+	}
+	return out
+}
+
 func pads(clk, io idle.State) []idle.Pad {
 	return []idle.Pad{{Name: "J3.2", State: clk}, {Name: "J3.4", State: io}}
 }
@@ -68,7 +77,9 @@ func TestLevel(t *testing.T) {
 		"all zeros":                          {answered("system", mem(ladder.Yes, ladder.Read{Length: 64, What: "flash", Got: ladder.Blank})), ladder.Unsaid},
 		"all zeros, and they are":            {answered("system", mem(ladder.Yes, ladder.Read{Length: 64, What: "flash", Got: ladder.Blank, Known: ladder.Yes})), ladder.L5},
 		"all zeros, and they are not":        {answered("system", mem(ladder.Yes, ladder.Read{Length: 64, What: "flash", Got: ladder.Blank, Known: ladder.No})), ladder.L2},
-		"something else than is there":       {answered("system", mem(ladder.Yes, ladder.Read{Length: 64, What: "flash", Got: ladder.Data, Known: ladder.No})), ladder.L2},
+		"something else than is there":       {answered("system", mem(ladder.Yes, ladder.Read{Length: 64, What: "flash", Got: ladder.Data, Known: ladder.No})), ladder.Unsaid},
+		"the core says what it is":           {answered("system", mem(ladder.Yes, ladder.Read{Length: 4, What: ladder.System, Got: ladder.Data})), ladder.Unsaid},
+		"it says so, and all is refused":     {answered("system", mem(ladder.Yes, refused, ladder.Read{Length: 4, What: ladder.System, Got: ladder.Data})), ladder.L2},
 		"a read without an answer":           {answered("system", mem(ladder.Yes, ladder.Read{Length: 64, What: "flash", Got: ladder.Broke})), ladder.Unsaid},
 		"RAM alone":                          {answered("system", mem(ladder.Yes, refused, ram)), ladder.L3},
 		"halted":                             {answered("system", func(l *ladder.Look) { mem(ladder.Yes, refused)(l); l.Halt = ladder.Halted }), ladder.L3},
@@ -107,33 +118,35 @@ func TestJudge(t *testing.T) {
 		reason verdict.Reason
 		ground []ladder.Basis
 	}{
-		"the maker's recovery port alone":            {survey: ladder.Survey{Declared: ladder.L1, Looks: []ladder.Look{answered("system", nil)}}, level: ladder.L1, shut: true},
-		"open":                                       {survey: ladder.Survey{Declared: ladder.L5, Looks: []ladder.Look{flash}}, level: ladder.L5, open: true, reason: verdict.ReasonAccess},
-		"more open than declared":                    {survey: ladder.Survey{Declared: ladder.L1, Looks: []ladder.Look{answered("system", mem(ladder.No))}}, level: ladder.L2, open: true, reason: verdict.ReasonContradicted},
-		"open in one phase":                          {survey: ladder.Survey{Declared: ladder.L1, Looks: []ladder.Look{answered("reset", nil), silent("2ms"), flash, answered("later", nil)}}, level: ladder.L5, open: true, reason: verdict.ReasonAccess},
-		"not looked at":                              {survey: ladder.Survey{}, level: ladder.Unsaid, reason: verdict.ReasonCoverageGap},
-		"silent, nothing shows the wiring":           {survey: ladder.Survey{Looks: []ladder.Look{none}, Roles: roles}, level: ladder.Unsaid, reason: verdict.ReasonControlFailed},
-		"silent, without a supply":                   {survey: ladder.Survey{Looks: []ladder.Look{unsupplied}, Roles: roles, Off: dead}, level: ladder.Unsaid, reason: verdict.ReasonControlFailed},
-		"silent, pads float":                         {survey: ladder.Survey{Looks: []ladder.Look{silent("system", dead...)}, Roles: roles, Off: dead}, level: ladder.Unsaid, reason: verdict.ReasonControlFailed},
-		"silent, pads are held":                      {survey: ladder.Survey{Looks: []ladder.Look{silent("system", held...)}, Roles: roles, Off: dead}, level: ladder.L0, shut: true, ground: []ladder.Basis{ladder.W1}},
-		"silent, held without the supply":            {survey: ladder.Survey{Looks: []ladder.Look{silent("system", held...)}, Roles: roles, Off: held}, level: ladder.Unsaid, reason: verdict.ReasonControlFailed},
-		"silent, both are high":                      {survey: ladder.Survey{Looks: []ladder.Look{silent("system", pads(idle.High, idle.High)...)}, Roles: roles, Off: dead}, level: ladder.Unsaid, reason: verdict.ReasonControlFailed},
-		"silent between answers":                     {survey: ladder.Survey{Declared: ladder.L1, Looks: []ladder.Look{answered("reset", nil), none, answered("reset again", nil)}, Roles: roles}, level: ladder.L1, shut: true, ground: []ladder.Basis{ladder.W1}},
-		"silent behind an answer":                    {survey: ladder.Survey{Declared: ladder.L1, Looks: []ladder.Look{answered("reset", nil), none}, Roles: roles}, level: ladder.Unsaid, reason: verdict.ReasonControlFailed},
-		"silent, another wire acts":                  {survey: ladder.Survey{Looks: []ladder.Look{none}, Roles: roles, Wire: "vref follows"}, level: ladder.Unsaid, reason: verdict.ReasonControlFailed},
-		"silent, an open unit answers":               {survey: ladder.Survey{Looks: []ladder.Look{none}, Roles: roles, Golden: golden}, level: ladder.Unsaid, reason: verdict.ReasonControlFailed},
-		"silent, both":                               {survey: ladder.Survey{Looks: []ladder.Look{none}, Roles: roles, Wire: "vref follows", Golden: golden}, level: ladder.L0, shut: true, ground: []ladder.Basis{ladder.W2, ladder.W3}},
-		"silent, both, and vref is low":              {survey: ladder.Survey{Looks: []ladder.Look{none}, Roles: roles, Wire: "reset acts", Against: "vref is low", Golden: golden}, level: ladder.Unsaid, reason: verdict.ReasonControlFailed},
-		"silent, the open unit is locked behind":     {survey: ladder.Survey{Looks: []ladder.Look{none}, Roles: roles, Wire: "vref follows", Golden: [2]*ladder.Look{&flash, &none}}, level: ladder.Unsaid, reason: verdict.ReasonControlFailed},
-		"silent, no open unit behind":                {survey: ladder.Survey{Looks: []ladder.Look{none}, Roles: roles, Wire: "vref follows", Golden: [2]*ladder.Look{&flash}}, level: ladder.Unsaid, reason: verdict.ReasonControlFailed},
-		"TDO shows nothing by itself":                {survey: ladder.Survey{Looks: []ladder.Look{silent("system", held...)}, Roles: map[string]string{"tck": "J3.2", "tms": "J3.4", "tdo": "J3.6"}, Off: dead}, level: ladder.Unsaid, reason: verdict.ReasonControlFailed},
-		"garbled":                                    {survey: ladder.Survey{Looks: []ladder.Look{answered("reset", nil), {Reply: ladder.Garbled}}}, level: ladder.Unsaid, reason: verdict.ReasonAmbiguous},
-		"two that answer":                            {survey: ladder.Survey{Looks: []ladder.Look{answered("reset", nil), answered("system", func(l *ladder.Look) { l.ID++ })}}, level: ladder.Unsaid, reason: verdict.ReasonAmbiguous},
-		"shut, and a flash by it works":              {survey: ladder.Survey{Looks: []ladder.Look{answered("reset", nil)}, Contrary: []string{"storage main was read by it"}}, level: ladder.Unsaid, reason: verdict.ReasonAmbiguous},
-		"silent by one way, and answers by another":  {survey: ladder.Survey{Looks: []ladder.Look{answered("a", nil), none, answered("b", func(l *ladder.Look) { l.Way = "swd dormant" })}, Roles: roles}, level: ladder.L1, shut: true, ground: []ladder.Basis{ladder.W1}},
-		"an answer that fell silent is no basis":     {survey: ladder.Survey{Looks: []ladder.Look{answered("a", func(l *ladder.Look) { l.Broke = "AP 1" }), none, answered("b", nil)}, Roles: roles}, level: ladder.Unsaid, reason: verdict.ReasonAmbiguous},
-		"silent where one restarts it":               {survey: ladder.Survey{Looks: []ladder.Look{{Phase: "system", Supplied: ladder.Yes, Reply: ladder.Silent, Restarted: true, Idle: held}}, Roles: roles, Off: dead}, level: ladder.Unsaid, reason: verdict.ReasonAmbiguous},
-		"a level that is not declared is not judged": {survey: ladder.Survey{Declared: ladder.Unsaid, Looks: []ladder.Look{answered("system", mem(ladder.No))}}, level: ladder.L2, shut: true},
+		"the maker's recovery port alone":             {survey: ladder.Survey{Declared: ladder.L1, Looks: []ladder.Look{answered("system", nil)}}, level: ladder.L1, shut: true},
+		"open":                                        {survey: ladder.Survey{Declared: ladder.L5, Looks: []ladder.Look{flash}}, level: ladder.L5, open: true, reason: verdict.ReasonAccess},
+		"more open than declared":                     {survey: ladder.Survey{Declared: ladder.L1, Looks: []ladder.Look{answered("system", mem(ladder.No))}}, level: ladder.L2, open: true, reason: verdict.ReasonContradicted},
+		"open in one phase":                           {survey: ladder.Survey{Declared: ladder.L1, Looks: []ladder.Look{answered("reset", nil), silent("2ms"), flash, answered("later", nil)}}, level: ladder.L5, open: true, reason: verdict.ReasonAccess},
+		"not looked at":                               {survey: ladder.Survey{}, level: ladder.Unsaid, reason: verdict.ReasonCoverageGap},
+		"silent, nothing shows the wiring":            {survey: ladder.Survey{Looks: []ladder.Look{none}, Roles: roles}, level: ladder.Unsaid, reason: verdict.ReasonControlFailed},
+		"silent, without a supply":                    {survey: ladder.Survey{Looks: []ladder.Look{unsupplied}, Roles: roles, Off: dead}, level: ladder.Unsaid, reason: verdict.ReasonControlFailed},
+		"silent, pads float":                          {survey: ladder.Survey{Looks: []ladder.Look{silent("system", dead...)}, Roles: roles, Off: dead}, level: ladder.Unsaid, reason: verdict.ReasonControlFailed},
+		"silent, pads are held":                       {survey: ladder.Survey{Protocol: "swd", Looks: asked(silent("system", held...)), Roles: roles, Off: dead}, level: ladder.Unsaid, reason: verdict.ReasonControlFailed},
+		"silent, held without the supply":             {survey: ladder.Survey{Protocol: "swd", Looks: asked(silent("system", held...)), Roles: roles, Off: held, Golden: golden}, level: ladder.Unsaid, reason: verdict.ReasonControlFailed},
+		"silent, both are high":                       {survey: ladder.Survey{Protocol: "swd", Looks: asked(silent("system", pads(idle.High, idle.High)...)), Roles: roles, Off: dead, Golden: golden}, level: ladder.Unsaid, reason: verdict.ReasonControlFailed},
+		"silent between answers":                      {survey: ladder.Survey{Declared: ladder.L1, Looks: []ladder.Look{answered("reset", nil), none, answered("reset again", nil)}, Roles: roles}, level: ladder.L1, shut: true, ground: []ladder.Basis{ladder.W1}},
+		"silent behind an answer":                     {survey: ladder.Survey{Declared: ladder.L1, Looks: []ladder.Look{answered("reset", nil), none}, Roles: roles}, level: ladder.Unsaid, reason: verdict.ReasonControlFailed},
+		"silent, another wire acts":                   {survey: ladder.Survey{Looks: []ladder.Look{none}, Roles: roles, Wire: "vref follows"}, level: ladder.Unsaid, reason: verdict.ReasonControlFailed},
+		"silent, an open unit answers":                {survey: ladder.Survey{Looks: []ladder.Look{none}, Roles: roles, Golden: golden}, level: ladder.Unsaid, reason: verdict.ReasonControlFailed},
+		"silent, both":                                {survey: ladder.Survey{Protocol: "swd", Looks: asked(none), Roles: roles, Wire: "vref follows", Golden: golden}, level: ladder.L0, shut: true, ground: []ladder.Basis{ladder.W2, ladder.W3}},
+		"silent, both, and asked in one way":          {survey: ladder.Survey{Protocol: "swd", Looks: []ladder.Look{none}, Roles: roles, Wire: "vref follows", Golden: golden}, level: ladder.Unsaid, reason: verdict.ReasonControlFailed},
+		"silent, pads are held, an open unit answers": {survey: ladder.Survey{Protocol: "swd", Looks: asked(silent("system", held...)), Roles: roles, Off: dead, Golden: golden}, level: ladder.L0, shut: true, ground: []ladder.Basis{ladder.W2, ladder.W3}},
+		"silent, both, and vref is low":               {survey: ladder.Survey{Looks: []ladder.Look{none}, Roles: roles, Wire: "reset acts", Against: "vref is low", Golden: golden}, level: ladder.Unsaid, reason: verdict.ReasonControlFailed},
+		"silent, the open unit is locked behind":      {survey: ladder.Survey{Looks: []ladder.Look{none}, Roles: roles, Wire: "vref follows", Golden: [2]*ladder.Look{&flash, &none}}, level: ladder.Unsaid, reason: verdict.ReasonControlFailed},
+		"silent, no open unit behind":                 {survey: ladder.Survey{Looks: []ladder.Look{none}, Roles: roles, Wire: "vref follows", Golden: [2]*ladder.Look{&flash}}, level: ladder.Unsaid, reason: verdict.ReasonControlFailed},
+		"TDO shows nothing by itself":                 {survey: ladder.Survey{Looks: []ladder.Look{silent("system", held...)}, Roles: map[string]string{"tck": "J3.2", "tms": "J3.4", "tdo": "J3.6"}, Off: dead}, level: ladder.Unsaid, reason: verdict.ReasonControlFailed},
+		"garbled":                                     {survey: ladder.Survey{Looks: []ladder.Look{answered("reset", nil), {Reply: ladder.Garbled}}}, level: ladder.Unsaid, reason: verdict.ReasonAmbiguous},
+		"two that answer":                             {survey: ladder.Survey{Looks: []ladder.Look{answered("reset", nil), answered("system", func(l *ladder.Look) { l.ID++ })}}, level: ladder.Unsaid, reason: verdict.ReasonAmbiguous},
+		"shut, and a flash by it works":               {survey: ladder.Survey{Looks: []ladder.Look{answered("reset", nil)}, Contrary: []string{"storage main was read by it"}}, level: ladder.Unsaid, reason: verdict.ReasonAmbiguous},
+		"silent by one way, and answers by another":   {survey: ladder.Survey{Looks: []ladder.Look{answered("a", nil), none, answered("b", func(l *ladder.Look) { l.Way = "swd dormant" })}, Roles: roles}, level: ladder.L1, shut: true, ground: []ladder.Basis{ladder.W1}},
+		"an answer that fell silent is no basis":      {survey: ladder.Survey{Looks: []ladder.Look{answered("a", func(l *ladder.Look) { l.Broke = "AP 1" }), none, answered("b", nil)}, Roles: roles}, level: ladder.Unsaid, reason: verdict.ReasonAmbiguous},
+		"silent where one restarts it":                {survey: ladder.Survey{Looks: []ladder.Look{{Phase: "system", Supplied: ladder.Yes, Reply: ladder.Silent, Restarted: true, Idle: held}}, Roles: roles, Off: dead}, level: ladder.Unsaid, reason: verdict.ReasonAmbiguous},
+		"a level that is not declared is not judged":  {survey: ladder.Survey{Declared: ladder.Unsaid, Looks: []ladder.Look{answered("system", mem(ladder.No))}}, level: ladder.L2, shut: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := c.survey.Judge(nil)

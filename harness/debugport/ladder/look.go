@@ -128,6 +128,10 @@ const (
 	Broke   Got = "broke"   // no answer, or one that the protocol does not know
 )
 
+// System is what a read is of that is the core's own: it says that the access port works,
+// and gives nothing away.
+const System = "system"
+
 // Read is one piece of memory that was asked for.
 type Read struct {
 	AP     uint64 `json:"ap"`
@@ -197,7 +201,8 @@ type Reading struct {
 	Name  string `json:"name"`
 	Where string `json:"where"`
 	Raw   uint32 `json:"raw"`
-	State string `json:"state"` // locked, open, recovering, unknown
+	State string `json:"state"`           // locked, partly, open, recovering, unknown
+	Erase bool   `json:"erase,omitempty"` // it is about erasing, and not about the port
 	Words string `json:"words,omitempty"`
 }
 
@@ -215,6 +220,8 @@ type Look struct {
 	Acks      string   `json:"acks,omitempty"` // the answers as they came
 	ID        uint32   `json:"id,omitempty"`   // DPIDR
 	TAPs      []uint32 `json:"taps,omitempty"`
+	Delay     int      `json:"delay,omitempty"` // bits through all TAPs in BYPASS
+	Note      string   `json:"note,omitempty"`
 	// Up says whether debug power was granted; Unknown where it was not asked for.
 	Up Tri  `json:"up"`
 	AP []AP `json:"aps,omitempty"`
@@ -225,8 +232,8 @@ type Look struct {
 	Auth  *Auth     `json:"auth,omitempty"`
 	Halt  Halt      `json:"halt,omitempty"`
 	Locks []Reading `json:"locks,omitempty"`
-	// Quick says that it was only asked who it is, and what its access ports say of
-	// themselves.
+	// Quick says that it was asked who it is, and of its first access ports and a little
+	// memory alone.
 	Quick bool `json:"quick,omitempty"`
 	// Broke says where a port that had answered did not any more; "" where it did to the
 	// end.
@@ -284,8 +291,8 @@ func (l *Look) open() (Level, string) {
 		take(L3, "the core was halted")
 	}
 	for _, r := range l.Reads {
-		if !r.readable() {
-			continue
+		if !r.readable() || r.What == System {
+			continue // what the core says of itself is no memory
 		}
 		switch r.What {
 		case "flash", "fuse":
@@ -324,7 +331,7 @@ func (l *Look) shut() (Level, string) {
 		switch {
 		case l.Up == No && len(l.AP) == 0:
 			return L1, "it says what it is, and grants no debug power"
-		case !l.All:
+		case !l.All && !l.Quick:
 			return Unsaid, "not every access port that there can be was asked for"
 		case len(l.AP) > 0:
 			return L1, "it has only the maker's own access port"
@@ -334,10 +341,13 @@ func (l *Look) shut() (Level, string) {
 	asked := false
 	for _, r := range l.Reads {
 		switch {
+		case r.What == System:
 		case r.Got == Refused:
 			asked = true
-		case r.Got == Blank && r.Known == No, r.Got == Data && r.Known == No:
+		case r.Got == Blank && r.Known == No:
 			asked = true // what is there is not given
+		case r.Got == Data:
+			return Unsaid, fmt.Sprintf("%d bytes at 0x%08x are not those that are known to be there", r.Length, r.At)
 		case r.Got == Blank:
 			return Unsaid, fmt.Sprintf("%d bytes at 0x%08x are all alike: that is neither read nor refused", r.Length, r.At)
 		default:
@@ -353,7 +363,7 @@ func (l *Look) shut() (Level, string) {
 			return Unsaid, fmt.Sprintf("the memory access port 0x%x does not say whether it is enabled, and nothing was read by it", ap.Addr)
 		}
 	}
-	if !l.All {
+	if !l.All && !l.Quick {
 		return Unsaid, "not every access port that there can be was asked for"
 	}
 	if asked {

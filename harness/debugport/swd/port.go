@@ -55,8 +55,11 @@ func New(w *debugport.Wires, clk, io int) *Port {
 }
 
 // Proofs is how often an IDR has to be read alike before an access port counts as one of
-// memory: see dap.NewGate.
+// memory, and Shown whether it does: see dap.NewGate.
 func (p *Port) Proofs() int { return p.gate.Proofs() }
+
+// Shown says whether an access port was shown to be a memory port.
+func (p *Port) Shown(ap dap.AP) bool { return p.gate.Memory(ap) }
 
 // SetRetries sets how often a transaction that is answered with WAIT is asked again.
 func (p *Port) SetRetries(n int) { p.retries = max(0, n) }

@@ -33,11 +33,13 @@ type Port struct {
 	closed bool
 
 	writing chan struct{} // held by the one who writes or breaks
+	dater   wire.Dater    // of the one who reads
 }
 
 var (
 	_ wire.Port   = (*Port)(nil)
 	_ wire.Gapped = (*Port)(nil)
+	_ wire.Dated  = (*Port)(nil)
 )
 
 // Open opens the port and holds it alone. The error is Config.Validate's, or a
@@ -110,12 +112,13 @@ func (p *Port) Read(b []byte) (int, error) {
 			return 0, io.EOF
 		}
 		if dev == nil {
+			p.dater.Forget()
 			if err := p.await(); err != nil {
 				return 0, err
 			}
 			continue
 		}
-		n, err := dev.file.Read(b)
+		n, err := p.dater.Read(dev.file, b)
 		if n > 0 {
 			return n, nil
 		}
@@ -125,6 +128,10 @@ func (p *Port) Read(b []byte) (int, error) {
 		p.lose(dev, err)
 	}
 }
+
+// Empty gives a moment at which nothing of what the last Read gave had come. What an
+// adapter on USB gathers, for some 16 ms, is on its way meanwhile.
+func (p *Port) Empty() time.Time { return p.dater.Empty() }
 
 // lose notes that an attachment is dead.
 func (p *Port) lose(dev *device, why error) {

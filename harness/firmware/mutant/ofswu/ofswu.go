@@ -249,6 +249,9 @@ func pair(parent, b []byte, old, now []swu.Region) (parts []mutant.Part) {
 	return parts
 }
 
+// Shows reads out of a package what a device shows that installed it.
+func Shows(b []byte) mutant.Shows { return shows(b) }
+
 // shows reads out of a package what a device shows that installed it: the version, the
 // SHA-256 of the description, and that of all that is installed, in the order of the
 // description.

@@ -1,0 +1,110 @@
+package dut
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"rigor/harness/console"
+	"rigor/harness/console/expect"
+)
+
+// Memory switches the DUT off and reads one of its memories. The DUT stays off.
+func (d *Device) Memory(ctx context.Context, name string) ([]byte, error) {
+	s := d.bench.Storages[name]
+	if s == nil {
+		return nil, fmt.Errorf("storage %s: %w", name, ErrNotWired)
+	}
+	if err := d.PowerOff(ctx); err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	err := d.s.Do(ctx, PartStorage(name), func(ctx context.Context) error {
+		defer d.waiting("the image of storage " + name)()
+		return s.Read(ctx, &b)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read storage %s: %w", name, err)
+	}
+	return b.Bytes(), nil
+}
+
+// Start is what a start came to that was watched.
+type Start struct {
+	Up     bool   // the declared end of the boot was seen, or services answer where none is declared
+	Failed int    // how often the declared sign of a boot that failed was seen
+	Said   []byte // what the console showed of it
+}
+
+// StartFromOff switches on a DUT that is off, and watches until it is up or has shown so
+// many times that its boot failed: a loader that tries again may find something else
+// to start. Where neither comes in the time that a boot may take since the last sign, it
+// gives what was seen until then.
+func (d *Device) StartFromOff(ctx context.Context, tries int) (Start, error) {
+	con, err := d.BootConsole()
+	if errors.Is(err, ErrNotDeclared) {
+		if err := d.PowerOn(ctx); err != nil {
+			return Start{}, err
+		}
+		err := d.Reachable(ctx)
+		if errors.Is(err, ErrLost) {
+			return Start{}, nil
+		}
+		return Start{Up: err == nil}, err
+	}
+	if err != nil {
+		return Start{}, err
+	}
+	from := con.Mark()
+	if err := d.PowerOn(ctx); err != nil {
+		return Start{}, err
+	}
+	out, at, err := d.watch(ctx, con, from, tries)
+	if err != nil {
+		return out, err
+	}
+	if out.Said, err = con.Excerpt(from, at); err != nil {
+		return out, fmt.Errorf("what %s showed of a start: %w", con.Name(), err)
+	}
+	if out.Up {
+		d.cameUp(con, at)
+	}
+	return out, nil
+}
+
+// watch waits for the end of a boot, or for signs that it failed.
+func (d *Device) watch(ctx context.Context, con *Console, from console.Cursor, tries int) (out Start, at console.Cursor, err error) {
+	boot := con.Boot()
+	at = from
+	if banner, ok := Pattern("the banner of a cold boot", boot.Banner); ok {
+		m, err := con.Await(ctx, at, d.bootTime(), banner)
+		if errors.Is(err, console.ErrTimeout) && ctx.Err() == nil {
+			return out, con.Mark(), nil
+		} else if err != nil {
+			return out, at, err
+		}
+		at = m.To
+	}
+	done, _ := Pattern("the end of the boot", boot.Done) // it is declared: the console shows the boot
+	signs := []expect.Pattern{done}
+	if sign, ok := Pattern("the sign of a boot that failed", boot.Fail.Sign); ok {
+		signs = append(signs, sign)
+	}
+	for out.Failed < tries {
+		m, err := con.Await(ctx, at, d.bootTime(), signs...)
+		switch {
+		case errors.Is(err, console.ErrTimeout) && ctx.Err() == nil:
+			return out, con.Mark(), nil
+		case err != nil:
+			return out, at, err
+		}
+		at = m.To
+		if m.Index == 0 {
+			out.Up = true
+			return out, at, nil
+		}
+		out.Failed++
+	}
+	return out, at, nil
+}

@@ -1,0 +1,89 @@
+package dut
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+
+	"rigor/harness/profile"
+	"rigor/harness/wire"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// What a start came to is told by what was shown, and silence is neither.
+func TestStartFromOff(t *testing.T) {
+	for _, tt := range []struct {
+		name, boot string
+		want       Start
+	}{
+		{"up", bootText, Start{Up: true}},
+		{"up at the second try", "ROM 1.2\r\nboot failed\r\nloading\r\nsystem ready\r\n", Start{Up: true, Failed: 1}},
+		{"it fails three times", "ROM 1.2\r\nboot failed\r\nboot failed\r\nboot failed\r\nboot failed\r\n", Start{Failed: 3}},
+		{"it fails once, and says no more", "ROM 1.2\r\nboot failed\r\n", Start{Failed: 1}},
+		{"no sign of a cold boot", "boot failed\r\nboot failed\r\nboot failed\r\nsystem ready\r\n", Start{}},
+		{"nothing", "\r\n", Start{}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := &board{boot: tt.boot}
+				d := b.with(t, true, false)
+				d.Profile.Consoles.Items["main"].Boot.Fail.Sign = profile.Pattern{Literal: "boot failed"}
+				got, err := d.StartFromOff(t.Context(), 3)
+				require.NoError(t, err)
+				assert.Equal(t, tt.want.Up, got.Up)
+				assert.Equal(t, tt.want.Failed, got.Failed)
+				assert.True(t, b.on)
+			})
+		})
+	}
+}
+
+// Without a console that shows it, a start is seen on the network.
+func TestStartFromOffOnTheNetwork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := (&board{}).with(t, false, true)
+		got, err := d.StartFromOff(t.Context(), 1)
+		require.NoError(t, err)
+		assert.True(t, got.Up)
+		d = (&board{deadOn: true}).with(t, false, true)
+		got, err = d.StartFromOff(t.Context(), 1)
+		require.NoError(t, err)
+		assert.False(t, got.Up)
+	})
+}
+
+func TestAMemoryIsReadAndTheDUTStaysOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &board{on: true, boot: bootText}
+		d := b.with(t, true, false)
+		d.bench.Storages = map[string]wire.Storage{"main": &chip{b: b, bytes: []byte("0123456789")}}
+		got, err := d.Memory(t.Context(), "main")
+		require.NoError(t, err)
+		assert.Equal(t, "0123456789", string(got))
+		assert.False(t, b.on)
+		_, err = d.Memory(t.Context(), "other")
+		require.ErrorIs(t, err, ErrNotWired)
+	})
+}
+
+// loose is a memory whose clip takes every write, and does nothing.
+type loose struct{ *chip }
+
+func (loose) Write(context.Context, int64, []byte) error { return nil }
+
+func TestWhatDoesNotReadBackWasNotWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &board{on: true, boot: bootText}
+		d := b.with(t, true, false)
+		c := &chip{b: b, bytes: []byte("0123456789")}
+		d.bench.Storages = map[string]wire.Storage{"main": c, "loose": loose{c}}
+		require.NoError(t, d.Rewrite(t.Context(), "main", map[int64][]byte{0: []byte("ab"), 8: []byte("yz")}))
+		assert.Equal(t, "ab234567yz", string(c.bytes))
+		err := d.Rewrite(t.Context(), "loose", map[int64][]byte{4: []byte("xx")})
+		f, ok := wire.AsFault(err)
+		require.True(t, ok, "%v", err)
+		assert.Equal(t, PartStorage("loose"), f.Part)
+	})
+}

@@ -1,0 +1,46 @@
+package profile
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+)
+
+// Slots are where the images lie that a start chooses from, in a storage of the rig. A
+// slot begins with its image, as the maker gives that.
+type Slots struct {
+	None    `yaml:",inline"`
+	Storage string `yaml:"storage"` // of the rig
+	At      []Slot `yaml:"at"`      // all of them
+}
+
+// Slot is one of them.
+type Slot struct {
+	Offset int64 `yaml:"offset"` // in the storage, in bytes
+	Length int64 `yaml:"length"` // in bytes
+}
+
+// String gives "0x10000".
+func (s Slot) String() string { return fmt.Sprintf("0x%x", s.Offset) }
+
+// slots holds them against each other: what lies in two of them is in neither.
+func (l *linter) slots() {
+	s, at := l.p.Images.Slots, []string{"images", "slots"}
+	if !l.p.Source.Has(at...) || s.Declared() {
+		return
+	}
+	if s.Storage == "" || len(s.At) == 0 {
+		l.errorf(at, "write {storage: NAME, at: [{offset: 0x10000, length: 0x20000}]}, or {none: why}", "where the images lie is not said")
+	}
+	for i, a := range s.At {
+		at := append(slices.Clone(at), "at", strconv.Itoa(i))
+		if a.Offset < 0 || a.Length <= 0 {
+			l.errorf(at, "write {offset: 0x10000, length: 0x20000}", "%d bytes at %d are no slot", a.Length, a.Offset)
+		}
+		for _, b := range s.At[:i] {
+			if a.Offset < b.Offset+b.Length && b.Offset < a.Offset+a.Length {
+				l.errorf(at, "say where each begins and how long it is", "the slots at %s and %s lie over each other", b, a)
+			}
+		}
+	}
+}

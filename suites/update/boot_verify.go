@@ -1,0 +1,308 @@
+package update
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"rigor/fixtures/states"
+	"rigor/harness/baseline"
+	"rigor/harness/baseline/en18031"
+	"rigor/harness/baseline/en303645"
+	"rigor/harness/baseline/nist8259a"
+	"rigor/harness/check"
+	"rigor/harness/dut"
+	"rigor/harness/firmware/mutant"
+	"rigor/harness/shelf"
+	"rigor/harness/verdict"
+)
+
+// BootVerify: the boot loader does not lean on the installer: what was written into a
+// slot past it, and lacks nothing but the maker's signature, is not started, neither in
+// place of the image that runs nor where no slot has a genuine one, nor by the way back
+// to the version before.
+var BootVerify = check.Check{
+	ID:    "upd-boot-verify",
+	Title: "An image that was written past the installer is not started",
+	Clauses: baseline.PerChannel{
+		baseline.Local: {nist8259a.SU2, en303645.V3("5.7-1"), en18031.Code("GEC-8")},
+	},
+	From:   states.Onboarded.State,
+	Effect: check.Consumes,
+	Allow:  []check.Leave{check.Update, check.Supply, check.StorageWrite},
+	Budget: check.Budget{Case: 2 * time.Hour, Cleanup: 30 * time.Minute}, // a clip takes minutes for each image
+	Cases:  check.Planner(inHand).With(needsImages, needsSlots, check.NeedsPower, needsInstaller),
+	Run: func(ctx context.Context, t *check.T) {
+		l := find(ctx, sitAt(ctx, t, channels(t.Profile())[0]))
+		f := l.forge(ctx)
+		l.mindSlots(f)
+		if l.starts(ctx, f) {
+			l.leadsBack(ctx, f)
+		}
+	},
+}
+
+// inHand plans one case for the device, about what somebody does who has it in his hands.
+func inHand(check.Input) []check.Case { return []check.Case{{Kind: baseline.Local}} }
+
+// needsSlots: it is said where the images lie, and the rig writes there.
+func needsSlots(in check.Input, c *check.Case) *verdict.Judgement {
+	s := in.Profile.Images.Slots
+	switch {
+	case s.Declared():
+		return check.DeclaredNone(s.None.None)
+	case len(s.At) == 0:
+		return check.NotDeclared("the profile does not say where in a memory the images lie that a start chooses from (images.slots)")
+	case !slices.Contains(in.Storages, s.Storage):
+		return check.RigLacks("the rig has no storage %s", s.Storage)
+	}
+	c.Lean(dut.PartStorage(s.Storage))
+	return nil
+}
+
+// needsInstaller: a genuine image gets in by the first channel, so that slots can be told
+// apart.
+func needsInstaller(in check.Input, c *check.Case) *verdict.Judgement {
+	first := First(in)[0]
+	for _, p := range first.Parts {
+		c.Lean(p)
+	}
+	return first.Skip
+}
+
+// loaderTries is how often a loader that finds nothing to start is let try: some look less
+// closely the more often they failed.
+const loaderTries = 5
+
+// tampered is what is written into the slots at once; nil for what a slot held.
+type tampered struct {
+	name string
+	with [][]byte
+}
+
+// forgeries are the mutants that slots are written with.
+type forgeries struct {
+	unsigned, foreign *mutant.Mutant // that lack only authenticity
+	raised, raisedToo *mutant.Mutant // changed in what a device shows and in no hash, of the image that runs and of the other one
+}
+
+// forge makes them.
+func (l *slots) forge(ctx context.Context) (f forgeries) {
+	m := l.make(l.running, mutant.Unsigned, mutant.WrongKey, mutant.VersionForge)
+	pick := func(m made, ok func(*mutant.Mutant) bool) *mutant.Mutant {
+		for _, x := range m.refused {
+			if ok(x) && x.Shows.TellsApart(l.running.Shows) && int64(len(l.bytes(x))) <= l.room() {
+				return x
+			}
+		}
+		return nil
+	}
+	lacks := func(kinds ...mutant.Kind) func(*mutant.Mutant) bool {
+		return func(x *mutant.Mutant) bool {
+			return slices.Contains(kinds, x.Kind) && x.Lacks == mutant.Authenticity && x.Proof.Unsigned.Accepts
+		}
+	}
+	changed := func(x *mutant.Mutant) bool { return x.Kind == mutant.VersionForge && x.Lacks == mutant.Integrity }
+	f.unsigned, f.foreign = pick(m, lacks(mutant.Unsigned)), pick(m, lacks(mutant.WrongKey))
+	if f.unsigned == nil {
+		f.unsigned = f.foreign
+	}
+	if f.unsigned == nil {
+		l.up(ctx)
+		l.t.Inconclusive(verdict.ReasonCoverageGap, "nothing that lacks only authenticity can be made of %s, told from it, and written into a slot: %s", l.running, strings.Join(m.unmade, "; "))
+	}
+	if f.foreign == nil {
+		f.foreign = f.unsigned
+	}
+	f.raised = pick(m, changed)
+	if o := l.other(); o >= 0 {
+		f.raisedToo = pick(l.make(l.holds[o], mutant.VersionForge), changed)
+	}
+	m = made{unmade: m.unmade}
+	for _, x := range f.list() {
+		if !slices.Contains(m.refused, x) {
+			m.refused = append(m.refused, x)
+			l.most = max(l.most, int64(len(l.bytes(x))))
+		}
+	}
+	l.keep(l.running, m)
+	return f
+}
+
+// list gives those that could be made.
+func (f forgeries) list() []*mutant.Mutant {
+	return slices.DeleteFunc([]*mutant.Mutant{f.unsigned, f.foreign, f.raised, f.raisedToo}, func(m *mutant.Mutant) bool { return m == nil })
+}
+
+// all gives their bytes.
+func (l *slots) all(f forgeries) (out [][]byte) {
+	for _, m := range f.list() {
+		out = append(out, l.image(m).Bytes)
+	}
+	return out
+}
+
+// garbage is what is no image at all.
+func (l *slots) garbage() []byte { return l.shelf.Garbage(l.running, l.seed()) }
+
+// probes are what must not be started: in the slot that runs alone, with the other image
+// beside it, and in every slot, where a loader has nothing else.
+func (l *slots) probes(f forgeries) []tampered {
+	one := tampered{f.unsigned.Name + " in the slot that runs", make([][]byte, len(l.was))}
+	one.with[l.run] = l.image(f.unsigned).Bytes
+	if len(l.was) == 1 {
+		return []tampered{one}
+	}
+	first := f.raised
+	if first == nil {
+		first = f.unsigned
+	}
+	all := tampered{first.Name + " in the slot that runs, and " + f.foreign.Name + " in every other", make([][]byte, len(l.was))}
+	for i := range all.with {
+		all.with[i] = l.image(f.foreign).Bytes
+	}
+	all.with[l.run] = l.image(first).Bytes
+	return []tampered{one, all}
+}
+
+// starts claims that none of them is started.
+func (l *slots) starts(ctx context.Context, f forgeries) bool {
+	garbage := make([][]byte, len(l.was))
+	garbage[l.run] = l.garbage()
+	who, first := l.who, true
+	return check.Refute(ctx, l.t, "what lacks only the maker's signature is not started from a slot", check.Negative[tampered]{
+		Control: func(ctx context.Context) (dut.Answer, error) { return l.start(ctx, nil, 1) },
+		Anti:    func(ctx context.Context) (dut.Answer, error) { return l.start(ctx, garbage, loaderTries) },
+		Probes:  l.probes(f),
+		Name:    func(p tampered) string { return p.name },
+		Try:     func(ctx context.Context, p tampered) (dut.Answer, error) { return l.start(ctx, p.with, loaderTries) },
+		Refusal: []verdict.Kind{verdict.Refused},
+		Same: func(ctx context.Context) (string, error) {
+			if first { // it is off; it was read before
+				first = false
+				return who, nil
+			}
+			return l.unitNow(ctx)
+		},
+	})
+}
+
+// start writes the slots, switches on and looks what runs. Accepted is that something runs
+// which has just been written there; Refused that a genuine image runs which stood in a
+// slot that nothing was written into, or that the DUT shows that it starts nothing.
+func (l *slots) start(ctx context.Context, with [][]byte, tries int) (a dut.Answer, err error) {
+	began := time.Now()
+	defer func() { a.Took = time.Since(began) }()
+	l.put(ctx, with)
+	start, err := l.d.StartFromOff(ctx, tries)
+	a.Raw = start.Said
+	if err != nil {
+		return a, err
+	}
+	if !start.Up {
+		a.Kind, a.Detail = verdict.Silent, fmt.Sprintf("it does not come up, and has shown %d times that its boot failed", start.Failed)
+		if start.Failed == tries && with != nil {
+			a.Kind = verdict.Refused
+		}
+		return a, nil
+	}
+	now, err := l.look(ctx)
+	if err != nil {
+		return a, err
+	}
+	is := l.genuine(now)
+	at := slices.Index(l.holds, is)
+	a.Kind, a.Detail = verdict.Unproven, fmt.Sprintf("%s runs", now)
+	switch {
+	case is == nil && l.wrongly(ctx, now):
+		a.Kind, a.Detail = verdict.Accepted, fmt.Sprintf("%s runs, which is none of the maker's images", now)
+	case is == nil, at < 0:
+	case with == nil && at == l.run:
+		a.Kind, a.Detail = verdict.Accepted, fmt.Sprintf("%s was written into its slot, and runs", is)
+	case with != nil && with[at] == nil:
+		a.Kind, a.Detail = verdict.Refused, fmt.Sprintf("%s runs, from the slot that was not touched", is)
+	}
+	return a, nil
+}
+
+// genuine gives the maker's image that runs: one whose version and digest are both told.
+func (l *slots) genuine(now dut.Running) *shelf.Image {
+	is := l.shelf.Genuine(now.Version, now.Digest)
+	if is != nil && is.Version() != "" && !shelf.SameVersion(now.Version, is.Version()) {
+		return nil
+	}
+	return is
+}
+
+// wrongly says whether what runs is shown to be none of the maker's images, read twice.
+func (l *slots) wrongly(ctx context.Context, now dut.Running) bool {
+	again, err := l.look(ctx)
+	l.t.OK(err)
+	return again.Same(now) && now.Version != "" && l.genuine(now) == nil
+}
+
+// leadsBack claims that the owner's way back to the version before does not start what was
+// changed in its slot: that image was verified once, when it came.
+func (l *slots) leadsBack(ctx context.Context, f forgeries) {
+	back, o := l.d.Profile.Images.ReturnTo, l.other()
+	if len(back.Steps) == 0 || o < 0 || f.raisedToo == nil || l.holds[o].Shows.Counter != l.running.Shows.Counter {
+		l.t.Note("whether the way back starts what was changed in its slot was not looked at: it is not declared, or leads from %s nowhere", l.running)
+		return
+	}
+	with := make([][]byte, len(l.was))
+	with[o] = l.image(f.raisedToo).Bytes
+	before, err := l.start(ctx, with, 1) // the one that runs is started: nothing was written into its slot
+	l.t.OK(err)
+	if before.Kind != verdict.Refused {
+		l.t.Inconclusive(verdict.ReasonControlFailed, "with another slot changed the DUT does not start as before: %s: %s", before.Kind, before.Detail)
+	}
+	d, err := l.d.ReturnBelow(ctx)
+	l.t.OK(err)
+	now, err := l.look(ctx)
+	l.t.OK(err)
+	is := l.genuine(now)
+	bad := is == nil && l.wrongly(ctx, now)
+	home := dut.Answer{Kind: verdict.Unproven, Detail: "not tried"}
+	if !bad {
+		home = l.goneBack(ctx, o)
+	}
+	ref := l.t.Keep("way-back.txt", "the way back to an image that was changed in its slot, and to what the slot held", fmt.Appendf(nil,
+		"in the other slot: %s (%s)\nanswer: %s: %s\nruns: %s\n%s\nwith %s there again: %s: %s\n",
+		f.raisedToo.Name, f.raisedToo.Why, d.Kind, d.Detail, now, d.Raw, l.holds[o], home.Kind, home.Detail))
+	l.t.Claim("the way back does not start what was changed in its slot", func(c *check.Claim) {
+		c.Show(ref)
+		c.Expect(l.running.String()+" runs still; with the maker's image there again, that", fmt.Sprintf("%s: %s; %s runs; then %s", d.Kind, d.Detail, now, home.Detail))
+		switch {
+		case bad:
+			c.Fail(verdict.ReasonAccess, "by the way back %s runs, which is none of the maker's images: it is %s (%s)", now, f.raisedToo.Name, f.raisedToo.Why)
+		case is != l.running:
+			c.Unknown(verdict.ReasonDUTChanged, "%s runs", now)
+		case !d.Taken && d.Kind != verdict.Refused && d.Kind != verdict.Garbled:
+			c.Unknown(verdict.ReasonIneffective, "it was answered with %s (%s)", d.Kind, d.Detail)
+		case home.Kind != verdict.Accepted:
+			c.Unknown(verdict.ReasonControlFailed, "the way back does not lead to the maker's image in that slot either: %s", home.Detail)
+		}
+	})
+}
+
+// goneBack has the slots hold what they held, and walks the way back.
+func (l *slots) goneBack(ctx context.Context, o int) dut.Answer {
+	a, err := l.start(ctx, nil, 1)
+	l.t.OK(err)
+	if a.Kind != verdict.Accepted {
+		return a
+	}
+	err = l.d.ReturnTo(ctx)
+	if err != nil && check.Judge(err).Verdict == verdict.Error {
+		l.t.OK(err)
+	}
+	now, lerr := l.look(ctx)
+	l.t.OK(lerr)
+	a.Kind, a.Detail = verdict.Unproven, fmt.Sprintf("%s runs (%s)", now, errText(err))
+	if l.genuine(now) == l.holds[o] && now.Pending == "" {
+		a.Kind, a.Detail = verdict.Accepted, fmt.Sprintf("%s runs", now)
+	}
+	return a
+}
