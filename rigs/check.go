@@ -15,7 +15,7 @@ import (
 // Wires of the built-in device, as a rig file names them.
 var (
 	virtualPorts = []string{"aux", "main"}
-	virtualLines = []string{virtual.PinButton, flashLine, virtual.PinLED, virtual.PinReset}
+	virtualLines = []string{virtual.PinBoot, virtual.PinButton, flashLine, virtual.PinLED, virtual.PinReset}
 )
 
 // checkVirtual holds what a rig file says of the built-in device against what
@@ -35,6 +35,11 @@ func checkVirtual(f *rig.File) error {
 	for _, name := range slices.Sorted(maps.Keys(f.Consoles)) {
 		if c := f.Consoles[name]; c.Driver == "virtual" {
 			wrong(Known("port of the built-in device", c.Port, virtualPorts), "consoles", name, "port")
+		}
+	}
+	if p := f.Pads; p != nil && p.Driver == "virtual" {
+		for _, pad := range p.Names() {
+			wrong(Known("pad of the built-in device", p.At[pad], virtual.PadNames()), "pads", "at", pad)
 		}
 	}
 	if v := f.Virtual; v != nil {

@@ -20,7 +20,7 @@ import (
 	"rigor/suites"
 )
 
-var idForm = regexp.MustCompile(`^(?:boot|con|cred|dat|idn|net|log|rst|upd)(?:-[a-z0-9]+)+$`)
+var idForm = regexp.MustCompile(`^(?:boot|con|cred|dat|dbg|idn|net|log|rst|upd)(?:-[a-z0-9]+)+$`)
 
 // TestRegistry: every check that is listed says all that a reader, the planner and
 // the runner need of it. That there is a weakness for each is held by the detection

@@ -9,6 +9,7 @@ import (
 	"rigor/harness/dut"
 	"rigor/suites/console"
 	"rigor/suites/credential"
+	"rigor/suites/debugport"
 	"rigor/suites/identity"
 	"rigor/suites/network"
 	"rigor/suites/protection"
@@ -18,7 +19,7 @@ import (
 
 // All gives every suite, in the order of the reports.
 func All() []check.Suite {
-	return []check.Suite{console.Suite, network.Suite, credential.Suite, identity.Suite, protection.Suite, update.Suite, reset.Suite}
+	return []check.Suite{console.Suite, network.Suite, credential.Suite, identity.Suite, protection.Suite, update.Suite, reset.Suite, debugport.Suite}
 }
 
 // Undo gives how an intent of an earlier run is undone, by its kind.

@@ -3,6 +3,7 @@ package dut
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"rigor/harness/dap"
@@ -11,6 +12,7 @@ import (
 	"rigor/harness/debugport/idle"
 	"rigor/harness/debugport/ladder"
 	"rigor/harness/debugport/lock"
+	"rigor/harness/debugport/pinsearch"
 	"rigor/harness/profile"
 )
 
@@ -199,4 +201,32 @@ func (d *Device) Golden(ctx context.Context, f func(context.Context) error) (err
 		}
 	}()
 	return f(ctx)
+}
+
+// SearchPads looks for debug ports on all pads that the rig is wired to, declared or
+// not. Those that the rig file says are never driven are only read. It attaches to what it
+// finds, and leaves the DUT dirty.
+func (d *Device) SearchPads(ctx context.Context) (res *pinsearch.Result, err error) {
+	pads, err := d.pads()
+	if err != nil {
+		return nil, err
+	}
+	o := pinsearch.Options{Part: PartPads, Dormant: true, Targets: pinsearch.Known(), Never: slices.Clone(d.bench.Never)}
+	for _, p := range d.Profile.Debug.Ports.Items {
+		for _, t := range p.DP.Targets {
+			if id := uint32(t); id>>28 != 0xf && !slices.Contains(o.Targets, id) { //nolint:gosec // the profile's lint bounds it
+				o.Targets = append(o.Targets, id)
+			}
+		}
+		if pad := p.Pads["vref"]; pad != "" && !slices.Contains(o.Never, pad) {
+			o.Never = append(o.Never, pad)
+		}
+	}
+	d.booted.forget()
+	err = d.s.Do(ctx, PartPads, func(ctx context.Context) error {
+		defer d.waiting("a search for debug ports")()
+		res, err = pinsearch.Search(ctx, pads, o)
+		return err
+	})
+	return res, err
 }

@@ -57,6 +57,7 @@ type Bench struct {
 	Link      wire.Link
 	Storages  map[string]wire.Storage
 	Pads      wire.Pads   // of the DUT's board
+	Never     []string    // of them, that no search drives
 	Golden    string      // the line that puts an open unit in the DUT's place on them
 	Address   string      // of the DUT, where the profile's states give none
 	Ports     map[int]int // the DUT's port → the port at Address

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 
 	"periph.io/x/conn/v3/gpio"
@@ -27,6 +28,9 @@ type Pads struct {
 	// Golden is the line of the rig that puts an open unit of the model in the DUT's
 	// place, on the same wires, while it is asserted.
 	Golden string `yaml:"golden"`
+
+	// Never are pads that no search drives: outputs of the board, its reset, its supply.
+	Never []string `yaml:"never"`
 
 	order []string
 }
@@ -68,6 +72,11 @@ func (l *fileLint) pads() {
 	}
 	if p.Golden != "" && l.f.Lines[p.Golden] == nil {
 		l.errorf(append(at, "golden"), near(p.Golden, sortedKeys(l.f.Lines)), "no line %q is declared", p.Golden)
+	}
+	for i, pad := range p.Never {
+		if _, ok := p.At[pad]; !ok {
+			l.errorf([]string{"pads", "never", strconv.Itoa(i)}, near(pad, p.Names()), "no pad %q is wired", pad)
+		}
 	}
 	for _, pad := range p.Names() {
 		at := []string{"pads", "at", pad}

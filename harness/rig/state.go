@@ -82,12 +82,13 @@ const (
 	IntentState    = "state"     // the DUT is on its way to another state
 	IntentUpdate   = "update"    // the DUT is being updated
 	IntentBootFail = "boot-fail" // the DUT is made to fail its boots
+	IntentDebug    = "debug"     // somebody attached to a debug port, or started a loader in ROM
 	IntentSetup    = "setup"     // the DUT's set-up is being tried
 	IntentRoute    = "route"     // strangers try to write a setting of the DUT
 	IntentSlots    = "slots"     // slots of the DUT's memory are being written past it
 )
 
-var intentKinds = []string{IntentPower, IntentLine, IntentPassword, IntentReset, IntentState, IntentUpdate, IntentBootFail, IntentSetup, IntentRoute, IntentSlots}
+var intentKinds = []string{IntentPower, IntentLine, IntentPassword, IntentReset, IntentState, IntentUpdate, IntentBootFail, IntentSetup, IntentRoute, IntentSlots, IntentDebug}
 
 // Intent is something about to be done that the next start may have to undo.
 type Intent struct {

@@ -417,7 +417,7 @@ func (j *Job) device(bench *rig.Bench, cons map[string]*console.Console) (*dut.D
 	}
 	b.Storages, b.Pads = bench.Storages, bench.Pads
 	if p := j.File.Pads; p != nil {
-		b.Golden = p.Golden
+		b.Golden, b.Never = p.Golden, p.Never
 	}
 	if n := j.File.Network; n != nil {
 		b.Address, b.Ports = n.Address, n.Ports

@@ -194,3 +194,6 @@ func ids(taps []jtag.TAP) (s string) {
 	}
 	return s
 }
+
+// Named says whether the way is to one of several ports on the same wires.
+func (w Way) Named() bool { return w.target != 0 }

@@ -1,0 +1,40 @@
+package debugport
+
+import (
+	"context"
+
+	"rigor/fixtures/states"
+	"rigor/harness/check"
+	"rigor/harness/debugport/ladder"
+	"rigor/harness/verdict"
+)
+
+// AuthStatus: the core says of itself that nobody may debug it, on either side. Debugging of the
+// non-secure side alone still gives out what is kept there.
+var AuthStatus = check.Check{
+	ID:      "dbg-auth-status",
+	Title:   "The core gives nobody the right to debug it",
+	Clauses: closed,
+	From:    states.Onboarded.State,
+	Effect:  check.Disturbs,
+	Allow:   attaches,
+	Budget:  lookTime,
+	Cases:   perPort(""),
+	Run: func(ctx context.Context, t *check.T) {
+		all := made(ctx, t)
+		all.told(t)
+		for _, s := range all.of("") {
+			s.whole(t, "no right to debug is given by "+s.Port, func(c *check.Claim, l *ladder.Look) bool {
+				if l.Auth == nil {
+					return false
+				}
+				for name, right := range map[string]ladder.Right{"the non-secure side": ladder.NonSecure, "the secure side": ladder.Secure, "the non-secure side, watching only": ladder.NonSecurePassive, "the secure side, watching only": ladder.SecurePassive} {
+					if l.Auth.Has(right) == ladder.Yes {
+						c.Fail(verdict.ReasonAccess, "%s (%s) the core says 0x%02x: %s; %s may be debugged", l.When(), l.Way, uint32(*l.Auth), l.Auth, name)
+					}
+				}
+				return true
+			})
+		}
+	},
+}

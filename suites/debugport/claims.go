@@ -1,0 +1,92 @@
+package debugport
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"rigor/harness/check"
+	"rigor/harness/debugport/ladder"
+	"rigor/harness/verdict"
+)
+
+// judge claims that a port lets nobody in, by the looks that are picked. Level, basis and
+// what decided are in the report.
+func (s *survey) judge(t *check.T, text string, pick func(l *ladder.Look) bool) {
+	ref := s.evidence(t, pick)
+	v := s.Judge(pick)
+	t.Claim(text, func(c *check.Claim) {
+		c.Show(ref)
+		c.Expect(s.allowed(), s.got(v))
+		s.decide(c, v)
+	})
+}
+
+// allowed says how open the port may be.
+func (s *survey) allowed() string {
+	most := min(s.Declared, ladder.Most)
+	return fmt.Sprintf("at most %s: %s", most, most.Words())
+}
+
+// got says what was seen, and on what ground.
+func (s *survey) got(v ladder.Verdict) string {
+	text := fmt.Sprintf("%s: %s", v.Level, v.Why)
+	if len(v.Ground) > 0 {
+		var on []string
+		for _, g := range v.Ground {
+			on = append(on, g.String())
+		}
+		text += "; silence is taken for a lock on " + strings.Join(on, "; ")
+	}
+	return text
+}
+
+// decide says of a claim what the ladder says.
+func (s *survey) decide(c *check.Claim, v ladder.Verdict) {
+	switch {
+	case v.Open:
+		c.Fail(v.Reason, "%s is open to %s: %s", s.Port, v.Level, v.Why)
+	case !v.Shut:
+		c.Unknown(v.Reason, "%s", v.Why)
+	}
+}
+
+// class picks the looks by a class of ways, without those of the sweep.
+func class(name string) func(l *ladder.Look) bool {
+	return func(l *ladder.Look) bool { return ladder.Class(l.Way) == name }
+}
+
+// answering picks the looks at which the port answered, and all of it was looked at.
+func answering(l *ladder.Look) bool { return l.Reply == ladder.Answered && !l.Quick }
+
+// swept says whether a phase is one of a start.
+func swept(phase string) bool {
+	return slices.Contains([]string{inReset, inReset + again, released, inROM, inLoader}, phase)
+}
+
+// whole claims about what is behind a port. Where nothing is behind it, since it answers
+// nowhere or lets nobody so far, the ladder says on what ground.
+func (s *survey) whole(t *check.T, text string, each func(c *check.Claim, l *ladder.Look) (seen bool)) {
+	ref := s.evidence(t, nil)
+	v := s.Judge(nil)
+	t.Claim(text, func(c *check.Claim) {
+		c.Show(ref)
+		seen := 0
+		for i := range s.Looks {
+			if l := &s.Looks[i]; l.Reply == ladder.Answered && each(c, l) {
+				seen++
+			}
+		}
+		switch {
+		case c.Failed():
+		case seen > 0 && v.Shut:
+			c.Expect("none of it is given", fmt.Sprintf("%d looks, each refused; %s", seen, s.got(v)))
+		case seen == 0 && v.Shut:
+			c.Expect("none of it is given", "nothing leads there: "+s.got(v))
+		case v.Open: // what it is about is not what is open
+			c.Unknown(verdict.ReasonAmbiguous, "the port is open otherwise: %s", v.Why)
+		default:
+			c.Unknown(v.Reason, "%s", v.Why)
+		}
+	})
+}

@@ -1,0 +1,10 @@
+package debugport_test
+
+import (
+	"os"
+	"testing"
+
+	"rigor/harness/abreast"
+)
+
+func TestMain(m *testing.M) { os.Exit(abreast.Main(m)) }

@@ -1,0 +1,483 @@
+package debugport
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"rigor/harness/check"
+	"rigor/harness/console"
+	"rigor/harness/debugport/exam"
+	"rigor/harness/debugport/ladder"
+	"rigor/harness/dut"
+	"rigor/harness/journal"
+	"rigor/harness/profile"
+)
+
+// Phases of a start, and what is behind it.
+const (
+	inReset  = "held in reset"
+	released = "behind the release"
+	inROM    = "ROM"
+	inLoader = "boot loader"
+	inSystem = "system"
+	again    = ", once more"
+)
+
+// IntentDebug is the kind of intent of a device that somebody attaches to: a run begins
+// with a power cycle, which is all that it takes.
+const IntentDebug = "debug"
+
+// sweepStep is how often a port is looked at behind the release of the reset, where one
+// look takes less.
+const sweepStep = time.Millisecond
+
+// survey is what a run has seen of one port.
+type survey struct {
+	ladder.Survey
+	port  *dut.DebugPort
+	decl  *profile.DebugPort
+	log   strings.Builder
+	swept int // quick looks
+	best  exam.Way
+	found bool              // best is a way by which it answered
+	lacks map[string]string // phases that were not looked at, with why
+}
+
+// surveys are those of a run, all ports in the same boots.
+type surveys struct {
+	list []*survey
+	in   string // the case that made them
+}
+
+// of gives those of a protocol; all where it is empty.
+func (all *surveys) of(protocol string) (out []*survey) {
+	for _, s := range all.list {
+		if protocol == "" || s.decl.Protocol == protocol {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// made gives the surveys of the run. The first case that comes so far makes them.
+func made(ctx context.Context, t *check.T) *surveys {
+	all, in := check.Shared(t, "debug ports", func() *surveys { return survey1(ctx, t) })
+	if in != t.ID() {
+		t.Note("the debug ports were looked at in %s: what they showed is judged here", in)
+	}
+	all.in = in
+	return all
+}
+
+// surveyor walks the device through its phases, and looks.
+type surveyor struct {
+	*check.T
+	d     *dut.Device
+	all   *surveys
+	halt  bool
+	reset string // the line that holds the device in reset; "" for none
+}
+
+func survey1(ctx context.Context, t *check.T) *surveys {
+	v := newSurveyor(t)
+	end := v.clean(ctx)
+	v.golden(ctx, 0)
+	v.held(ctx)
+	v.sweep(ctx)
+	v.system(ctx, inSystem)
+	v.special(ctx)
+	v.once(ctx)
+	v.golden(ctx, 1)
+	end()
+	return v.all
+}
+
+func newSurveyor(t *check.T) *surveyor {
+	v := &surveyor{T: t, d: t.Device(), all: &surveys{}, halt: slices.Contains(t.Input().Allow, check.Halt)}
+	for _, name := range ofProtocol(t.Profile(), "") {
+		p, err := v.d.DebugPort(name)
+		t.OK(err)
+		s := &survey{port: p, decl: p.Decl(), lacks: map[string]string{}}
+		s.Port, s.Protocol, s.Roles, s.Declared = name, p.Decl().Protocol, p.Decl().Pads, ladder.Parse(p.Decl().Level)
+		v.all.list = append(v.all.list, s)
+		if line := p.Decl().Reset; slices.Contains(t.Input().Lines, line) {
+			v.reset = line
+		}
+	}
+	return v
+}
+
+// clean writes down that somebody attaches, and gives what makes the device clean again:
+// a power cycle, and the question which unit it is.
+func (v *surveyor) clean(ctx context.Context) func() {
+	done := v.Intent(IntentDebug, "a debug port is asked, by "+v.ID(), nil)
+	clean := false
+	v.Cleanup(func(ctx context.Context, t *check.T) {
+		if !clean {
+			v.letGo(ctx, t)
+			t.OK(t.Device().PowerCycle(ctx))
+		}
+		done()
+	})
+	return func() {
+		v.letGo(ctx, v.T)
+		v.OK(v.d.PowerCycle(ctx))
+		if len(v.Profile().Identity.Steps) > 0 {
+			_, err := v.d.Identify(ctx)
+			v.OK(err)
+		}
+		clean = true
+	}
+}
+
+// letGo releases the reset.
+func (v *surveyor) letGo(ctx context.Context, t *check.T) {
+	if v.reset == "" {
+		return
+	}
+	l, err := t.Device().Line(v.reset)
+	t.OK(err)
+	t.OK(l.Release(ctx))
+}
+
+func (s *survey) say(format string, args ...any) { fmt.Fprintf(&s.log, format+"\n", args...) }
+
+// take notes a look.
+func (s *survey) take(l ladder.Look) {
+	lv, why := l.Level()
+	s.say("%s, %s: %s: %s [%s]", l.When(), l.Way, lv, why, l.Acks)
+	s.Looks = append(s.Looks, l)
+}
+
+// full looks at a port in every way. What was answered in one way with the same name is
+// only looked at quickly in the others, but where several share the wires.
+func (v *surveyor) full(ctx context.Context, s *survey, phase string, supplied ladder.Tri) {
+	ways := s.port.Ways()
+	if s.found { // by it first
+		ways = append([]exam.Way{s.best}, slices.DeleteFunc(ways, func(w exam.Way) bool { return w == s.best })...)
+	}
+	var first *ladder.Look
+	for _, way := range ways {
+		var l ladder.Look
+		var err error
+		if first != nil && !(way.Named() && len(s.decl.DP.Targets) > 0) {
+			l, err = s.port.Quick(ctx, way)
+		} else {
+			l, err = s.port.Look(ctx, way, v.halt)
+		}
+		v.OK(err)
+		l.Phase, l.Supplied = phase, supplied
+		s.take(l)
+		if l.Reply == ladder.Answered && first == nil {
+			first = &s.Looks[len(s.Looks)-1]
+			if !s.found {
+				s.best, s.found = way, true
+			}
+		}
+	}
+}
+
+// supplies notes of the looks from one on that the device had its supply.
+func (s *survey) supplies(from int) {
+	for i := from; i < len(s.Looks); i++ {
+		s.Looks[i].Supplied = ladder.Yes
+	}
+}
+
+func (v *surveyor) marks() (out []int) {
+	for _, s := range v.all.list {
+		out = append(out, len(s.Looks))
+	}
+	return out
+}
+
+// held looks while the device is held in reset, and sees whether the line holds it: no
+// boot shows until it is let go, and one does then.
+func (v *surveyor) held(ctx context.Context) {
+	v.OK(v.d.PowerOff(ctx))
+	v.idleOff(ctx)
+	if v.reset == "" {
+		v.lack(inReset, "no line of the rig's holds the device in reset")
+		return
+	}
+	con, conErr := v.d.BootConsole()
+	line, err := v.d.Line(v.reset)
+	v.OK(err)
+	v.OK(line.Assert(ctx))
+	from := mark(con, conErr)
+	v.OK(v.d.PowerOn(ctx))
+	at := v.marks()
+	for _, s := range v.all.list {
+		v.full(ctx, s, inReset, ladder.Unknown)
+	}
+	if conErr != nil {
+		v.OK(v.d.PowerOff(ctx))
+		v.OK(line.Release(ctx))
+		return
+	}
+	banner, ok := dut.Pattern("the banner of a boot", con.Boot().Banner)
+	quiet := !shown(con, from, con.Boot().Banner)
+	v.OK(line.Release(ctx))
+	if ok {
+		_, err := con.Expect(ctx, from, banner)
+		v.OK(err)
+		for i, s := range v.all.list {
+			s.supplies(at[i])
+			if quiet {
+				s.Wire = fmt.Sprintf("line %s of its connector holds the device: it boots when that is let go, and not before", v.reset)
+			} else {
+				s.Against = fmt.Sprintf("the device boots while line %s is held", v.reset)
+			}
+		}
+	}
+	v.OK(v.d.PowerOff(ctx))
+}
+
+// idleOff reads what the pads do without a supply.
+func (v *surveyor) idleOff(ctx context.Context) {
+	for _, s := range v.all.list {
+		pads, err := s.port.Idle(ctx)
+		v.OK(err)
+		s.Off = pads
+		s.say("without a supply: %v", pads)
+	}
+}
+
+// mark gives where a console is now; 0 where there is none.
+func mark(con *dut.Console, err error) console.Cursor {
+	if err != nil {
+		return 0
+	}
+	return con.Mark()
+}
+
+// shown says whether a console has shown something since.
+func shown(con *dut.Console, from console.Cursor, p profile.Pattern) bool {
+	b, err := con.Since(from)
+	switch {
+	case err != nil || p.Zero():
+		return false
+	case p.Regexp != nil:
+		return p.Regexp.Match(b)
+	}
+	return bytes.Contains(b, []byte(p.Literal))
+}
+
+// sweep looks again and again from the release of the reset, or the supply's coming, on
+// to the end of the boot.
+func (v *surveyor) sweep(ctx context.Context) {
+	con, conErr := v.d.BootConsole()
+	from := mark(con, conErr)
+	if v.reset != "" {
+		line, err := v.d.Line(v.reset)
+		v.OK(err)
+		v.OK(line.Assert(ctx))
+		v.OK(v.d.PowerOn(ctx))
+		v.OK(line.Release(ctx))
+	} else {
+		v.OK(v.d.PowerOn(ctx))
+	}
+	start := time.Now()
+	longest := time.Duration(0)
+	for _, s := range v.all.list {
+		longest = max(longest, s.decl.SweepTime())
+	}
+	at := v.marks()
+	last := make([]string, len(v.all.list))
+	for booted := false; !booted || time.Since(start) < longest; {
+		phase := released
+		if conErr == nil {
+			phase = phaseOf(con, from)
+			booted = phase == inSystem
+		}
+		for i, s := range v.all.list {
+			l, err := s.port.Quick(ctx, s.best)
+			v.OK(err)
+			l.Phase, l.After = phase, time.Since(start)
+			s.swept++
+			if key := sameness(&l); key != last[i] { // as before is said once
+				s.take(l)
+				last[i] = key
+			}
+		}
+		if conErr != nil && time.Since(start) >= longest {
+			break
+		}
+		v.OK(v.d.Wait(ctx, sweepStep))
+		if conErr == nil && !booted && time.Since(start) > longest+v.bootTime(con) {
+			break // Booted says what is wrong
+		}
+	}
+	if conErr == nil {
+		_, err := v.d.Booted(ctx, con, from)
+		v.OK(err)
+	} else {
+		v.OK(v.d.Reachable(ctx))
+	}
+	for i, s := range v.all.list {
+		s.supplies(at[i])
+		s.say("%d looks from the release on to the end of the boot, %v behind it; those that are as the one before are not told", s.swept, time.Since(start).Round(time.Millisecond))
+	}
+}
+
+// bootTime is how long a boot may take on a console.
+func (v *surveyor) bootTime(con *dut.Console) time.Duration {
+	if w := con.Boot().Within; w > 0 {
+		return w
+	}
+	return 2 * time.Minute
+}
+
+// phaseOf says how far a boot is, by what its console has shown.
+func phaseOf(con *dut.Console, from console.Cursor) string {
+	boot := con.Boot()
+	for _, p := range []struct {
+		seen profile.Pattern
+		name string
+	}{{boot.Done, inSystem}, {boot.Loader, inLoader}, {boot.Banner, inROM}} {
+		if shown(con, from, p.seen) {
+			return p.name
+		}
+	}
+	return released
+}
+
+// sameness is equal for looks that show the same.
+func sameness(l *ladder.Look) string {
+	lv, why := l.Level()
+	return fmt.Sprint(l.Phase, l.Reply, l.ID, l.TAPs, lv, why)
+}
+
+// system looks while the device is in use.
+func (v *surveyor) system(ctx context.Context, phase string) {
+	for _, s := range v.all.list {
+		v.full(ctx, s, phase, ladder.Yes)
+	}
+}
+
+// special looks in the phases that a start does not go through.
+func (v *surveyor) special(ctx context.Context) {
+	for _, s := range v.all.list {
+		for _, name := range []string{profile.PhaseSleep, profile.PhaseUpdate, profile.PhaseRecovery} {
+			ph := s.decl.Phases.Items[name]
+			switch {
+			case ph == nil:
+				s.lacks[name] = "the profile does not say how it begins"
+				continue
+			case ph.Declared():
+				s.say("%s: there is none: %s", name, ph.None.None)
+				continue
+			}
+			if missing := slices.IndexFunc(ph.Needs, func(n string) bool { return !slices.Contains(v.Input().Allow, check.Leave(n)) }); missing >= 0 {
+				s.lacks[name] = "the rig file does not allow " + ph.Needs[missing]
+				continue
+			}
+			_, err := v.d.Steps(ctx, ph.Enter, nil)
+			v.OK(err)
+			v.full(ctx, s, name, ladder.Yes)
+			if len(ph.Leave) > 0 {
+				_, err = v.d.Steps(ctx, ph.Leave, nil)
+				v.OK(err)
+			} else {
+				v.OK(v.d.PowerCycle(ctx))
+			}
+		}
+	}
+}
+
+// once looks once more in the first phase in which it answered: a port that is silent in
+// between is shown by answers before and behind.
+func (v *surveyor) once(ctx context.Context) {
+	held := false
+	for _, s := range v.all.list {
+		held = held || slices.ContainsFunc(s.Looks, func(l ladder.Look) bool { return l.Phase == inReset && l.Reply == ladder.Answered })
+	}
+	silent := slices.ContainsFunc(v.all.list, func(s *survey) bool {
+		return slices.ContainsFunc(s.Looks, func(l ladder.Look) bool { return l.Reply == ladder.Silent })
+	})
+	if !silent || !held {
+		return
+	}
+	line, err := v.d.Line(v.reset)
+	v.OK(err)
+	v.OK(v.d.PowerOff(ctx))
+	v.OK(line.Assert(ctx))
+	v.OK(v.d.PowerOn(ctx))
+	for _, s := range v.all.list {
+		l, err := s.port.Look(ctx, s.best, false)
+		v.OK(err)
+		l.Phase = inReset + again
+		if l.Reply == ladder.Answered {
+			l.Supplied = ladder.Yes
+		}
+		s.take(l)
+	}
+	v.OK(v.d.PowerOff(ctx))
+	v.OK(line.Release(ctx))
+}
+
+// golden looks at an open unit on the same wires, where the rig has one.
+func (v *surveyor) golden(ctx context.Context, k int) {
+	if !v.Input().Golden {
+		return
+	}
+	v.OK(v.d.Golden(ctx, func(ctx context.Context) error {
+		for _, s := range v.all.list {
+			for _, way := range s.port.Ways() {
+				l, err := s.port.Look(ctx, way, false)
+				if err != nil {
+					return err
+				}
+				l.Phase = "an open unit in its place"
+				if lv, _ := l.Level(); s.Golden[k] == nil || lv > ladder.L2 {
+					s.Golden[k] = &l
+				}
+				if lv, _ := s.Golden[k].Level(); lv > ladder.L2 {
+					break
+				}
+			}
+		}
+		return nil
+	}))
+}
+
+func (v *surveyor) lack(phase, why string) {
+	for _, s := range v.all.list {
+		s.lacks[phase] = why
+	}
+}
+
+// evidence keeps what was seen with the case that judges it.
+func (s *survey) evidence(t *check.T, pick func(l *ladder.Look) bool) journal.Ref {
+	var looks []ladder.Look
+	for i := range s.Looks {
+		if pick == nil || pick(&s.Looks[i]) {
+			looks = append(looks, s.Looks[i])
+		}
+	}
+	data, err := json.MarshalIndent(struct {
+		Port  string            `json:"port"`
+		Pads  map[string]string `json:"pads"`
+		Off   any               `json:"without_a_supply,omitempty"`
+		Wire  string            `json:"other_wire,omitempty"`
+		Lacks map[string]string `json:"not_looked_at,omitempty"`
+		Looks []ladder.Look     `json:"looks"`
+	}{s.Port, s.Roles, s.Off, s.Wire, s.lacks, looks}, "", " ")
+	t.OK(err)
+	return t.Keep("port-"+s.Port+".json", "each look at debug port "+s.Port+" that the case judges", data)
+}
+
+// told keeps the course of the survey with the case that made it.
+func (all *surveys) told(t *check.T) {
+	if all.in != t.ID() {
+		return
+	}
+	for _, s := range all.list {
+		t.Keep("port-"+s.Port+".txt", "the course of the survey of debug port "+s.Port, []byte(s.log.String()))
+	}
+}

@@ -1,0 +1,32 @@
+package debugport
+
+import (
+	"context"
+
+	"rigor/fixtures/states"
+	"rigor/harness/check"
+	"rigor/harness/debugport/ladder"
+	"rigor/harness/profile"
+)
+
+// SWDUnderReset: nor while the device is held in reset, nor in any moment behind the release up to the end
+// of its boot. Firmware that takes the pads for something else, or closes the port late, is
+// not there yet.
+var SWDUnderReset = check.Check{
+	ID:      "dbg-swd-under-reset",
+	Title:   "The debug port lets nobody in under reset and behind it",
+	Clauses: closed,
+	From:    states.Onboarded.State,
+	Effect:  check.Disturbs,
+	Allow:   attaches,
+	Budget:  lookTime,
+	Cases:   perPort(profile.SWD, held(profile.SWD)),
+	Run: func(ctx context.Context, t *check.T) {
+		all := made(ctx, t)
+		all.told(t)
+		for _, s := range all.of(profile.SWD) {
+			s.judge(t, "port "+s.Port+" lets nobody in while it is held in reset", func(l *ladder.Look) bool { return l.Phase == inReset })
+			s.judge(t, "port "+s.Port+" lets nobody in from the release on to the end of the boot", func(l *ladder.Look) bool { return l.Quick && l.After > 0 })
+		}
+	},
+}

@@ -1,0 +1,165 @@
+package debugport
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"rigor/fixtures/states"
+	"rigor/harness/baseline"
+	"rigor/harness/baseline/en18031"
+	"rigor/harness/baseline/en303645"
+	"rigor/harness/baseline/istg"
+	"rigor/harness/baseline/nist8259a"
+	"rigor/harness/check"
+	"rigor/harness/debugport/pinsearch"
+	"rigor/harness/dut"
+	"rigor/harness/profile"
+	"rigor/harness/verdict"
+)
+
+// Undeclared: no pads that the rig is wired to answer as a debug port but those of a declared
+// one. That the search finds a port is shown by a declared one that answers; where there
+// is none, finding nothing says nothing.
+var Undeclared = check.Check{
+	ID:    "dbg-undeclared",
+	Title: "No pads answer that nobody declared",
+	Clauses: baseline.PerChannel{
+		baseline.Local: {nist8259a.LA1, en303645.V3("5.6-4A"), en303645.V3("5.6-3"), en18031.Code("GEC-4"), en18031.Code("GEC-5"), istg.ID("INT-AUTHZ-001")},
+	},
+	From:   states.Onboarded.State,
+	Effect: check.Disturbs,
+	Allow:  attaches,
+	Budget: lookTime,
+	Cases:  check.Planner(once).With(saysOfDebug, hasPads, check.NeedsPower),
+	Run: func(ctx context.Context, t *check.T) {
+		v := newSearcher(t)
+		end := v.clean(ctx)
+		found := v.search(ctx)
+		end()
+		claimDeclared(t, found)
+	},
+}
+
+// saysOfDebug: it is said which ports there are, or that there are none.
+var saysOfDebug = check.OfProfile(func(p *profile.Profile) *verdict.Judgement {
+	if d := &p.Debug; !d.Declared() && !d.Ports.Given {
+		return check.NotDeclared("the profile does not say which debug ports there are (debug.ports)")
+	}
+	return nil
+})
+
+// hasPads: the rig is wired to pads. A model that is declared to have no port, on a rig
+// that is wired to none, has nothing to be looked at.
+var hasPads check.Need = func(in check.Input, c *check.Case) *verdict.Judgement {
+	d := &in.Profile.Debug
+	switch {
+	case len(in.Pads) > 0:
+	case d.Declared():
+		return check.DeclaredNone(d.None.None)
+	case d.Ports.Declared():
+		return check.DeclaredNone(d.Ports.None.None)
+	default:
+		return check.RigLacks("the rig is wired to no pads (pads)")
+	}
+	c.Lean(dut.PartPads)
+	return nil
+}
+
+// newSearcher is a surveyor without ports: those that are declared need not all be wired.
+func newSearcher(t *check.T) *surveyor {
+	v := &surveyor{T: t, d: t.Device(), all: &surveys{}}
+	for _, name := range ofProtocol(t.Profile(), "") {
+		if line := t.Profile().Debug.Ports.Items[name].Reset; slices.Contains(t.Input().Lines, line) {
+			v.reset = line
+		}
+	}
+	return v
+}
+
+// searched is what one search found.
+type searched struct {
+	phase string
+	*pinsearch.Result
+}
+
+// search looks while the device is held in reset, and while it is in use.
+func (v *surveyor) search(ctx context.Context) (out []searched) {
+	look := func(phase string) {
+		res, err := v.d.SearchPads(ctx)
+		v.OK(err)
+		out = append(out, searched{phase, res})
+	}
+	if v.reset != "" {
+		v.OK(v.d.PowerOff(ctx))
+		line, err := v.d.Line(v.reset)
+		v.OK(err)
+		v.OK(line.Assert(ctx))
+		v.OK(v.d.PowerOn(ctx))
+		look(inReset)
+		v.OK(v.d.PowerOff(ctx))
+		v.OK(line.Release(ctx))
+	}
+	v.OK(v.d.PowerCycle(ctx))
+	look(inSystem)
+	return out
+}
+
+// claimDeclared claims that every port that was found is a declared one.
+func claimDeclared(t *check.T, found []searched) {
+	data, err := json.MarshalIndent(found, "", " ")
+	t.OK(err)
+	ref := t.Keep("search.json", "what was looked for on the pads of the board, and found", data)
+	t.Claim("no pads answer as a debug port but those of a declared one", func(c *check.Claim) {
+		c.Show(ref)
+		var known []string
+		for _, f := range found {
+			for _, h := range f.Hits {
+				name := declaredAs(t.Profile(), h)
+				if name == "" {
+					c.Fail(verdict.ReasonUndeclared, "%s %s answers on %s, and no such port is declared", f.phase, strings.ToUpper(h.Protocol), pads(h))
+					t.Observe("debug", "a debug port answers on "+pads(h), "dbg-swd-present", "dbg-jtag-idcode")
+					continue
+				}
+				known = append(known, fmt.Sprintf("%s, %s", name, f.phase))
+			}
+			for _, h := range f.Doubtful {
+				if declaredAs(t.Profile(), h) == "" {
+					c.Unknown(verdict.ReasonAmbiguous, "%s something that looks like %s is on %s, and is not confirmed", f.phase, strings.ToUpper(h.Protocol), pads(h))
+				}
+			}
+		}
+		c.Expect("the declared ports, and no other", "found were "+strings.Join(known, "; "))
+		if len(known) == 0 {
+			c.Unknown(verdict.ReasonControlFailed, "no declared port was found either: that the search finds one on these wires is not shown")
+		}
+	})
+}
+
+func pads(h pinsearch.Hit) string {
+	var out []string
+	for _, r := range h.Roles {
+		out = append(out, r.Pad+" ("+r.Role+")")
+	}
+	return strings.Join(out, ", ")
+}
+
+// declaredAs gives the declared port whose pads a hit has, in its roles; "" for none.
+func declaredAs(p *profile.Profile, h pinsearch.Hit) string {
+	role := map[string]string{"swclk": "clk", "swdio": "io"}
+	for _, name := range ofProtocol(p, h.Protocol) {
+		d := p.Debug.Ports.Items[name]
+		if !slices.ContainsFunc(h.Roles, func(r pinsearch.Role) bool {
+			as := r.Role
+			if s, ok := role[as]; ok {
+				as = s
+			}
+			return d.Pads[as] != r.Pad
+		}) {
+			return name
+		}
+	}
+	return ""
+}

@@ -1,0 +1,88 @@
+package debugport
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"rigor/fixtures/states"
+	"rigor/harness/check"
+	"rigor/harness/debugport/ladder"
+	"rigor/harness/debugport/lock"
+	"rigor/harness/verdict"
+)
+
+// VendorLock: the chip says of itself that it is locked, by the registers of its maker. That its port
+// shows nothing is another thing: software may have closed it, and may open it.
+var VendorLock = check.Check{
+	ID:      "dbg-vendor-lock",
+	Title:   "The chip's own lock is closed",
+	Clauses: closed,
+	From:    states.Onboarded.State,
+	Effect:  check.Disturbs,
+	Allow:   attaches,
+	Budget:  lookTime,
+	Cases:   perPort("", named),
+	Run: func(ctx context.Context, t *check.T) {
+		all := made(ctx, t)
+		all.told(t)
+		for _, s := range all.of("") {
+			s.lock(t)
+		}
+	},
+}
+
+// lock claims that the lock of a port is closed, by what its registers say.
+func (s *survey) lock(t *check.T) {
+	ref := s.evidence(t, answering)
+	var l *lock.Lock
+	if s.decl.Lock != lock.None {
+		var err error
+		l, err = lock.Named(s.decl.Lock)
+		t.OK(err)
+	}
+	t.Claim("the lock of "+s.Port+" is closed", func(c *check.Claim) {
+		c.Show(ref)
+		if l == nil || l.Lockless != "" {
+			c.Fail(verdict.ReasonExpectation, "the chip has no lock that could be closed")
+			return
+		}
+		var seen []string
+		for i := range s.Looks {
+			for _, r := range s.Looks[i].Locks {
+				said := fmt.Sprintf("%s (%s) is 0x%x: %s", r.Name, r.Where, r.Raw, r.Words)
+				if !slices.Contains(seen, said) {
+					seen = append(seen, said)
+				}
+				s.register(c, &s.Looks[i], r)
+			}
+		}
+		c.Expect(l.Title+": closed", strings.Join(seen, "; "))
+		if len(seen) > 0 {
+			return
+		}
+		if v := s.Judge(nil); v.Shut && l.Shut == lock.Locked {
+			c.Expect(l.Title+": closed", "none of its registers is reached, as in a locked chip; "+s.got(v))
+			return
+		}
+		c.Unknown(verdict.ReasonPrecondition, "none of the registers of %s could be read", l.Title)
+	})
+	if l != nil && l.Wipes {
+		t.Note("whoever has the wires of %s can wipe the chip and use it again: what is in it stays secret, and the device is gone", s.Port)
+	}
+}
+
+// register decides by one register. What it says of erasing is for the reader.
+func (s *survey) register(c *check.Claim, l *ladder.Look, r ladder.Reading) {
+	if r.Erase {
+		return
+	}
+	switch r.State {
+	case lock.Open, lock.Partly:
+		c.Fail(verdict.ReasonAccess, "%s (%s) %s (%s) is 0x%x: %s", l.When(), l.Way, r.Name, r.Where, r.Raw, r.Words)
+	case lock.Locked:
+	default:
+		c.Unknown(verdict.ReasonAmbiguous, "%s (%s) %s (%s) is 0x%x: %s", l.When(), l.Way, r.Name, r.Where, r.Raw, r.Words)
+	}
+}
