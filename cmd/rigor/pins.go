@@ -23,7 +23,7 @@ import (
 
 type pinsCmd struct {
 	Rig      string        `required:"" help:"A rig file, or the name of a built-in rig."`
-	Never    []string      `help:"Pads that are not driven: outputs that stand still, and what must not be touched." placeholder:"PAD"`
+	Never    []string      `help:"Pads that are not driven, besides those that the rig file excepts (pads.never): outputs that stand still, and what must not be touched." placeholder:"PAD"`
 	Floating bool          `help:"Drive only pads that nothing holds."`
 	Low      []string      `help:"Pads that are held low meanwhile." placeholder:"PAD"`
 	High     []string      `help:"Pads that are held high meanwhile, as nTRST." placeholder:"PAD"`
@@ -67,6 +67,11 @@ func (c *pinsCmd) Run(ctx context.Context, a *app) error {
 	}, func(ctx context.Context, b *rig.Bench) error {
 		if c.Reset != "" {
 			o.Stir = func(ctx context.Context) error { return stir(ctx, b.Lines[c.Reset]) }
+		}
+		for _, pad := range b.File.Pads.Never {
+			if _, held := o.Hold[pad]; !held && !slices.Contains(o.Never, pad) {
+				o.Never = append(o.Never, pad)
+			}
 		}
 		r, err := pinsearch.Search(ctx, b.Pads, o)
 		return errors.Join(err, c.show(a, r))
