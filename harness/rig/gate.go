@@ -168,6 +168,15 @@ func (p *gatedPort) SetRate(ctx context.Context, baud int) error {
 	return p.do(ctx, "set rate", func() error { return p.raw.SetRate(ctx, baud) })
 }
 
+// SetFrame asks the port, where it can.
+func (p *gatedPort) SetFrame(ctx context.Context, frame string) error {
+	f, ok := p.raw.(wire.Framer)
+	if !ok {
+		return fmt.Errorf("%s: set frame %s: %w", p.part, frame, wire.ErrUnsupported)
+	}
+	return p.do(ctx, "set frame", func() error { return f.SetFrame(ctx, frame) })
+}
+
 // Gaps asks the port, where it can have any.
 func (p *gatedPort) Gaps() (n int, last error) {
 	if g, ok := p.raw.(wire.Gapped); ok {
