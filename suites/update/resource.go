@@ -39,10 +39,10 @@ var Resource = check.Check{
 			}
 			d, err := s.deliver(ctx, dut.Image{Name: "no image", Bytes: bad})
 			t.OK(err)
-			d = arrived(d)
-			if kinds[d.Kind]++; d.Kind != verdict.Unreachable && d.Kind != verdict.Silent {
-				there++
+			if d.Kind != verdict.Unreachable && d.Kind != verdict.Silent {
+				there++ // it may be told that an image is too large before it has got all of it
 			}
+			kinds[arrived(d).Kind]++
 			if len(said) < 8 {
 				said[d.Detail] = true
 			}
