@@ -64,9 +64,7 @@ func (d *dump) draw() {
 	unit, ticks := tick(d.w.half)
 	names := d.w.Pins()
 	kept, lost := d.w.Transactions()
-	n := d.w.trace.n
-	size := uint64(len(d.w.trace.beats))
-	first := n - min(n, size)
+	n, first := d.w.trace.beats.n, d.w.trace.beats.first()
 
 	fmt.Fprintf(&d.Buffer, "$date %s $end\n$comment Steps %d to %d of %s. A level of the target is drawn from the edge on at which it changes. %d transactions, %d older ones are not here. $end\n",
 		d.w.now().UTC().Format(time.RFC3339), first, n, d.w.part, len(kept), lost)
@@ -112,8 +110,8 @@ func (d *dump) draw() {
 
 // level gives what a pad is at in a step.
 func (d *dump) level(s uint64, pin int) byte {
-	t := &d.w.trace
-	b := t.beats[s%uint64(len(t.beats))]
+	beats := &d.w.trace.beats
+	b := beats.at(s)
 	bit := uint32(1) << pin
 	digit := func(level uint32) byte {
 		if level&bit != 0 {
@@ -126,8 +124,8 @@ func (d *dump) level(s uint64, pin int) byte {
 		return digit(b.level)
 	case b.read:
 		return digit(b.got)
-	case s+1 < t.n:
-		if b = t.beats[(s+1)%uint64(len(t.beats))]; b.read && b.drive&bit == 0 {
+	case s+1 < beats.n:
+		if b = beats.at(s + 1); b.read && b.drive&bit == 0 {
 			return digit(b.got)
 		}
 	}

@@ -23,8 +23,9 @@ type Delivery struct {
 }
 
 // Whole says whether it is shown that all of the image went over. Where nobody tells, it
-// is not: a transfer that broke is answered with a no as well.
-func (d Delivery) Whole() bool { return d.SaysWhole || d.Told() && d.Carried >= d.Of }
+// is not: a transfer that broke is answered with a no as well. Of an image without a byte
+// nothing had to.
+func (d Delivery) Whole() bool { return d.SaysWhole || d.Of == 0 || d.Told() && d.Carried >= d.Of }
 
 // Told says whether it is told how much went over.
 func (d Delivery) Told() bool { return d.Carried >= 0 }

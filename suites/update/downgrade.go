@@ -95,7 +95,7 @@ func (s *seat) offer(ctx context.Context, older []*mutant.Mutant, log *pending) 
 		var d dut.Delivery
 		var err error
 		for range patience {
-			d, err = s.deliver(ctx, dut.Image{Name: x.Name, Bytes: x.Bytes})
+			d, err = s.deliver(ctx, whole(x))
 			s.t.OK(err)
 			log.add(x.Name, d)
 			if d.Taken || d.Kind == verdict.Refused {

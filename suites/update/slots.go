@@ -38,6 +38,7 @@ type slots struct {
 // apart, one of which runs. What a next start could not put back is not written over.
 func find(ctx context.Context, s *seat) *slots {
 	l := &slots{seat: s, decl: s.d.Profile.Images.Slots, who: unit(ctx, s.t)}
+	s.t.OK(s.d.FlashLeft(slotsWritten * len(l.decl.At))) // else it may end with what must not stay there
 	why := ""
 	for range 3 {
 		memory, err := s.d.Memory(ctx, l.decl.Storage)
@@ -131,7 +132,7 @@ func (l *slots) unitNow(ctx context.Context) (string, error) {
 // mindSlots writes down what the slots are to hold again, and sees to it.
 func (l *slots) mindSlots(f forgeries) {
 	var wrote []string
-	for _, b := range append(f.all(), l.garbage()) {
+	for _, b := range append(l.all(f), l.garbage()) {
 		wrote = append(wrote, digest(padded(b, int(l.most))))
 	}
 	data := map[string]string{"storage": l.decl.Storage, "bytes": strconv.FormatInt(l.most, 10), "wrote": strings.Join(wrote, " ")}

@@ -289,6 +289,8 @@ func FuzzHostile(f *testing.F) {
 		assert.LessOrEqual(t, len(taps), MaxTAPs)
 		_, _, err = e.BypassDelay(ctx)
 		require.NoError(t, err)
+		_, _, _, err = e.Sample(ctx, []TAP{{stBoundary, 5}}, 0)
+		require.NoError(t, err)
 		d, err := NewDP(e, []TAP{{armDP, 4}}, 0)
 		require.NoError(t, err)
 		var got [4]uint32
