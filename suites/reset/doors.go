@@ -23,6 +23,7 @@ type held struct {
 	name  string // "the old password", "a session from before"
 	try   func(ctx context.Context) (dut.Answer, error)
 	end   func() error
+	early func(ctx context.Context) (dut.Answer, error) // it is tried before the next set-up by this; nil for not
 	given *profile.Given
 	vars  map[string]string // what a credential's making gave
 }
@@ -32,6 +33,7 @@ type doorFacts struct {
 	control [2]dut.Answer // the next owner's way in, before and behind the others
 	anti    dut.Answer
 	probes  []tried
+	early   []tried  // before the next set-up
 	gaps    []string // what could not be tried
 }
 
@@ -77,8 +79,10 @@ func (g *guide) hold(ctx context.Context, tr *tour) {
 			facts.gaps = append(facts.gaps, "a session did not show itself before the reset: "+a.Detail)
 			continue
 		}
-		g.held = append(g.held, &held{login: door.Name(), name: "a session from before the reset", end: s.Close,
-			try: func(ctx context.Context) (dut.Answer, error) { return proof(ctx, s) }})
+		h := &held{login: door.Name(), name: "a session from before the reset", end: s.Close,
+			try: func(ctx context.Context) (dut.Answer, error) { return proof(ctx, s) }}
+		g.holdEarly(ctx, tr, door, own, h)
+		g.held = append(g.held, h)
 	}
 	for _, c := range g.Profile().Reset.Credentials {
 		vars, a := g.make(ctx, c)
@@ -88,7 +92,49 @@ func (g *guide) hold(ctx context.Context, tr *tour) {
 			continue
 		}
 		g.held = append(g.held, &held{login: c.Login, name: c.ID + " from before the reset", given: &c, vars: vars,
-			try: func(ctx context.Context) (dut.Answer, error) { return g.use(ctx, c, vars["credential"]) }})
+			early: func(ctx context.Context) (dut.Answer, error) { return g.use(ctx, c, vars["credential"]) },
+			try:   func(ctx context.Context) (dut.Answer, error) { return g.use(ctx, c, vars["credential"]) }})
+	}
+}
+
+// holdEarly opens a second session, to be tried before the next set-up: what is answered
+// there may change what a session sends from then on. An account that has one session at a
+// time keeps the first, and a device that ends that with the second gets no such try.
+func (g *guide) holdEarly(ctx context.Context, tr *tour, door *dut.Door, own login.Credential, h *held) {
+	s, _, err := door.Open(ctx, own)
+	g.OK(err)
+	if s == nil {
+		return
+	}
+	both := true
+	for _, try := range []func(context.Context) (dut.Answer, error){func(ctx context.Context) (dut.Answer, error) { return proof(ctx, s) }, h.try} {
+		a, err := try(ctx)
+		g.OK(err)
+		both = both && a.Kind == verdict.Accepted
+	}
+	end := h.end
+	if !both {
+		// The first one is over: the second is the one that is held.
+		tr.say("login %s has one session at a time", door.Name())
+		h.try = func(ctx context.Context) (dut.Answer, error) { return proof(ctx, s) }
+		h.end = func() error { return errors.Join(end(), s.Close()) }
+		return
+	}
+	h.early = func(ctx context.Context) (dut.Answer, error) { return proof(ctx, s) }
+	h.end = func() error { return errors.Join(end(), s.Close()) }
+}
+
+// tryEarly tries before the next set-up what opened the device before the reset.
+func (g *guide) tryEarly(ctx context.Context, tr *tour) {
+	for _, h := range g.held {
+		if h.early == nil {
+			continue
+		}
+		a, err := h.early(ctx)
+		g.OK(err)
+		f := tr.door(h.login)
+		f.early = append(f.early, tried{name: h.name, a: a, session: h.given == nil})
+		tr.say("before the set-up %s at %s: %s: %s", h.name, h.login, a.Kind, a.Detail)
 	}
 }
 

@@ -47,6 +47,14 @@ func (tr *tour) claimShut(ctx context.Context, t *check.T, channel string) {
 		})
 		return
 	}
+	for _, p := range f.early {
+		check.Refute(ctx, t, tr.by()+" "+p.name+" opens "+channel+" not before the next set-up either", check.Negative[tried]{
+			Control: replay(tr.factory, tr.again()), Anti: replay(tr.nobody), Probes: []tried{p}, Try: tryTried, Name: nameTried, Same: tr.same,
+			// It is asked to be set up, or shown the page for that.
+			Refusal: []verdict.Kind{verdict.Refused, verdict.Unreachable, verdict.Unproven, verdict.Restricted},
+			Denies:  []verdict.Kind{verdict.Refused, verdict.Unreachable},
+		})
+	}
 	door := t.Device().Login(channel)
 	for _, p := range f.probes {
 		n := check.Negative[tried]{

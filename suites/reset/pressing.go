@@ -152,7 +152,7 @@ func ofSigns(p profile.Press, h dut.Held, seen []dut.SignSeen) dut.Answer {
 	for _, s := range seen {
 		what := "seen"
 		switch {
-		case s.Late && a.Kind != verdict.Silent:
+		case (s.Late || s.Idle) && a.Kind != verdict.Silent:
 			what, a.Kind = "not seen ("+s.Detail+")", verdict.Unproven
 		case !s.Seen:
 			what, a.Kind = "not seen ("+s.Detail+")", verdict.Silent
