@@ -62,7 +62,7 @@ func (g *guide) hold(ctx context.Context, tr *tour) {
 	for _, door := range g.owned() {
 		own, err := door.Owner()
 		g.OK(err)
-		if !strings.HasPrefix(door.Protocol(), "http") || door.Protocol() == "http-basic" || door.Protocol() == "http-digest" {
+		if !strings.HasPrefix(door.Protocol(), "http") || isPassword(door.Protocol()) {
 			continue // their sessions are connections, or the password itself
 		}
 		facts := tr.door(door.Name())
@@ -90,6 +90,16 @@ func (g *guide) hold(ctx context.Context, tr *tour) {
 		g.held = append(g.held, &held{login: c.Login, name: c.ID + " from before the reset", given: &c, vars: vars,
 			try: func(ctx context.Context) (dut.Answer, error) { return g.use(ctx, c, vars["credential"]) }})
 	}
+}
+
+// isPassword says whether what a protocol calls a session is the password itself, in each
+// of its requests: it opens what that opens.
+func isPassword(protocol string) bool {
+	switch protocol {
+	case "http-basic", "http-digest", "rtsp", "snmp":
+		return true
+	}
+	return false
 }
 
 func (tr *tour) door(name string) *doorFacts {
