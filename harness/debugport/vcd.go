@@ -145,7 +145,7 @@ func reference(name string) string {
 }
 
 // WriteLog writes the transactions that are kept as text, a line for each: its time, its
-// first step, and what it was.
+// first step as the waves count them, and what it was.
 func (w *Wires) WriteLog(out io.Writer) error {
 	var b bytes.Buffer
 	kept, lost := w.Transactions()
@@ -153,7 +153,7 @@ func (w *Wires) WriteLog(out io.Writer) error {
 		fmt.Fprintf(&b, "%d older transactions are not here\n", lost)
 	}
 	for i := range kept {
-		fmt.Fprintf(&b, "%s %8d %s\n", kept[i].At.UTC().Format("15:04:05.000000"), kept[i].From, kept[i].String())
+		fmt.Fprintf(&b, "%s %8d %s\n", kept[i].At.UTC().Format("15:04:05.000000"), kept[i].at, kept[i].String())
 	}
 	if _, err := b.WriteTo(out); err != nil {
 		return fmt.Errorf("write the log of %s: %w", w.part, err)
