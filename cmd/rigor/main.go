@@ -19,6 +19,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"rigor/fixtures/gateway"
+	"rigor/harness/debugport/lock"
 	"rigor/harness/escape"
 	"rigor/harness/verdict"
 )
@@ -43,6 +44,8 @@ type cli struct {
 	Console  consoleCmd  `cmd:"" help:"Talk to a console of the rig."`
 	Power    powerCmd    `cmd:"" help:"Switch the device's supply."`
 	Press    pressCmd    `cmd:"" help:"Assert a line of the rig for a time."`
+	Pins     pinsCmd     `cmd:"" help:"Look for debug ports on pads of which nobody says what they are."`
+	Debug    debugCmd    `cmd:"" help:"Look once at a debug port, and read."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 	Guard    guardCmd    `cmd:"" hidden:""`
 
@@ -99,7 +102,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	signal.Ignore(syscall.SIGPIPE)
 	stdout, stderr = stream{stdout}, stream{stderr}
 	var c cli
-	parser, err := kong.New(&c, kong.Name("rigor"), kong.Writers(stdout, stderr), kong.Vars{"version": version(), "families": families, "gateway_serial": gateway.FirstUnit.Serial, "gateway_mac": gateway.FirstUnit.MAC},
+	parser, err := kong.New(&c, kong.Name("rigor"), kong.Writers(stdout, stderr), kong.Vars{"version": version(), "families": families, "locks": words(lock.Names()), "gateway_serial": gateway.FirstUnit.Serial, "gateway_mac": gateway.FirstUnit.MAC},
 		kong.Description("Checks a device under test on its rig against an IoT security baseline. Exit codes: 0 pass, 1 fail, 2 usage, 3 inconclusive, 4 nothing selected, 75 rig trouble, 130 interrupted."),
 		kong.UsageOnError(), kong.Exit(func(code int) { panic(&exitError{code}) }))
 	if err != nil {

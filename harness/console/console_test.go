@@ -284,6 +284,7 @@ func TestSend(t *testing.T) {
 		require.ErrorIs(t, c.SetRate(t.Context(), 1), wire.ErrUnsupported)
 		assert.Equal(t, []time.Duration{time.Millisecond}, port.breaks)
 		assert.Equal(t, []int{9600}, port.rates)
+		require.ErrorIs(t, c.SetFrame(t.Context(), "8E1"), wire.ErrUnsupported, "this port has no frames to set")
 
 		port.broken = &wire.Fault{Part: "console.main", Op: "write", Err: errUnplugged}
 		_, err = c.Send(t.Context(), []byte("x"))

@@ -174,6 +174,19 @@ func (c *Console) SetRate(ctx context.Context, baud int) error {
 	})
 }
 
+// SetFrame changes the frame of the characters, such as "8E1". It gives
+// wire.ErrUnsupported where the port cannot.
+func (c *Console) SetFrame(ctx context.Context, frame string) error {
+	f, ok := c.port.(wire.Framer)
+	if !ok {
+		return fmt.Errorf("%s: set frame %s: %w", c.opts.Part, frame, wire.ErrUnsupported)
+	}
+	return c.alone(ctx, "set the frame", func() error {
+		c.Marker(frame)
+		return f.SetFrame(ctx, frame)
+	})
+}
+
 // alone runs act while nobody else writes to the port.
 func (c *Console) alone(ctx context.Context, what string, act func() error) error {
 	select {

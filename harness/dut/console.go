@@ -142,6 +142,16 @@ func (c *Console) SetRate(ctx context.Context, baud int) error {
 	return c.s.Do(ctx, c.Part(), func(ctx context.Context) error { return c.con.SetRate(ctx, baud) })
 }
 
+// SetFrame changes the frame of the characters, such as "8E1". It gives ErrNotWired where
+// the port cannot.
+func (c *Console) SetFrame(ctx context.Context, frame string) error {
+	err := c.s.Do(ctx, c.Part(), func(ctx context.Context) error { return c.con.SetFrame(ctx, frame) })
+	if errors.Is(err, wire.ErrUnsupported) {
+		return fmt.Errorf("%w: %w", ErrNotWired, err)
+	}
+	return err
+}
+
 // starts has the port follow the rates of a start that is about to begin.
 func (c *Console) starts(ctx context.Context) error {
 	return c.s.Do(ctx, c.Part(), c.con.Starts)

@@ -41,6 +41,7 @@ func (p brokenPort) Read([]byte) (int, error)                   { return 0, p.er
 func (p brokenPort) Write(context.Context, []byte) error        { return p.err }
 func (p brokenPort) Break(context.Context, time.Duration) error { return p.err }
 func (p brokenPort) SetRate(context.Context, int) error         { return p.err }
+func (p brokenPort) SetFrame(context.Context, string) error     { return p.err }
 func (p brokenPort) Close() error                               { return nil }
 
 type brokenLink struct {

@@ -83,6 +83,14 @@ type Port interface {
 	io.Closer
 }
 
+// Framer is a Port whose characters can be framed anew, for a DUT whose phases differ:
+// the loader in ROM of an STM32 wants a parity bit that its program has not.
+type Framer interface {
+	// SetFrame changes the frame, such as "8N1" or "8E1". It gives ErrUnsupported where
+	// the instrument cannot.
+	SetFrame(ctx context.Context, frame string) error
+}
+
 // Gapped is a Port that can have been away for a time, as an adapter that was pulled
 // out and put back: what the DUT sent meanwhile was not read.
 type Gapped interface {

@@ -144,10 +144,7 @@ func behind(ctx context.Context, t dap.Transport, l *ladder.Look, plan Plan) err
 		return nil
 	case err != nil:
 		return err
-	case a == dap.Fault || a == dap.Wait:
-		l.Up = ladder.No
-		return k.still(ctx)
-	case a != dap.OK:
+	case a != dap.OK: // behind an ABORT these say neither WAIT nor FAULT: that is no port, and no lock
 		return broke(l, "debug power", a, nil)
 	}
 	l.Up = ladder.Is(up)
@@ -291,7 +288,7 @@ func (k *looker) memory(ctx context.Context, ap *ladder.AP) error {
 			return broke(k.l, fmt.Sprintf("memory at 0x%08x, %s", r.At, r.Detail), dap.None, nil)
 		}
 	}
-	if k.plan.Quick {
+	if open, _ := k.l.Level(); k.plan.Quick && open < ladder.L3 {
 		return nil
 	}
 	return k.core(ctx, m, ap)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/bits"
 	"strings"
 	"time"
 
@@ -110,9 +111,32 @@ func (s *searcher) sample(ctx context.Context, pull gpio.Pull) (level, moved uin
 	return got[0] & s.all, moved, nil
 }
 
+// watch looks whether the pads beside a pair are as they were: one that is not has moved by
+// itself, and is not driven from here on. A DUT that was reset on the way shows its
+// outputs so.
+func (s *searcher) watch(levels, pair uint32) {
+	if s.unread {
+		return
+	}
+	moved := (levels ^ ^s.lowHeld) & s.all &^ (pair | s.lately | s.moves | s.never | s.held)
+	for m := pair; m != 0; m &= m - 1 {
+		moved &^= s.same[bits.TrailingZeros32(m)]
+	}
+	if moved == 0 {
+		return
+	}
+	s.moves, s.never = s.moves|moved, s.never|moved
+	for i := range s.res.Pads {
+		if moved&(1<<i) != 0 {
+			s.res.Pads[i].State, s.res.Pads[i].Spared = Moves, "it moved by itself while the others were looked at: an output; not driven from then on"
+		}
+	}
+}
+
 // listen watches for pads that move by themselves.
 func (s *searcher) listen(ctx context.Context, level uint32) error {
 	for start := time.Now(); ; {
+		s.res.Watched += 4 * readings
 		for range 4 * readings {
 			s.step(0, 0, true)
 		}

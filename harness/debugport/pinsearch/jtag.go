@@ -62,6 +62,7 @@ func (s *searcher) jtagPair(ctx context.Context, tck, tms int) error {
 		return err
 	}
 	unsteady := got[0] ^ got[1]
+	s.watch(got[0], c|m)
 	live := uint32(0)
 	for _, g := range got[2:] {
 		live |= g ^ got[1]

@@ -356,12 +356,13 @@ type driver struct {
 	pad    int
 	level  bool
 	period int
+	after  int // steps until it begins
 	n      int
 }
 
 func (d *driver) step(uint32) (uint32, uint32) {
 	d.n++
-	if d.period > 0 && d.n%d.period == 0 {
+	if d.period > 0 && d.n > d.after && d.n%d.period == 0 {
 		d.level = !d.level
 	}
 	if d.level {

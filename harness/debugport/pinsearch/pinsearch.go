@@ -77,7 +77,7 @@ const (
 type Pad struct {
 	Name  string `json:"pad"`
 	State State  `json:"state"`
-	// Spared says why the pad was never driven, "" where it was.
+	// Spared says why the pad was not driven, "" where it was.
 	Spared string `json:"spared,omitempty"`
 	// Same is the pad that this one is joined to.
 	Same string `json:"same_as,omitempty"`
@@ -133,8 +133,9 @@ type Result struct {
 	// Doubtful are those that looked like a port and were not confirmed.
 	Doubtful []Hit    `json:"doubtful,omitempty"`
 	Passes   []Pass   `json:"passes"`
-	Steps    uint64   `json:"steps"` // half periods on the wires
-	Pulls    uint64   `json:"pulls"` // resistors of ours that were switched
+	Steps    uint64   `json:"steps"`   // half periods on the wires
+	Watched  uint64   `json:"watched"` // of those, how many went by watching
+	Pulls    uint64   `json:"pulls"`   // resistors of ours that were switched
 	Notes    []string `json:"notes,omitempty"`
 }
 
@@ -150,6 +151,7 @@ type searcher struct {
 
 	all, never, held, high uint32 // never: not driven; held at a level, and which
 	moves                  uint32
+	lately                 uint32     // the pads of the last pair: they may be on their way back
 	same                   [32]uint32 // the pads that each one is joined to
 	lowHeld, highHeld      uint32
 	unread                 bool
@@ -271,6 +273,14 @@ func (s *searcher) found(protocol string) bool {
 	return slices.ContainsFunc(s.res.Hits, func(h Hit) bool { return h.Protocol == protocol })
 }
 
+// answers says whether a port of the serial wire was found on a pair that needs no name:
+// it answers to every other way, too.
+func (s *searcher) answers(clk, io int) bool {
+	return slices.ContainsFunc(s.res.Hits, func(h Hit) bool {
+		return h.Protocol == "swd" && (h.Via == "" || h.Via == "dormant") && h.Pad("swclk") == s.names[clk] && h.Pad("swdio") == s.names[io]
+	})
+}
+
 // pass gives every ordered pair of pads to try: the first is a clock, the second is the
 // target's to hear and, of SWD, to say, which nothing should hold low.
 func (s *searcher) pass(ctx context.Context, protocol, via string, try func(ctx context.Context, clk, io int) error) error {
@@ -282,12 +292,11 @@ func (s *searcher) pass(ctx context.Context, protocol, via string, try func(ctx 
 	if err := s.pullAll(ctx, gpio.PullUp); err != nil {
 		return err
 	}
-	spare := s.never | s.held
 	var err error
 	for clk := 0; clk < len(s.pins) && err == nil; clk++ {
 		for io := 0; io < len(s.pins) && err == nil; io++ {
 			pair := uint32(1)<<clk | uint32(1)<<io
-			if clk == io || spare&pair != 0 || s.lowHeld&(1<<io) != 0 || s.same[clk]&(1<<io) != 0 {
+			if protocol == "swd" && s.answers(clk, io) || clk == io || (s.never|s.held)&pair != 0 || s.lowHeld&(1<<io) != 0 || s.same[clk]&(1<<io) != 0 {
 				continue
 			}
 			// Of pads that are joined the first stands for all.
@@ -296,6 +305,7 @@ func (s *searcher) pass(ctx context.Context, protocol, via string, try func(ctx 
 			}
 			p.Pairs++
 			err = try(ctx, clk, io)
+			s.lately = pair
 		}
 	}
 	p.Steps = s.w.Steps() - before

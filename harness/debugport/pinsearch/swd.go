@@ -78,7 +78,9 @@ func (s *searcher) approach(clk, io uint32, via string, target uint32) {
 // swdPair asks one pair for a DPIDR, up to its acknowledge.
 func (s *searcher) swdPair(ctx context.Context, clk, io int, via string, target uint32) error {
 	c, d := uint32(1)<<clk, uint32(1)<<io
+	from := len(s.steps)
 	s.approach(c, d, via, target)
+	s.steps[from+1].Read = true // what the other pads do
 	s.word(c, d, readDPIDR, 8)
 	s.theirs(c, 1, false)
 	s.theirs(c, 3, true)
@@ -86,6 +88,8 @@ func (s *searcher) swdPair(ctx context.Context, clk, io int, via string, target 
 	if err != nil {
 		return err
 	}
+	s.watch(got[0], c|d)
+	got = got[1:]
 	switch ack := acknowledge(got, d); ack {
 	case ackOK, ackWait, ackFault:
 		// Data and parity are on their way, and SWDIO is the target's until they are over.

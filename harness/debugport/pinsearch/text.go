@@ -21,14 +21,14 @@ func (r *Result) String() string {
 	for _, p := range r.Pads {
 		fmt.Fprintf(&b, "  %-8s %s", p.Name, p.State)
 		if p.Spared != "" {
-			fmt.Fprintf(&b, ", never driven: %s", p.Spared)
+			fmt.Fprintf(&b, ", spared: %s", p.Spared)
 		}
 		b.WriteByte('\n')
 	}
 	for _, p := range r.Passes {
 		fmt.Fprintf(&b, "pass %s: %d pairs, %d half periods\n", p.What, p.Pairs, p.Steps)
 	}
-	fmt.Fprintf(&b, "in all %d half periods, %d times a pull\n", r.Steps, r.Pulls)
+	fmt.Fprintf(&b, "in all %d half periods, %d of them watching; %d times a pull\n", r.Steps, r.Watched, r.Pulls)
 	for _, n := range r.Notes {
 		fmt.Fprintf(&b, "note: %s\n", n)
 	}

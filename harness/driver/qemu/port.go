@@ -305,6 +305,9 @@ func (p *Port) Break(ctx context.Context, _ time.Duration) error {
 // SetRate does nothing: bytes have no rate here, and none is wrong.
 func (p *Port) SetRate(context.Context, int) error { return nil }
 
+// SetFrame does nothing, for the same reason.
+func (p *Port) SetFrame(context.Context, string) error { return nil }
+
 // Close gives the machine back. It may be called again.
 func (p *Port) Close() (err error) {
 	p.once.Do(func() {

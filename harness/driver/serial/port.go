@@ -163,9 +163,9 @@ func (p *Port) await() error {
 	defer tick.Stop()
 	for {
 		p.mu.Lock()
-		baud := p.baud
+		baud, frame := p.baud, p.frame
 		p.mu.Unlock()
-		dev, err := attach(p.conf.Path, baud, p.frame)
+		dev, err := attach(p.conf.Path, baud, frame)
 		if err == nil {
 			return p.keep(dev)
 		}
@@ -329,6 +329,33 @@ func (p *Port) SetRate(ctx context.Context, baud int) error {
 	}
 	p.mu.Lock()
 	p.baud = baud
+	p.mu.Unlock()
+	return nil
+}
+
+// SetFrame changes the frame, such as "8E1", and reads it back. The new one also holds
+// after the adapter has been away. A device that has no such frame, as a pty has no
+// parity, is a *wire.Fault around ErrRefused.
+func (p *Port) SetFrame(ctx context.Context, frame string) error {
+	f, err := ParseFrame(frame)
+	if err != nil {
+		return fmt.Errorf("%s: %w", p.conf.Part, err)
+	}
+	done, err := p.own(ctx, "set the frame")
+	if err != nil {
+		return err
+	}
+	defer done()
+	dev, err := p.current("set the frame of")
+	if err != nil {
+		return err
+	}
+	if err := dev.set(p.baud, f); err != nil {
+		// What it has now nobody knows: what it had is set again.
+		return p.fault("set the frame of", errors.Join(err, dev.set(p.baud, p.frame)))
+	}
+	p.mu.Lock()
+	p.frame = f
 	p.mu.Unlock()
 	return nil
 }

@@ -137,6 +137,19 @@ func TestFrameAndRate(t *testing.T) {
 			require.NoError(t, err)
 			assert.EqualValues(t, 230400, term.Ospeed)
 			require.Error(t, p.SetRate(t.Context(), 0))
+
+			require.NoError(t, p.SetFrame(t.Context(), "8N2"))
+			term, err = unix.IoctlGetTermios(int(a.master.Fd()), unix.TCGETS2)
+			require.NoError(t, err)
+			assert.EqualValues(t, unix.CS8|unix.CSTOPB, term.Cflag&mask)
+			assert.EqualValues(t, 230400, term.Ospeed, "the rate stays")
+			err = p.SetFrame(t.Context(), "8E1") // which a pty has not
+			require.ErrorIs(t, err, ErrRefused)
+			fault(t, err)
+			term, err = unix.IoctlGetTermios(int(a.master.Fd()), unix.TCGETS2)
+			require.NoError(t, err)
+			assert.EqualValues(t, unix.CS8|unix.CSTOPB, term.Cflag&mask, "what it had is set again")
+			require.Error(t, p.SetFrame(t.Context(), "8X1"))
 		})
 	}
 }
