@@ -144,9 +144,13 @@ func (d *disk) Write(p []byte) (int, error) {
 	return d.Writer.Write(p)
 }
 
-// Close ends the device and removes what was temporary.
+// Close ends the device and removes what was temporary. An error is, too, what was asked of
+// the device's debug port that nobody may ask.
 func (v *Virtual) Close() error {
 	err := v.Bench.Close()
+	if asked := v.Bench.Device().DebugViolations(); asked != "" {
+		err = errors.Join(err, fmt.Errorf("the built-in device's debug port was asked for what nobody may ask: %s", asked))
+	}
 	v.cleanup()
 	return err
 }
