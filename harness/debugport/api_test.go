@@ -118,6 +118,9 @@ func nameOf(pkg string, d *ast.FuncDecl) (string, bool) {
 	if p, ok := typ.(*ast.StarExpr); ok {
 		typ = p.X
 	}
+	if g, ok := typ.(*ast.IndexExpr); ok { // of a type with a parameter
+		typ = g.X
+	}
 	id := typ.(*ast.Ident)
 	return pkg + "." + id.Name + "." + d.Name.Name, d.Name.IsExported() && id.IsExported()
 }

@@ -39,6 +39,8 @@ type Transaction struct {
 	Answer   dap.Answer // of serial wire; NotDone where the bench failed
 	Bits     int        // of a scan
 	Out, In  []byte     // of a scan: least significant bit first
+
+	at uint64 // its first step, as the trace counts those that were not dropped
 }
 
 // String gives one line without its time and its steps.
@@ -84,16 +86,75 @@ type beat struct {
 	read              bool
 }
 
-// trace is a bounded memory of what went over the wires.
-type trace struct {
-	beats []beat
-	n     uint64 // beats that were written, the lost ones too
-	log   []Transaction
-	m     uint64
+// ring is a bounded memory: the last ones are kept. It grows by pieces, so that what is
+// not used costs nothing.
+type ring[T any] struct {
+	pieces [][]T
+	piece  uint64 // how many are in one
+	size   uint64 // how many are kept
+	n      uint64 // how many there were
+	gone   uint64 // below it they were overwritten
+	fresh  func(piece []T)
 }
 
-// scanRoom is how many bytes of a scan are kept without making room for them.
-const scanRoom = 8
+// newRing makes one of at least size, which may be 0.
+func newRing[T any](size, piece int, fresh func([]T)) ring[T] {
+	if size <= 0 {
+		return ring[T]{}
+	}
+	piece = min(size, piece)
+	size = (size + piece - 1) / piece * piece
+	return ring[T]{pieces: make([][]T, size/piece), piece: uint64(piece), size: uint64(size), fresh: fresh}
+}
+
+// next gives the place of the next one, which holds what was there before; nil where none
+// is kept.
+func (r *ring[T]) next() *T {
+	r.n++
+	if r.size == 0 {
+		return nil
+	}
+	return r.at(r.n - 1)
+}
+
+// at gives one by its number.
+func (r *ring[T]) at(i uint64) *T {
+	i %= r.size
+	p := &r.pieces[i/r.piece]
+	if *p == nil {
+		*p = make([]T, r.piece)
+		if r.fresh != nil {
+			r.fresh(*p)
+		}
+	}
+	return &(*p)[i%r.piece]
+}
+
+// first gives the number of the oldest one that is kept.
+func (r *ring[T]) first() uint64 { return max(r.gone, r.n-min(r.n, r.size)) }
+
+// cut takes all from one on out again; what is not kept any more stays out.
+func (r *ring[T]) cut(from uint64) {
+	if from < r.n {
+		r.gone = r.first()
+		r.n = max(from, r.gone)
+	}
+}
+
+// trace is what went over the wires.
+type trace struct {
+	beats ring[beat]
+	log   ring[Transaction]
+}
+
+// Pieces of the rings, and their usual sizes: a whole look at a part is some 300,000 steps.
+const (
+	beatPiece, logPiece = 1 << 14, 1 << 9
+	usualBeats          = 1 << 19
+	usualLog            = 1 << 14
+	// scanRoom is how many bytes of a scan are kept without making room for them.
+	scanRoom = 8
+)
 
 func (t *trace) init(steps, transactions int) {
 	size := func(n, usual int) int {
@@ -102,57 +163,65 @@ func (t *trace) init(steps, transactions int) {
 		}
 		return max(0, n)
 	}
-	t.beats = make([]beat, size(steps, 1<<16))
-	t.log = make([]Transaction, size(transactions, 1<<12))
-	// Room for scans of usual length, so that a transaction costs nothing.
-	room := make([]byte, 2*scanRoom*len(t.log))
-	for i := range t.log {
-		at := 2 * scanRoom * i
-		t.log[i].Out, t.log[i].In = room[at:at:at+scanRoom], room[at+scanRoom:at+scanRoom:at+2*scanRoom]
-	}
+	t.beats = newRing[beat](size(steps, usualBeats), beatPiece, nil)
+	t.log = newRing(size(transactions, usualLog), logPiece, func(piece []Transaction) {
+		room := make([]byte, 2*scanRoom*len(piece))
+		for i := range piece {
+			at := 2 * scanRoom * i
+			piece[i].Out, piece[i].In = room[at:at:at+scanRoom], room[at+scanRoom:at+scanRoom:at+2*scanRoom]
+		}
+	})
 }
 
 func (t *trace) steps(steps []wire.PadStep, got []uint32) {
-	if len(t.beats) == 0 {
-		return
-	}
 	for i := range steps {
-		b := &t.beats[t.n%uint64(len(t.beats))]
+		b := t.beats.next()
+		if b == nil {
+			t.beats.n += uint64(len(steps) - i - 1)
+			return
+		}
 		*b = beat{drive: steps[i].Drive, level: steps[i].Level}
 		if steps[i].Read && len(got) > 0 {
 			b.got, b.read = got[0], true
 			got = got[1:]
 		}
-		t.n++
 	}
 }
 
 // Log keeps a transaction of an engine. The bits are copied.
 func (w *Wires) Log(t *Transaction) {
-	if len(w.trace.log) == 0 {
-		w.trace.m++
+	slot := w.trace.log.next()
+	if slot == nil {
 		return
 	}
-	slot := &w.trace.log[w.trace.m%uint64(len(w.trace.log))]
 	out, in := append(slot.Out[:0], t.Out...), append(slot.In[:0], t.In...)
 	*slot = *t
 	slot.Out, slot.In = out, in
 	slot.At, slot.To = w.now(), w.steps
-	w.trace.m++
+	n := w.trace.beats.n
+	slot.at = n - min(n, w.steps-t.From)
+}
+
+// Mark is a place in the trace.
+type Mark struct{ beats, log uint64 }
+
+// Mark gives the place where the trace is now.
+func (w *Wires) Mark() Mark { return Mark{w.trace.beats.n, w.trace.log.n} }
+
+// Drop takes what came since a mark out of the trace: it is not worth keeping, as what a
+// sweep has seen already. The count of steps stays.
+func (w *Wires) Drop(since Mark) {
+	w.trace.beats.cut(since.beats)
+	w.trace.log.cut(since.log)
 }
 
 // Transactions gives those that are kept, the oldest first, as copies. Lost says how
 // many older ones are not.
 func (w *Wires) Transactions() (kept []Transaction, lost uint64) {
-	n := uint64(len(w.trace.log))
-	if n == 0 {
-		return nil, w.trace.m
-	}
-	if w.trace.m > n {
-		lost = w.trace.m - n
-	}
-	for i := lost; i < w.trace.m; i++ {
-		t := w.trace.log[i%n]
+	r := &w.trace.log
+	lost = r.first()
+	for i := lost; i < r.n; i++ {
+		t := *r.at(i)
 		t.Out, t.In = append([]byte(nil), t.Out...), append([]byte(nil), t.In...)
 		kept = append(kept, t)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -64,9 +65,7 @@ func (d *dump) draw() {
 	unit, ticks := tick(d.w.half)
 	names := d.w.Pins()
 	kept, lost := d.w.Transactions()
-	n := d.w.trace.n
-	size := uint64(len(d.w.trace.beats))
-	first := n - min(n, size)
+	n, first := d.w.trace.beats.n, d.w.trace.beats.first()
 
 	fmt.Fprintf(&d.Buffer, "$date %s $end\n$comment Steps %d to %d of %s. A level of the target is drawn from the edge on at which it changes. %d transactions, %d older ones are not here. $end\n",
 		d.w.now().UTC().Format(time.RFC3339), first, n, d.w.part, len(kept), lost)
@@ -84,16 +83,17 @@ func (d *dump) draw() {
 	d.WriteString("$end\n")
 
 	next := 0
+	line := make([]byte, 0, 32)
 	for s := first; s < n; s++ {
 		timed := false
 		at := func() {
 			if !timed {
-				fmt.Fprintf(&d.Buffer, "#%d\n", int64(s-first)*ticks)
+				d.Write(append(strconv.AppendUint(append(line[:0], '#'), (s-first)*uint64(ticks), 10), '\n'))
 			}
 			timed = true
 		}
-		for next < len(kept) && kept[next].From <= s {
-			if kept[next].From == s {
+		for next < len(kept) && kept[next].at <= s {
+			if kept[next].at == s {
 				at()
 				fmt.Fprintf(&d.Buffer, "s%s %c\n", strings.ReplaceAll(kept[next].String(), " ", "_"), text)
 			}
@@ -103,7 +103,7 @@ func (d *dump) draw() {
 			if l := d.level(s, i); l != d.levels[i] {
 				at()
 				d.levels[i] = l
-				fmt.Fprintf(&d.Buffer, "%c%c\n", l, marks[i])
+				d.Write(append(line[:0], l, marks[i], '\n'))
 			}
 		}
 	}
@@ -112,8 +112,8 @@ func (d *dump) draw() {
 
 // level gives what a pad is at in a step.
 func (d *dump) level(s uint64, pin int) byte {
-	t := &d.w.trace
-	b := t.beats[s%uint64(len(t.beats))]
+	beats := &d.w.trace.beats
+	b := beats.at(s)
 	bit := uint32(1) << pin
 	digit := func(level uint32) byte {
 		if level&bit != 0 {
@@ -126,8 +126,8 @@ func (d *dump) level(s uint64, pin int) byte {
 		return digit(b.level)
 	case b.read:
 		return digit(b.got)
-	case s+1 < t.n:
-		if b = t.beats[(s+1)%uint64(len(t.beats))]; b.read && b.drive&bit == 0 {
+	case s+1 < beats.n:
+		if b = beats.at(s + 1); b.read && b.drive&bit == 0 {
 			return digit(b.got)
 		}
 	}
@@ -145,7 +145,7 @@ func reference(name string) string {
 }
 
 // WriteLog writes the transactions that are kept as text, a line for each: its time, its
-// first step, and what it was.
+// first step as the waves count them, and what it was.
 func (w *Wires) WriteLog(out io.Writer) error {
 	var b bytes.Buffer
 	kept, lost := w.Transactions()
@@ -153,7 +153,7 @@ func (w *Wires) WriteLog(out io.Writer) error {
 		fmt.Fprintf(&b, "%d older transactions are not here\n", lost)
 	}
 	for i := range kept {
-		fmt.Fprintf(&b, "%s %8d %s\n", kept[i].At.UTC().Format("15:04:05.000000"), kept[i].From, kept[i].String())
+		fmt.Fprintf(&b, "%s %8d %s\n", kept[i].At.UTC().Format("15:04:05.000000"), kept[i].at, kept[i].String())
 	}
 	if _, err := b.WriteTo(out); err != nil {
 		return fmt.Errorf("write the log of %s: %w", w.part, err)

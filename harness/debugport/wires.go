@@ -19,7 +19,8 @@ type Options struct {
 	// quick as they go. A Player has its own; then it is what the waves are drawn with.
 	Half time.Duration
 	// Keep is how many steps the trace holds, and Transactions how many transactions: the
-	// last ones. 0 is 65536 and 4096; less than 0 is none.
+	// last ones. 0 is 524288 and 16384, more than a whole look at a part needs; less than 0
+	// is none.
 	Keep, Transactions int
 	// Now gives the time of a transaction; nil is time.Now.
 	Now func() time.Time

@@ -1,6 +1,6 @@
 // Package vcd writes what a rig did to the lines and the supply of a DUT as a
 // value change dump, which logic analysers and waveform viewers read (IEEE
-// 1364-2005, clause 18).
+// 1364-2005, clause 18), and the bytes of serial lines as such waves.
 package vcd
 
 import (

@@ -65,11 +65,15 @@ func (m *Memory) Enabled() bool { return m.csw&DeviceEnabled != 0 }
 
 // Read reads len(got) words from an address on; its lowest two bits are left out. Done
 // says how many are there: those behind are not known, and the answer says why. The sticky
-// error of a Fault is cleared.
+// error of a Fault is cleared. There is no memory behind the last address: Protocol.
 func (m *Memory) Read(ctx context.Context, addr uint32, got []uint32) (done int, a Answer, err error) {
 	addr &^= 3
 	a = dap.OK
+	first := addr
 	for done < len(got) && a == dap.OK {
+		if addr < first {
+			return done, dap.Protocol, nil
+		}
 		n := min(len(got)-done, int(wrap-addr%wrap)/4)
 		var k int
 		k, a, err = m.block(ctx, addr, got[done:done+n])
