@@ -138,33 +138,41 @@ func (img *images) row(ctx context.Context, b *bed, r *matrix.Run) (args, env []
 	if r.Kind == matrix.Weakness {
 		weak = r.Name
 	}
-	device, err := img.image(ctx, weak, gateway.FirstUnit)
+	var of []string // all cases where it is empty
+	if e := b.cat.Entry(r); e.Cases != nil && !r.Whole {
+		of = e.Of(b.planned)
+	}
+	device, err := img.image(ctx, weak, gateway.FirstUnit, of == nil || slices.ContainsFunc(of, delivers))
 	if err != nil {
 		return nil, nil, nil, err
 	}
 	if weak != "" && !img.keep {
-		done = func() { _ = os.RemoveAll(device) } // 200 MB that nobody needs any more
+		done = func() { _ = os.RemoveAll(device) } // 100 to 500 MB that nobody needs any more
 	}
 	args = []string{"--rig", gatewayRig, "--device", device, "--label-2", filepath.Join(img.temp, "label-2")}
 	if i := slices.IndexFunc(badbench.Faults(), func(f badbench.Fault) bool { return f.Name == r.Name && f.Other }); i >= 0 && r.Kind == matrix.Fault {
-		other, err := img.image(ctx, "", otherUnit)
+		other, err := img.image(ctx, "", otherUnit, false)
 		if err != nil {
 			return nil, nil, nil, err
 		}
 		args = append(args, "--other", other)
 	}
-	if e := b.cat.Entry(r); e.Cases != nil && !r.Whole {
-		for _, id := range e.Of(b.planned) {
-			args = append(args, "--cases", id)
-		}
+	for _, id := range of {
+		args = append(args, "--cases", id)
 	}
 	// What runs leave on a rig is nothing of the user's, and goes with us.
 	env = []string{"XDG_STATE_HOME=" + filepath.Join(img.temp, "state"), "TMPDIR=" + filepath.Join(img.temp, "tmp")}
 	return args, env, done, nil
 }
 
+// delivers says whether a case needs the packages of updates, which take as long to make
+// as all the rest.
+func delivers(id string) bool {
+	return strings.HasPrefix(id, "upd-") || strings.HasPrefix(id, "boot-selfconsistent[")
+}
+
 // image gives the folder of an image, which is built where it is not there.
-func (img *images) image(ctx context.Context, weak string, unit gateway.Unit) (string, error) {
+func (img *images) image(ctx context.Context, weak string, unit gateway.Unit, updates bool) (string, error) {
 	img.mu.Lock()
 	defer img.mu.Unlock()
 	name := weak
@@ -176,10 +184,13 @@ func (img *images) image(ctx context.Context, weak string, unit gateway.Unit) (s
 	}
 	dir := filepath.Join(img.dir, name)
 	if by, err := os.ReadFile(filepath.Join(dir, builtBy)); err == nil && string(by) == img.by {
-		return dir, nil
+		_, err := os.Stat(filepath.Join(dir, gateway.UpdateCert)) // the last that is made of them
+		if err == nil || !updates {
+			return dir, nil
+		}
 	}
 	_ = os.Remove(filepath.Join(dir, builtBy)) // it is overwritten below
-	if _, err := gateway.Build(ctx, gateway.Config{Dir: dir, Weakness: weak, Unit: unit, Updates: true}); err != nil {
+	if _, err := gateway.Build(ctx, gateway.Config{Dir: dir, Weakness: weak, Unit: unit, Updates: updates}); err != nil {
 		return "", fmt.Errorf("build %s: %w", name, err)
 	}
 	if err := owner(dir, unit.Label); err != nil {

@@ -289,3 +289,31 @@ func BenchmarkNewSet(b *testing.B) {
 		NewSet(markers...)
 	}
 }
+
+// TestFindsBase64InLines: as MIME and PEM break it, wherever the break falls, also in a
+// string of JSON.
+func TestFindsBase64InLines(t *testing.T) {
+	long := strings.Repeat(value, 4)[:90]
+	set := NewSet(drawn(t, "ascii", 24).Marker("m", value), drawn(t, "ascii", 90).Marker("long", long))
+	for _, width := range []int{60, 64, 70, 76} {
+		for name, brk := range map[string]string{"LF": "\n", "CRLF": "\r\n", "LF in JSON": `\n`, "CRLF in JSON": `\r\n`} {
+			for shift := range width {
+				text := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("x", shift) + value + strings.Repeat("y", 80)))
+				require.NotEmpty(t, set.Find(lines(text, width, brk)).Of("m"), "%d characters a line, %s, %d bytes before", width, name, shift)
+				text = base64.StdEncoding.EncodeToString([]byte(strings.Repeat("x", shift) + long))
+				if width == 64 || width == 76 {
+					require.NotEmpty(t, set.Find(lines(text, width, brk)).Of("long"), "%d characters a line, %s, %d bytes before", width, name, shift)
+				}
+			}
+		}
+	}
+	assert.Contains(t, set.Encodings(), "base64 in lines")
+	assert.Empty(t, set.Find([]byte(base64.StdEncoding.EncodeToString([]byte("abc"))+"\n")).Hits)
+}
+
+func lines(text string, width int, brk string) (out []byte) {
+	for ; len(text) > width; text = text[width:] {
+		out = append(append(out, text[:width]...), brk...)
+	}
+	return append(append(out, text...), brk...)
+}

@@ -21,8 +21,10 @@ type spelling struct {
 // spellings gives a marker in each encoding. Those of escape.Encodings are what a
 // device says; the others are how memory holds it, or a dump of memory shows it.
 func spellings(value string) (out []spelling) {
+	seen := map[string]bool{}
 	add := func(enc string, b []byte, from, to int) {
-		if len(b) > 0 && !slices.ContainsFunc(out, func(s spelling) bool { return slices.Equal(s.bytes, b) }) {
+		if len(b) > 0 && !seen[string(b)] {
+			seen[string(b)] = true
 			out = append(out, spelling{enc, b, from, to})
 		}
 	}
@@ -33,6 +35,11 @@ func spellings(value string) (out []spelling) {
 			from, to = 1, n-1
 		}
 		add(e.Name, e.Bytes, from, to)
+		if strings.HasPrefix(e.Name, "base64") {
+			for _, b := range inLines(e.Bytes) {
+				add("base64 in lines", b, from, to)
+			}
+		}
 	}
 	for i := range n {
 		if value[i] < ' ' || value[i] > '~' {
@@ -69,6 +76,33 @@ func spellings(value string) (out []spelling) {
 	// What is in base64 already, in base64 once more: a token in a cookie in a header.
 	once := base64.StdEncoding.EncodeToString([]byte(value))
 	add("base64 of base64", []byte(base64.StdEncoding.EncodeToString([]byte(once))), 0, n)
+	return out
+}
+
+// lineBreaks are those of a text, and of a text in a string of JSON or of a configuration.
+var lineBreaks = []string{"\n", "\r\n", `\n`, `\r\n`}
+
+// lineWidths are characters of a line: of PEM (RFC 7468), and of MIME (RFC 2045). What is
+// shorter than the first has one break at most, whatever the width.
+var lineWidths = []int{64, 76}
+
+// inLines gives a text with line breaks in it, wherever the first may fall.
+func inLines(text []byte) (out [][]byte) {
+	for _, width := range lineWidths {
+		for first := 1; first <= width && first < len(text); first++ {
+			for _, brk := range lineBreaks {
+				b := slices.Concat(text[:first], []byte(brk))
+				rest := text[first:]
+				for ; len(rest) > width; rest = rest[width:] {
+					b = append(append(b, rest[:width]...), brk...)
+				}
+				out = append(out, append(b, rest...))
+			}
+		}
+		if len(text) <= lineWidths[0] {
+			break
+		}
+	}
 	return out
 }
 

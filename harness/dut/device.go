@@ -69,6 +69,10 @@ type Bench struct {
 	Exec      func(ctx context.Context, argv []string, values map[string]string) (text string, got map[string]string, err error)
 	// Image gives a file that the profile names among its images.
 	Image func(ref string) ([]byte, error)
+	// SpendFlash counts a write of the DUT's flash, and gives a wire.ErrLimit where the
+	// rig file allows none that leaves so many more behind it; FlashLeft where it allows
+	// less than so many. Nil: they are not limited.
+	SpendFlash, FlashLeft func(n int) error
 	// Program runs a program that tries a login.
 	Program program.Runner
 	// Waiting notes a declared wait, and for what; the function that it gives ends

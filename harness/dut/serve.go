@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -26,6 +27,7 @@ type Fetch struct {
 	From   string `json:"from"` // who asked
 	Sent   int    `json:"sent"` // bytes of the file that arrived there, as its end has acknowledged
 	Second bool   `json:"second,omitempty"`
+	Pass   int    `json:"pass"` // how often the file was begun by then
 	start  int
 }
 
@@ -34,6 +36,7 @@ type Fetch struct {
 // request gets behind the first that was answered with a file.
 type served struct {
 	first, second []byte
+	behind        int // how many times the first one can be fetched from its beginning; 0: it is given once
 	path          string
 
 	mu      sync.Mutex
@@ -41,6 +44,7 @@ type served struct {
 	given   bool
 	running int           // requests that are answered
 	idle    chan struct{} // closed when none is; nil while nobody waits
+	passes  int           // how often it was fetched from its beginning on
 }
 
 // serve begins to serve on our end of the link.
@@ -141,7 +145,7 @@ func (f *served) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		http.Error(w, "GET", http.StatusMethodNotAllowed)
 	default:
-		data := f.next(r.Method == http.MethodGet, &log)
+		data := f.next(r, &log)
 		w.Header().Set("Content-Type", "application/octet-stream")
 		http.ServeContent(count, r, "", time.Time{}, bytes.NewReader(data))
 		log.Sent = f.arrived(r, w, count.n)
@@ -203,15 +207,29 @@ func (f *served) settle(d time.Duration) {
 }
 
 // next chooses what a request gets.
-func (f *served) next(get bool, log *Fetch) []byte {
+func (f *served) next(r *http.Request, log *Fetch) []byte {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.given && f.second != nil {
+	get := r.Method == http.MethodGet
+	if get && fromBeginning(r.Header.Get("Range")) {
+		f.passes++
+	}
+	log.Pass = f.passes
+	late := f.given
+	if f.behind > 0 {
+		late = f.passes > f.behind
+	}
+	if late && f.second != nil {
 		log.Second = true
 		return f.second
 	}
 	f.given = f.given || get
 	return f.first
+}
+
+// fromBeginning says whether a request for a range, or for all, begins with the first byte.
+func fromBeginning(ranged string) bool {
+	return ranged == "" || strings.HasPrefix(strings.ReplaceAll(ranged, " ", ""), "bytes=0-")
 }
 
 // got gives the requests, and how many bytes of the file went out at least once.

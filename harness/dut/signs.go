@@ -206,6 +206,9 @@ type SignSeen struct {
 	At     time.Time // when it was first seen
 	Detail string    // what was seen, or was not
 	Err    error     // the rig cannot see it: no such wire
+	// Idle says that it is seen also where nothing was done that it is a sign of, and so
+	// is none.
+	Idle bool
 	// Late says that the computer was too busy to see a light that blinks as fast.
 	Late bool
 }

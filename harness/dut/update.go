@@ -43,6 +43,36 @@ type Image struct {
 	Name   string
 	Bytes  []byte
 	Second []byte
+	// Back says that it brings the DUT back to a genuine image: it may use up what the
+	// limit of flash-writes keeps for that.
+	Back bool
+	// Behind is how many times the DUT may fetch the first one from its beginning on,
+	// until the second comes; 0: from its second request on.
+	Behind int
+}
+
+// flashKept is how many writes of the flash are kept to bring the DUT back.
+const flashKept = 3
+
+// FlashLeft gives a wire.ErrLimit where the rig file allows less than so many further
+// writes of the DUT's flash.
+func (d *Device) FlashLeft(n int) error {
+	if d.bench.FlashLeft == nil {
+		return nil
+	}
+	return d.bench.FlashLeft(n + flashKept)
+}
+
+// spend counts an image that the DUT may write.
+func (d *Device) spend(img Image) error {
+	keep := flashKept
+	if img.Back {
+		keep = 0
+	}
+	if d.bench.SpendFlash == nil {
+		return nil
+	}
+	return d.bench.SpendFlash(keep)
 }
 
 // Deliver carries the image to the DUT as the owner does it, and says what the DUT
@@ -51,7 +81,7 @@ func (u *Update) Deliver(ctx context.Context, img Image) (Delivery, error) {
 	if u.decl == nil {
 		return Delivery{}, fmt.Errorf("update channel %s: %w", u.name, ErrNotDeclared)
 	}
-	d, err := u.deliver(ctx, img, u.decl.Steps, u.decl.Refused)
+	d, err := u.deliver(ctx, img, u.decl.Steps, u.decl.Refused, nil)
 	if d.Taken {
 		return d, nil
 	}
@@ -61,25 +91,10 @@ func (u *Update) Deliver(ctx context.Context, img Image) (Delivery, error) {
 	return d, err
 }
 
-// ByStranger carries the image to the DUT as somebody without a login does it. It gives
-// ErrNotDeclared where that cannot be said.
-func (u *Update) ByStranger(ctx context.Context, img Image) (Delivery, error) {
-	if u.decl == nil {
-		return Delivery{}, fmt.Errorf("update channel %s: %w", u.name, ErrNotDeclared)
+func (u *Update) deliver(ctx context.Context, img Image, ss []profile.Step, no profile.Refusals, over map[string]login.Access) (Delivery, error) {
+	if err := u.d.spend(img); err != nil {
+		return Delivery{}, fmt.Errorf("deliver %s over %s: %w", img.Name, u.name, err)
 	}
-	ss := u.decl.Stranger.Steps
-	if len(ss) == 0 {
-		var ok bool
-		if ss, ok = profile.WithoutLogin(u.decl.Steps); !ok {
-			return Delivery{}, fmt.Errorf("update channel %s without a login: %w", u.name, ErrNotDeclared)
-		}
-	}
-	d, err := u.deliver(ctx, img, ss, u.decl.Stranger.Refused)
-	d.Early = true // who is nobody is told so before anything is taken
-	return d, err
-}
-
-func (u *Update) deliver(ctx context.Context, img Image, ss []profile.Step, no profile.Refusals) (Delivery, error) {
 	path, remove, err := imageFile(img.Bytes)
 	if err != nil {
 		return Delivery{}, err
@@ -91,7 +106,7 @@ func (u *Update) deliver(ctx context.Context, img Image, ss []profile.Step, no p
 	sum := sha256.Sum256(img.Bytes)
 	c := &carrying{image: img}
 	start := time.Now()
-	vars, err := steps.Run(ctx, target{Device: u.d, c: c}, ss, map[string]string{"image": path, "image-size": strconv.Itoa(len(img.Bytes)), "image-sha256": hex.EncodeToString(sum[:])})
+	vars, err := steps.Run(ctx, guised{target{Device: u.d, c: c}, over}, ss, map[string]string{"image": path, "image-size": strconv.Itoa(len(img.Bytes)), "image-sha256": hex.EncodeToString(sum[:])})
 	d := c.delivery(img, vars)
 	d.Took, d.Early = time.Since(start), u.decl.Early
 	if err == nil {
@@ -302,28 +317,14 @@ func (d *Device) ReturnTo(ctx context.Context) error {
 	return d.Reachable(ctx)
 }
 
-// ReturnByStranger walks the same way as somebody who is not logged in. What is Taken says
-// that the steps went as the owner's do.
-func (d *Device) ReturnByStranger(ctx context.Context) (Delivery, error) {
-	r := d.Profile.Images.ReturnTo
-	ss := r.Stranger
-	if len(ss) == 0 {
-		var ok bool
-		if ss, ok = profile.WithoutLogin(r.Steps); !ok {
-			return Delivery{}, fmt.Errorf("the way back without a login: %w", ErrNotDeclared)
-		}
-	}
-	return d.walked(ctx, ss, r.Refused)
-}
-
 // ReturnBelow walks the way back as its owner, where it has to be refused.
 func (d *Device) ReturnBelow(ctx context.Context) (Delivery, error) {
-	return d.walked(ctx, d.Profile.Images.ReturnTo.Steps, d.Profile.Images.ReturnTo.Below)
+	return d.walked(ctx, d.Profile.Images.ReturnTo.Steps, d.Profile.Images.ReturnTo.Below, nil)
 }
 
-func (d *Device) walked(ctx context.Context, ss []profile.Step, no profile.Refusals) (out Delivery, err error) {
+func (d *Device) walked(ctx context.Context, ss []profile.Step, no profile.Refusals, over map[string]login.Access) (out Delivery, err error) {
 	start := time.Now()
-	_, err = d.Steps(ctx, ss, nil)
+	_, err = steps.Run(ctx, guised{target{Device: d}, over}, ss, nil)
 	out.Carried, out.Early, out.Took = -1, true, time.Since(start) // nothing is carried
 	var se *steps.StepError
 	switch {
@@ -359,7 +360,7 @@ func (t target) Visit(ctx context.Context, loginName string) (login.Access, erro
 func (t target) Serve(ctx context.Context, file []byte) (url string, stop func(), err error) {
 	f := &served{first: file, path: "/" + rand.Text() + "/firmware.bin"}
 	if t.c != nil {
-		f.second, t.c.served = t.c.image.Second, f
+		f.second, f.behind, t.c.served = t.c.image.Second, t.c.image.Behind, f
 	}
 	return t.serve(ctx, f)
 }

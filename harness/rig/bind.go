@@ -151,6 +151,14 @@ func (b *Bench) Parts() []wire.Part {
 // limit, and gives a *LimitError when none is left.
 func (b *Bench) SpendFlashWrite() error { return b.limits.spend(LimitFlashWrites) }
 
+// SpendFlashWriteKeeping is SpendFlashWrite where so many more have to be left behind it.
+func (b *Bench) SpendFlashWriteKeeping(n int) error {
+	return b.limits.spendKeeping(LimitFlashWrites, n)
+}
+
+// FlashWritesLeft gives a *LimitError where less than n writes of the DUT's flash are left.
+func (b *Bench) FlashWritesLeft(n int) error { return b.limits.leaves(LimitFlashWrites, n) }
+
 // Spent says how often something limited (LimitPowerCycles, LimitFlashWrites)
 // was done.
 func (b *Bench) Spent(what string) int { return b.limits.spent(what) }

@@ -253,3 +253,21 @@ func BenchmarkGate(b *testing.B) {
 		}
 	}
 }
+
+// What is delivered leaves enough to bring the DUT back.
+func TestFlashWritesAreKept(t *testing.T) {
+	w := newWorkbench()
+	w.file.Limits = Limits{FlashWrites: 4}
+	b := w.bind(t)
+	require.NoError(t, b.FlashWritesLeft(4))
+	require.Error(t, b.FlashWritesLeft(5))
+	require.NoError(t, b.SpendFlashWriteKeeping(3))
+	err := b.SpendFlashWriteKeeping(3)
+	require.ErrorIs(t, err, wire.ErrLimit)
+	assert.EqualError(t, err, "limits.flash-writes: of the 4 that the rig file allows in a run too few are left to have 3 more behind this one")
+	for range 3 {
+		require.NoError(t, b.SpendFlashWriteKeeping(0))
+	}
+	assert.EqualError(t, b.SpendFlashWriteKeeping(0), "limits.flash-writes: all 4 that the rig file allows in a run are used")
+	assert.Equal(t, 4, b.Spent(LimitFlashWrites))
+}

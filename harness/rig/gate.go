@@ -333,10 +333,14 @@ const (
 type LimitError struct {
 	What  string // LimitPowerCycles, LimitFlashWrites
 	Limit int
+	Kept  int // that have to be left for what follows
 }
 
 // Error names the limit and its place in the rig file.
 func (e *LimitError) Error() string {
+	if e.Kept > 0 {
+		return fmt.Sprintf("limits.%s: of the %d that the rig file allows in a run too few are left to have %d more behind this one", e.What, e.Limit, e.Kept)
+	}
 	return fmt.Sprintf("limits.%s: all %d that the rig file allows in a run are used", e.What, e.Limit)
 }
 
@@ -356,22 +360,28 @@ func newLimiter(l Limits) *limiter {
 	}
 }
 
-func (l *limiter) spend(what string) error {
+func (l *limiter) spend(what string) error { return l.spendKeeping(what, 0) }
+
+// spendKeeping is spend where so many more have to be left behind it.
+func (l *limiter) spendKeeping(what string, keep int) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if max := l.limit[what]; max > 0 && l.used[what] >= max {
-		return &LimitError{What: what, Limit: max}
+	if max := l.limit[what]; max > 0 && l.used[what]+keep >= max {
+		return &LimitError{What: what, Limit: max, Kept: keep}
 	}
 	l.used[what]++
 	return nil
 }
 
 // left gives an error where spend would.
-func (l *limiter) left(what string) error {
+func (l *limiter) left(what string) error { return l.leaves(what, 1) }
+
+// leaves gives an error where less than so many are left.
+func (l *limiter) leaves(what string, n int) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if max := l.limit[what]; max > 0 && l.used[what] >= max {
-		return &LimitError{What: what, Limit: max}
+	if max := l.limit[what]; max > 0 && l.used[what]+n > max {
+		return &LimitError{What: what, Limit: max, Kept: n - 1}
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"runtime/pprof"
+	"slices"
 	"strings"
 	"time"
 
@@ -81,20 +82,7 @@ func runGuarded(ctx context.Context, label string, s *dut.Session, grace func() 
 // leaked gives the goroutines with the label that are still there once they had
 // time to end, each by the functions that it is in.
 func leaked(ctx context.Context, label string) []string {
-	deadline := time.Now().Add(graceLeak)
-	for wait := 100 * time.Microsecond; ; wait = min(2*wait, 100*time.Millisecond) {
-		left := labelled(label)
-		if len(left) == 0 || time.Now().After(deadline) {
-			return left
-		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return labelled(label)
-		}
-	}
+	return outlast(ctx, graceLeak, pause, func() []string { return labelled(label) })
 }
 
 // label marks the goroutines of a case of this run: another run of this process
@@ -123,8 +111,11 @@ func labelled(label string) (left []string) {
 	return left
 }
 
+// waits are where a goroutine stands that waits: who had it wait is behind them.
+var waits = []string{"runtime.", "internal/poll.", "internal/sync.", "sync.", "internal/runtime/"}
+
 // functions names the last functions of a goroutine's stack, as a profile lists
-// them, without those of the runtime.
+// them, without those in which each waits.
 func functions(block string) string {
 	var names []string
 	for line := range strings.Lines(block) {
@@ -133,7 +124,7 @@ func functions(block string) string {
 			continue
 		}
 		name, _, _ := strings.Cut(fields[2], "+0x")
-		if !strings.HasPrefix(name, "runtime.") && !strings.HasPrefix(name, "internal/poll.") && !strings.HasPrefix(name, "sync.runtime") {
+		if !slices.ContainsFunc(waits, func(p string) bool { return strings.HasPrefix(name, p) }) {
 			names = append(names, name)
 		}
 	}
@@ -266,7 +257,7 @@ func (r *run) undoOne(ctx context.Context, p *Planned, t *check.T, f func(contex
 // broken.
 func (r *run) retire(s *dut.Session, caseID string) []wire.Part {
 	s.Revoke()
-	quiet, cancel := context.WithTimeout(r.life, graceDriver)
+	quiet, cancel := hadTime(r.life, graceDriver)
 	defer cancel()
 	stuck, _ := s.Quiesce(quiet) // its error says what the parts say
 	for _, part := range stuck {

@@ -423,6 +423,7 @@ func (j *Job) device(bench *rig.Bench, cons map[string]*console.Console) (*dut.D
 		b.Address, b.Ports = n.Address, n.Ports
 	}
 	b.Image = ImageReader(j.File, j.Profile, j.Drivers)
+	b.SpendFlash, b.FlashLeft = bench.SpendFlashWriteKeeping, bench.FlashWritesLeft
 	if run := j.Program; run != nil {
 		b.Program = func(ctx context.Context, r program.Run) error {
 			r.Dir = j.Env.Dir

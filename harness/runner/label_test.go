@@ -27,3 +27,16 @@ func TestGoroutinesOfAnotherRunAreNoLeak(t *testing.T) {
 	close(end)
 	assert.Empty(t, leaked(t.Context(), one.label("cred-blank[ssh]")))
 }
+
+// What is left is named by who waits, and not by what all wait in.
+func TestLeaksAreNamed(t *testing.T) {
+	t.Parallel()
+	assert.Equal(t, "net/http.(*persistConn).close < net/http.(*persistConn).readLoop", functions(`1 @ 0x1 0x2
+# labels: {"case":"x"}
+#	0x1	internal/sync.runtime_SemacquireMutex+0x24	/go/src/runtime/sema.go:95
+#	0x2	internal/sync.(*Mutex).lockSlow+0x15c	/go/src/internal/sync/mutex.go:149
+#	0x3	sync.(*Mutex).Lock+0x2c	/go/src/sync/mutex.go:46
+#	0x4	net/http.(*persistConn).close+0x30	/go/src/net/http/transport.go:2900
+#	0x5	net/http.(*persistConn).readLoop+0x30	/go/src/net/http/transport.go:2300
+`))
+}

@@ -61,7 +61,7 @@ func answering(l *ladder.Look) bool { return l.Reply == ladder.Answered && !l.Qu
 
 // swept says whether a phase is one of a start.
 func swept(phase string) bool {
-	return slices.Contains([]string{inReset, inReset + again, released, inROM, inLoader}, phase)
+	return slices.Contains([]string{inReset, inReset + before, inReset + again, released, inROM, inLoader}, phase)
 }
 
 // whole claims about what is behind a port. Where nothing is behind it, since it answers
@@ -71,6 +71,10 @@ func (s *survey) whole(t *check.T, text string, each func(c *check.Claim, l *lad
 	v := s.Judge(nil)
 	t.Claim(text, func(c *check.Claim) {
 		c.Show(ref)
+		if s.Astray != "" {
+			c.Unknown(v.Reason, "%s", v.Why)
+			return
+		}
 		seen := 0
 		for i := range s.Looks {
 			if l := &s.Looks[i]; l.Reply == ladder.Answered && each(c, l) {

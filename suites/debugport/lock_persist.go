@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"rigor/fixtures/states"
 	"rigor/harness/baseline"
@@ -49,7 +50,7 @@ var LockPersist = check.Check{
 		v := newSurveyor(t)
 		end := v.clean(ctx)
 		for i, s := range all.of("") { // what was seen before stands beside what is seen now
-			v.all.list[i].Survey, v.all.list[i].best, v.all.list[i].found = s.Survey, s.best, s.found
+			v.all.list[i].Survey, v.all.list[i].best, v.all.list[i].where = s.Survey, s.best, s.where
 			v.all.list[i].Looks = slices.Clone(s.Looks)
 		}
 		from := v.marks()
@@ -209,8 +210,15 @@ func (v *surveyor) updated(ctx context.Context) {
 	if len(newer) == 0 {
 		v.Inconclusive(verdict.ReasonCoverageGap, "the maker gives no image that is newer than %s", now.Version)
 	}
+	img := newer[0]
+	for _, n := range newer { // one that can be gone back from
+		if n.Shows.Counter == running.Shows.Counter {
+			img = n
+			break
+		}
+	}
 	u := v.d.Update(v.Profile().Images.Channels[0])
-	d, err := u.Deliver(ctx, dut.Image{Name: newer[0].String(), Bytes: newer[0].Bytes})
+	d, err := u.Deliver(ctx, dut.Image{Name: img.String(), Bytes: img.Bytes})
 	v.OK(err)
 	if !d.Taken {
 		v.Inconclusive(verdict.ReasonControlFailed, "a genuine image was not taken: %s: %s", d.Kind, d.Detail)
@@ -220,10 +228,19 @@ func (v *surveyor) updated(ctx context.Context) {
 	v.OK(err)
 	now, err = v.d.Settled(ctx)
 	v.OK(err)
-	if shelf.Genuine(now.Version, now.Digest) != newer[0] {
+	if shelf.Genuine(now.Version, now.Digest) != img {
 		v.Inconclusive(verdict.ReasonControlFailed, "behind the update the device runs %s", now)
 	}
 	v.system(ctx, "behind an update")
+	if len(v.Profile().Images.ReturnTo.Steps) == 0 {
+		return
+	}
+	if err := v.d.ReturnTo(ctx); err != nil {
+		if check.Judge(err).Verdict == verdict.Error {
+			v.OK(err)
+		}
+		v.Note("back to the version before: %v; it runs %s", err, img)
+	}
 }
 
 // kept claims that a port is shut behind what was done as it was before, by the looks from
@@ -232,10 +249,11 @@ func (s *survey) kept(t *check.T, from int) {
 	first := s.Looks[from].Phase
 	news := map[*ladder.Look]bool{}
 	for i := from; i < len(s.Looks); i++ {
-		news[&s.Looks[i]] = true
+		news[&s.Looks[i]] = !strings.HasSuffix(s.Looks[i].Phase, again) // that is the control
 	}
 	pick := func(l *ladder.Look) bool { return news[l] }
-	before := s.Judge(func(l *ladder.Look) bool { return !news[l] })
+	olds := func(l *ladder.Look) bool { _, is := news[l]; return !is } // in whatever phase
+	before := s.Judge(olds)
 	ref := s.evidence(t, pick)
 	v := s.Judge(pick)
 	t.Claim("port "+s.Port+" is shut behind it as before, from "+first+" on", func(c *check.Claim) {
@@ -245,16 +263,22 @@ func (s *survey) kept(t *check.T, from int) {
 		if v.Shut && before.Shut && v.Level > before.Level {
 			c.Fail(verdict.ReasonExpectation, "it was shut to %s, and is to %s behind it: %s", before.Level, v.Level, v.Why)
 		}
-		if was, is := locks(s.Looks[:from]), locks(s.Looks[from:]); !slices.Equal(was, is) && len(was) > 0 && len(is) > 0 {
-			c.Fail(verdict.ReasonExpectation, "the lock said %v, and says %v behind it", was, is)
+		was := s.said(olds)
+		for _, is := range s.said(pick) {
+			if len(was) > 0 && !slices.Contains(was, is) {
+				c.Fail(verdict.ReasonExpectation, "the lock said %v, and says %s behind it", was, is)
+			}
 		}
 	})
 }
 
-// locks gives what the registers of the lock said, each once.
-func locks(looks []ladder.Look) (out []string) {
-	for i := range looks {
-		for _, r := range looks[i].Locks {
+// said gives what the registers of the lock said, each once.
+func (s *survey) said(pick func(l *ladder.Look) bool) (out []string) {
+	for i := range s.Looks {
+		if !pick(&s.Looks[i]) {
+			continue
+		}
+		for _, r := range s.Looks[i].Locks {
 			if text := fmt.Sprintf("%s 0x%x", r.Name, r.Raw); !r.Erase && !slices.Contains(out, text) {
 				out = append(out, text)
 			}

@@ -26,6 +26,7 @@ const (
 	inLoader = "boot loader"
 	inSystem = "system"
 	again    = ", once more"
+	before   = ", before all else"
 )
 
 // IntentDebug is the kind of intent of a device that somebody attaches to: a run begins
@@ -36,6 +37,9 @@ const IntentDebug = "debug"
 // look takes less.
 const sweepStep = time.Millisecond
 
+// behindPort is how much later than the port a console may tell of a phase.
+const behindPort = 30 * time.Millisecond
+
 // survey is what a run has seen of one port.
 type survey struct {
 	ladder.Survey
@@ -43,8 +47,8 @@ type survey struct {
 	decl  *profile.DebugPort
 	log   strings.Builder
 	swept int // quick looks
-	best  exam.Way
-	found bool              // best is a way by which it answered
+	best  exam.Way          // by which it answered first
+	where string            // and in which phase; "" where it never did
 	lacks map[string]string // phases that were not looked at, with why
 }
 
@@ -87,8 +91,12 @@ func survey1(ctx context.Context, t *check.T) *surveys {
 	v := newSurveyor(t)
 	end := v.clean(ctx)
 	v.golden(ctx, 0)
+	v.discover(ctx)
 	v.held(ctx)
 	v.sweep(ctx)
+	if slices.ContainsFunc(v.all.list, func(s *survey) bool { return !s.best.IsPlain() }) {
+		v.OK(v.d.PowerCycle(ctx)) // what the sweep woke is to be asleep again
+	}
 	v.system(ctx, inSystem)
 	v.special(ctx)
 	v.once(ctx)
@@ -157,12 +165,8 @@ func (s *survey) take(l ladder.Look) {
 // full looks at a port in every way. What was answered in one way with the same name is
 // only looked at quickly in the others, but where several share the wires.
 func (v *surveyor) full(ctx context.Context, s *survey, phase string, supplied ladder.Tri) {
-	ways := s.port.Ways()
-	if s.found { // by it first
-		ways = append([]exam.Way{s.best}, slices.DeleteFunc(ways, func(w exam.Way) bool { return w == s.best })...)
-	}
 	var first *ladder.Look
-	for _, way := range ways {
+	for _, way := range s.port.Ways() { // plainly first: a port that was woken stays awake
 		var l ladder.Look
 		var err error
 		if first != nil && !(way.Named() && len(s.decl.DP.Targets) > 0) {
@@ -175,11 +179,52 @@ func (v *surveyor) full(ctx context.Context, s *survey, phase string, supplied l
 		s.take(l)
 		if l.Reply == ladder.Answered && first == nil {
 			first = &s.Looks[len(s.Looks)-1]
-			if !s.found {
-				s.best, s.found = way, true
-			}
 		}
 	}
+}
+
+// discover finds the way by which each port answers, and where, before all else: an answer
+// that precedes a silence is what shows the wires.
+func (v *surveyor) discover(ctx context.Context) {
+	for _, where := range []string{inReset, inSystem} {
+		if where == inReset && v.reset == "" || !slices.ContainsFunc(v.all.list, func(s *survey) bool { return s.where == "" }) {
+			continue
+		}
+		v.start(ctx, where)
+		for _, s := range v.all.list {
+			for _, way := range s.port.Ways() {
+				if s.where != "" {
+					break
+				}
+				l, err := s.port.Quick(ctx, way)
+				v.OK(err)
+				if l.Reply == ladder.Answered {
+					l.Phase, l.Supplied, s.best, s.where = where+before, ladder.Yes, way, where
+					s.take(l)
+				}
+			}
+		}
+		v.stop(ctx)
+	}
+}
+
+// start switches the device on, held in reset or up to its use.
+func (v *surveyor) start(ctx context.Context, where string) {
+	if where == inSystem {
+		v.OK(v.d.PowerCycle(ctx))
+		return
+	}
+	v.OK(v.d.PowerOff(ctx))
+	line, err := v.d.Line(v.reset)
+	v.OK(err)
+	v.OK(line.Assert(ctx))
+	v.OK(v.d.PowerOn(ctx))
+}
+
+// stop ends a start.
+func (v *surveyor) stop(ctx context.Context) {
+	v.OK(v.d.PowerOff(ctx))
+	v.letGo(ctx, v.T)
 }
 
 // supplies notes of the looks from one on that the device had its supply.
@@ -238,13 +283,20 @@ func (v *surveyor) held(ctx context.Context) {
 	v.OK(v.d.PowerOff(ctx))
 }
 
-// idleOff reads what the pads do without a supply.
+// idleOff reads what the pads do without a supply, and asks whether somebody answers: the
+// device does not.
 func (v *surveyor) idleOff(ctx context.Context) {
 	for _, s := range v.all.list {
 		pads, err := s.port.Idle(ctx)
 		v.OK(err)
 		s.Off = pads
 		s.say("without a supply: %v", pads)
+		l, err := s.port.Quick(ctx, s.best)
+		v.OK(err)
+		if l.Reply == ladder.Answered {
+			s.Astray = "it answers while the device has no supply: the pads lead to something else, or it is fed by another wire"
+			s.say("%s", s.Astray)
+		}
 	}
 }
 
@@ -289,11 +341,15 @@ func (v *surveyor) sweep(ctx context.Context) {
 	}
 	at := v.marks()
 	last := make([]string, len(v.all.list))
+	done := time.Duration(0)
 	for booted := false; !booted || time.Since(start) < longest; {
 		phase := released
 		if conErr == nil {
 			phase = phaseOf(con, from)
 			booted = phase == inSystem
+		}
+		if booted && done == 0 {
+			done = time.Since(start)
 		}
 		for i, s := range v.all.list {
 			l, err := s.port.Quick(ctx, s.best)
@@ -321,6 +377,11 @@ func (v *surveyor) sweep(ctx context.Context) {
 	}
 	for i, s := range v.all.list {
 		s.supplies(at[i])
+		for j := at[i]; j < len(s.Looks); j++ {
+			if l := &s.Looks[j]; done > 0 && l.After > done-behindPort {
+				l.Phase = inSystem
+			}
+		}
 		s.say("%d looks from the release on to the end of the boot, %v behind it; those that are as the one before are not told", s.swept, time.Since(start).Round(time.Millisecond))
 	}
 }
@@ -390,35 +451,31 @@ func (v *surveyor) special(ctx context.Context) {
 	}
 }
 
-// once looks once more in the first phase in which it answered: a port that is silent in
-// between is shown by answers before and behind.
+// once looks once more as in the beginning: a port that is silent in between is shown by
+// answers before and behind.
 func (v *surveyor) once(ctx context.Context) {
-	held := false
-	for _, s := range v.all.list {
-		held = held || slices.ContainsFunc(s.Looks, func(l ladder.Look) bool { return l.Phase == inReset && l.Reply == ladder.Answered })
-	}
-	silent := slices.ContainsFunc(v.all.list, func(s *survey) bool {
-		return slices.ContainsFunc(s.Looks, func(l ladder.Look) bool { return l.Reply == ladder.Silent })
-	})
-	if !silent || !held {
-		return
-	}
-	line, err := v.d.Line(v.reset)
-	v.OK(err)
-	v.OK(v.d.PowerOff(ctx))
-	v.OK(line.Assert(ctx))
-	v.OK(v.d.PowerOn(ctx))
-	for _, s := range v.all.list {
-		l, err := s.port.Look(ctx, s.best, false)
-		v.OK(err)
-		l.Phase = inReset + again
-		if l.Reply == ladder.Answered {
-			l.Supplied = ladder.Yes
+	for _, where := range []string{inReset, inSystem} {
+		doubtful := func(s *survey) bool {
+			return s.where == where && slices.ContainsFunc(s.Looks, func(l ladder.Look) bool { return l.Reply == ladder.Silent })
 		}
-		s.take(l)
+		if !slices.ContainsFunc(v.all.list, doubtful) {
+			continue
+		}
+		v.start(ctx, where)
+		for _, s := range v.all.list {
+			if !doubtful(s) {
+				continue
+			}
+			l, err := s.port.Quick(ctx, s.best)
+			v.OK(err)
+			l.Phase = where + again
+			if l.Reply == ladder.Answered {
+				l.Supplied = ladder.Yes
+			}
+			s.take(l)
+		}
+		v.stop(ctx)
 	}
-	v.OK(v.d.PowerOff(ctx))
-	v.OK(line.Release(ctx))
 }
 
 // golden looks at an open unit on the same wires, where the rig has one.

@@ -26,7 +26,7 @@ var SWDUnderReset = check.Check{
 		all.told(t)
 		for _, s := range all.of(profile.SWD) {
 			s.judge(t, "port "+s.Port+" lets nobody in while it is held in reset", func(l *ladder.Look) bool { return l.Phase == inReset })
-			s.judge(t, "port "+s.Port+" lets nobody in from the release on to the end of the boot", func(l *ladder.Look) bool { return l.Quick && l.After > 0 })
+			s.judge(t, "port "+s.Port+" lets nobody in from the release on to the end of the boot", func(l *ladder.Look) bool { return l.Quick && l.After > 0 && l.Phase != inSystem })
 		}
 	},
 }

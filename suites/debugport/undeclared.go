@@ -35,11 +35,17 @@ var Undeclared = check.Check{
 	Budget: lookTime,
 	Cases:  check.Planner(once).With(saysOfDebug, hasPads, check.NeedsPower),
 	Run: func(ctx context.Context, t *check.T) {
+		astray := "" // where the pads lead is shown by a declared port
+		if declared("")(t.Input(), &check.Case{}) == nil {
+			for _, s := range made(ctx, t).list {
+				astray += s.Astray
+			}
+		}
 		v := newSearcher(t)
 		end := v.clean(ctx)
 		found := v.search(ctx)
 		end()
-		claimDeclared(t, found)
+		claimDeclared(t, found, astray)
 	},
 }
 
@@ -108,19 +114,29 @@ func (v *surveyor) search(ctx context.Context) (out []searched) {
 }
 
 // claimDeclared claims that every port that was found is a declared one.
-func claimDeclared(t *check.T, found []searched) {
+func claimDeclared(t *check.T, found []searched, astray string) {
 	data, err := json.MarshalIndent(found, "", " ")
 	t.OK(err)
 	ref := t.Keep("search.json", "what was looked for on the pads of the board, and found", data)
 	t.Claim("no pads answer as a debug port but those of a declared one", func(c *check.Claim) {
 		c.Show(ref)
+		if astray != "" {
+			c.Unknown(verdict.ReasonControlFailed, "%s", astray)
+			return
+		}
 		var known []string
 		for _, f := range found {
 			for _, h := range f.Hits {
 				name := declaredAs(t.Profile(), h)
+				if other := onPadsOf(t.Profile(), h); name == "" && other != "" {
+					c.Unknown(verdict.ReasonAmbiguous, "%s %s answers on %s: these are pads of %s, in other roles; wires may be exchanged", f.phase, strings.ToUpper(h.Protocol), pads(h), other)
+					continue
+				}
 				if name == "" {
 					c.Fail(verdict.ReasonUndeclared, "%s %s answers on %s, and no such port is declared", f.phase, strings.ToUpper(h.Protocol), pads(h))
-					t.Observe("debug", "a debug port answers on "+pads(h), "dbg-swd-present", "dbg-jtag-idcode")
+					if cases := contradicted(t.Profile(), h.Protocol); len(cases) > 0 {
+						t.Observe("debug", "a debug port answers on "+pads(h), cases...)
+					}
 					continue
 				}
 				known = append(known, fmt.Sprintf("%s, %s", name, f.phase))
@@ -157,6 +173,35 @@ func declaredAs(p *profile.Profile, h pinsearch.Hit) string {
 				as = s
 			}
 			return d.Pads[as] != r.Pad
+		}) {
+			return name
+		}
+	}
+	return ""
+}
+
+// contradicted gives the cases that do not apply because no port of a protocol is declared.
+func contradicted(p *profile.Profile, protocol string) []string {
+	switch {
+	case len(ofProtocol(p, protocol)) > 0:
+		return nil
+	case protocol == profile.JTAG:
+		return []string{"dbg-jtag-idcode", "dbg-jtag-bypass", "dbg-jtag-locked"}
+	}
+	return []string{"dbg-swd-present", "dbg-swd-under-reset", "dbg-swd-dormant", "dbg-swd-multidrop"}
+}
+
+// onPadsOf gives the declared port to which all pads of a hit belong, in whatever roles.
+func onPadsOf(p *profile.Profile, h pinsearch.Hit) string {
+	for _, name := range ofProtocol(p, "") {
+		d := p.Debug.Ports.Items[name]
+		if !slices.ContainsFunc(h.Roles, func(r pinsearch.Role) bool {
+			for _, pad := range d.Pads {
+				if pad == r.Pad {
+					return false
+				}
+			}
+			return true
 		}) {
 			return name
 		}

@@ -48,6 +48,10 @@ func (s *survey) lock(t *check.T) {
 			c.Fail(verdict.ReasonExpectation, "the chip has no lock that could be closed")
 			return
 		}
+		if s.Astray != "" {
+			c.Unknown(verdict.ReasonControlFailed, "%s", s.Astray)
+			return
+		}
 		var seen []string
 		for i := range s.Looks {
 			for _, r := range s.Looks[i].Locks {

@@ -30,6 +30,7 @@ var Confirmed = check.Check{
 	Cases:  perDevice.With(needsConfirm),
 	Run: func(ctx context.Context, t *check.T) {
 		for _, tr := range made(ctx, t).list {
+			tr.seeAgain(ctx, t)
 			tr.claimTold(t)
 		}
 	},
@@ -83,6 +84,8 @@ func (tr *tour) claimTold(t *check.T) {
 				case o.Err != nil:
 					c.Unknown(verdict.ReasonRigLacks, "%v", o.Err)
 				case o.Seen:
+				case o.Idle:
+					c.Unknown(verdict.ReasonAmbiguous, "that it is told of this reset is not shown: %s", o.Detail)
 				case o.Late:
 					c.Unknown(verdict.ReasonAmbiguous, "%s", o.Detail)
 				case s.Line != "" && !tr.lively[s.Line]:

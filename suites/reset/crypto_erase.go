@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"slices"
 
 	"rigor/fixtures/states"
@@ -14,6 +15,7 @@ import (
 	"rigor/harness/baseline/nist8259a"
 	"rigor/harness/check"
 	"rigor/harness/dut"
+	"rigor/harness/profile"
 	"rigor/harness/verdict"
 )
 
@@ -71,6 +73,10 @@ func (tr *tour) claimDestroyed(t *check.T) {
 	for _, l := range slots {
 		fmt.Fprintf(&said, "%s: %d bytes at 0x%x of storage %s, SHA-256 %x\n", l.when, len(l.slot), k.Offset, k.Storage, sha256.Sum256(l.slot))
 	}
+	copies := tr.copies(k)
+	for _, c := range copies {
+		fmt.Fprintf(&said, "the key of before: %s\n", c)
+	}
 	ref := t.Keep("key-"+tr.way.ID+".txt", "what is where the key is kept; never the key itself", said.Bytes())
 	t.Claim(text, func(c *check.Claim) {
 		c.Show(ref)
@@ -85,10 +91,31 @@ func (tr *tour) claimDestroyed(t *check.T) {
 			c.Unknown(verdict.ReasonIneffective, "before the reset nothing was where the key is said to be kept")
 		case bytes.Equal(was, tr.between.slot), bytes.Equal(was, tr.after.slot):
 			c.Fail(verdict.ReasonResidue, "the %d bytes at 0x%x of storage %s are what they were before the reset", k.Length, k.Offset, k.Storage)
+		case len(copies) > 0:
+			c.Fail(verdict.ReasonResidue, "the key is another one where it is kept, and what it was before the reset stands elsewhere: %s", copies[0])
 		case blank(tr.after.slot):
 			c.Unknown(verdict.ReasonIneffective, "the next owner has no key there either: that it is the place of the key is not shown")
 		}
 	})
+}
+
+// keyOf is how the key from before a reset is called in reports.
+func keyOf(reset int) string { return fmt.Sprintf("the key from before reset %d", reset) }
+
+// copies says where the key from before stands behind the reset beside its place: in any
+// storage that is read, in any encoding, whole or in pieces.
+func (tr *tour) copies(k profile.KeySlot) (out []string) {
+	for _, l := range []*look{tr.between, tr.after} {
+		for _, name := range slices.Sorted(maps.Keys(l.keys)) {
+			for _, h := range l.keys[name].Of(keyOf(tr.n)) {
+				if name == k.Storage && h.Offset >= k.Offset && h.Offset < k.Offset+k.Length {
+					continue // that it is there is said of its place
+				}
+				out = append(out, fmt.Sprintf("%s, in storage %s: %s", l.when, name, h))
+			}
+		}
+	}
+	return out
 }
 
 // blank says whether nothing is kept in bytes: all are the same, as in an erased memory.

@@ -71,13 +71,17 @@ func (tr *tour) didIt(ctx context.Context, t *check.T) (did bool) {
 	return did && tr.proven(t, "that way "+tr.way.ID+" reset the device is seen by more than its state", nil)
 }
 
-func (tr *tour) judgeDefaults(ctx context.Context, t *check.T) {
-	again := dut.Answer{Kind: verdict.Accepted, Detail: "the device took the next set-up"}
+// again is what the device made of the next set-up.
+func (tr *tour) again() dut.Answer {
 	if tr.setUp != nil {
-		again = dut.Answer{Kind: verdict.Refused, Detail: tr.setUp.Error()}
+		return dut.Answer{Kind: verdict.Refused, Detail: tr.setUp.Error()}
 	}
+	return dut.Answer{Kind: verdict.Accepted, Detail: "the device took the next set-up"}
+}
+
+func (tr *tour) judgeDefaults(ctx context.Context, t *check.T) {
 	check.Refute(ctx, t, tr.by()+" the owner's password opens nothing", check.Negative[tried]{
-		Control: replay(tr.factory, again), Anti: replay(tr.nobody), Probes: tr.shut, Try: tryTried, Name: nameTried, Same: tr.same,
+		Control: replay(tr.factory, tr.again()), Anti: replay(tr.nobody), Probes: tr.shut, Try: tryTried, Name: nameTried, Same: tr.same,
 		Refusal: []verdict.Kind{verdict.Refused, verdict.Unreachable},
 	})
 	tr.claimPorts(ctx, t)

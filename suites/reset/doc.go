@@ -16,6 +16,7 @@ var Suite = check.Suite{
 	Name:  "reset",
 	Title: "A factory reset leaves nothing of the owner",
 	Checks: []*check.Check{
+		&TrustKept, // the first, see there
 		&DefaultState, &Canaries, &CryptoErase, &OldCredential, &KeysRenewed, &FirmwareKept, &IdentityKept,
 		&Confirmed, &Logged, &Press, &UnauthTrigger, &PowerCut,
 	},

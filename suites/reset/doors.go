@@ -23,6 +23,7 @@ type held struct {
 	name  string // "the old password", "a session from before"
 	try   func(ctx context.Context) (dut.Answer, error)
 	end   func() error
+	early func(ctx context.Context) (dut.Answer, error) // it is tried before the next set-up by this; nil for not
 	given *profile.Given
 	vars  map[string]string // what a credential's making gave
 }
@@ -32,6 +33,7 @@ type doorFacts struct {
 	control [2]dut.Answer // the next owner's way in, before and behind the others
 	anti    dut.Answer
 	probes  []tried
+	early   []tried  // before the next set-up
 	gaps    []string // what could not be tried
 }
 
@@ -77,8 +79,10 @@ func (g *guide) hold(ctx context.Context, tr *tour) {
 			facts.gaps = append(facts.gaps, "a session did not show itself before the reset: "+a.Detail)
 			continue
 		}
-		g.held = append(g.held, &held{login: door.Name(), name: "a session from before the reset", end: s.Close,
-			try: func(ctx context.Context) (dut.Answer, error) { return proof(ctx, s) }})
+		h := &held{login: door.Name(), name: "a session from before the reset", end: s.Close,
+			try: func(ctx context.Context) (dut.Answer, error) { return proof(ctx, s) }}
+		g.holdEarly(ctx, tr, door, own, h)
+		g.held = append(g.held, h)
 	}
 	for _, c := range g.Profile().Reset.Credentials {
 		vars, a := g.make(ctx, c)
@@ -88,7 +92,49 @@ func (g *guide) hold(ctx context.Context, tr *tour) {
 			continue
 		}
 		g.held = append(g.held, &held{login: c.Login, name: c.ID + " from before the reset", given: &c, vars: vars,
-			try: func(ctx context.Context) (dut.Answer, error) { return g.use(ctx, c, vars["credential"]) }})
+			early: func(ctx context.Context) (dut.Answer, error) { return g.use(ctx, c, vars["credential"]) },
+			try:   func(ctx context.Context) (dut.Answer, error) { return g.use(ctx, c, vars["credential"]) }})
+	}
+}
+
+// holdEarly opens a second session, to be tried before the next set-up: what is answered
+// there may change what a session sends from then on. An account that has one session at a
+// time keeps the first, and a device that ends that with the second gets no such try.
+func (g *guide) holdEarly(ctx context.Context, tr *tour, door *dut.Door, own login.Credential, h *held) {
+	s, _, err := door.Open(ctx, own)
+	g.OK(err)
+	if s == nil {
+		return
+	}
+	both := true
+	for _, try := range []func(context.Context) (dut.Answer, error){func(ctx context.Context) (dut.Answer, error) { return proof(ctx, s) }, h.try} {
+		a, err := try(ctx)
+		g.OK(err)
+		both = both && a.Kind == verdict.Accepted
+	}
+	end := h.end
+	if !both {
+		// The first one is over: the second is the one that is held.
+		tr.say("login %s has one session at a time", door.Name())
+		h.try = func(ctx context.Context) (dut.Answer, error) { return proof(ctx, s) }
+		h.end = func() error { return errors.Join(end(), s.Close()) }
+		return
+	}
+	h.early = func(ctx context.Context) (dut.Answer, error) { return proof(ctx, s) }
+	h.end = func() error { return errors.Join(end(), s.Close()) }
+}
+
+// tryEarly tries before the next set-up what opened the device before the reset.
+func (g *guide) tryEarly(ctx context.Context, tr *tour) {
+	for _, h := range g.held {
+		if h.early == nil {
+			continue
+		}
+		a, err := h.early(ctx)
+		g.OK(err)
+		f := tr.door(h.login)
+		f.early = append(f.early, tried{name: h.name, a: a, session: h.given == nil})
+		tr.say("before the set-up %s at %s: %s: %s", h.name, h.login, a.Kind, a.Detail)
 	}
 }
 
@@ -131,12 +177,7 @@ func (g *guide) knock(ctx context.Context, tr *tour, password string) {
 		old, err := door.Owner()
 		g.OK(err)
 		f := tr.door(door.Name())
-		try := func(c login.Credential) dut.Answer {
-			g.OK(g.Spare(ctx, check.PaceOf(door.Decl()), c.User, 1))
-			a, err := g.Try(ctx, door, c)
-			g.OK(err)
-			return a
-		}
+		try := func(c login.Credential) dut.Answer { return g.asked(ctx, door, c) }
 		next := login.Credential{User: old.User, Password: password}
 		f.control[0] = try(next)
 		f.anti = try(login.Credential{User: old.User, Password: g.Secret(fmt.Sprintf("nobody/%d", tr.n), 16)})
@@ -153,11 +194,6 @@ func (g *guide) knock(ctx context.Context, tr *tour, password string) {
 		tr.say("login %s: the next owner %s and %s, nobody %s, %d tries from before", door.Name(), f.control[0].Kind, f.control[1].Kind, f.anti.Kind, len(f.probes))
 		for _, p := range f.probes {
 			tr.say("login %s: %s: %s: %s", door.Name(), p.name, p.a.Kind, p.a.Detail)
-		}
-	}
-	for _, h := range g.held {
-		if h.end != nil {
-			_ = h.end() // its connection is long gone
 		}
 	}
 }
@@ -178,15 +214,21 @@ func (g *guide) given(ctx context.Context, tr *tour) {
 		g.OK(err)
 		p.a, err = h.try(ctx)
 		g.OK(err)
-		if len(c.Drop) > 0 && vars != nil {
-			if _, err := g.Device().Steps(ctx, c.Drop, vars); err != nil {
-				g.OK(ours(err))
-				tr.say("%s is not taken back: %v", c.ID, err)
-			}
-		}
+		g.drop(ctx, tr, c, vars)
 		tr.say("login %s: %s: %s; a new one: %s; a made-up one: %s", h.login, p.name, p.a.Kind, p.control.Kind, p.anti.Kind)
 		f := tr.door(h.login)
 		f.probes = append(f.probes, p)
+	}
+}
+
+// drop has the owner take back what was made.
+func (g *guide) drop(ctx context.Context, tr *tour, c profile.Given, vars map[string]string) {
+	if len(c.Drop) == 0 || vars == nil {
+		return
+	}
+	if _, err := g.Device().Steps(ctx, c.Drop, vars); err != nil {
+		g.OK(ours(err))
+		tr.say("%s is not taken back: %v", c.ID, err)
 	}
 }
 

@@ -2,6 +2,7 @@ package reset
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 
@@ -12,6 +13,7 @@ import (
 	"rigor/harness/baseline/nist8259a"
 	"rigor/harness/check"
 	"rigor/harness/dut"
+	"rigor/harness/journal"
 	"rigor/harness/profile"
 	"rigor/harness/verdict"
 	"rigor/suites/identity"
@@ -93,6 +95,7 @@ func (tr *tour) claimLog(ctx context.Context, t *check.T, m *marked) {
 		})
 		return
 	}
+	tr.claimNoName(t, m, ref)
 	has := func(log []string, e string) dut.Answer {
 		if slices.Contains(log, e) {
 			return dut.Answer{Kind: verdict.Accepted, Detail: "it is there: " + e}
@@ -111,6 +114,35 @@ func (tr *tour) claimLog(ctx context.Context, t *check.T, m *marked) {
 		Try:    func(_ context.Context, e string) (dut.Answer, error) { return has(after, e), nil },
 		Every:  len(before) + 1, // one log is looked at: nothing can change between
 		Opened: verdict.ReasonResidue, Refusal: []verdict.Kind{verdict.Refused}, Same: tr.same,
+	})
+}
+
+// claimNoName claims that a name that failed to log in before the reset is in no entry
+// behind it, however it is written there, and in none of the memories.
+func (tr *tour) claimNoName(t *check.T, m *marked, ref journal.Ref) {
+	name := loggedName(tr.n)
+	if len(m.set.Find([]byte(tr.logs[0])).Of(name)) == 0 {
+		t.Note("the log does not tell who fails to log in: what it had before is known by whole entries alone")
+		return
+	}
+	t.Claim(tr.by()+" "+name+" is not in the log, nor in a memory", func(c *check.Claim) {
+		c.Show(ref)
+		c.Expect("it was in the log before, and is nowhere behind", "it was in the log before, and is nowhere behind")
+		for _, h := range m.set.Find([]byte(tr.logs[1])).Of(name) {
+			c.Fail(verdict.ReasonResidue, "the log behind the reset: %s", h)
+			return
+		}
+		for _, l := range []*look{tr.between, tr.after} {
+			for _, k := range slices.Sorted(maps.Keys(l.found)) {
+				if !strings.HasPrefix(k, "storage ") {
+					continue
+				}
+				for _, h := range l.found[k].Of(name) {
+					c.Fail(verdict.ReasonResidue, "%s, in %s: %s", l.when, k, h)
+					return
+				}
+			}
+		}
 	})
 }
 

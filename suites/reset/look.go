@@ -26,6 +26,7 @@ type look struct {
 	found   map[string]canary.Found // by view and what is looked at, as key gives it
 	missing map[string]string       // why there is nothing
 	slot    []byte                  // what is where the key is kept, if that is declared
+	keys    map[string]canary.Found // by storage: where keys of before are, which a reset is to destroy
 }
 
 // key names what is looked at for a view of a store: all stores of one image share it.
@@ -60,6 +61,7 @@ const lineQuiet = 20 * time.Millisecond
 type moment struct {
 	t    *check.T
 	set  *canary.Set
+	keys *canary.Set          // those that a reset is to destroy, as far as they are known; nil for none
 	from map[string]hc.Cursor // from where on the consoles are looked at
 }
 
@@ -105,17 +107,25 @@ func (m *moment) images(ctx context.Context, l *look) {
 	if len(names) == 0 {
 		return
 	}
-	scans, part := map[string]*canary.Scanner{}, &slice{from: k.Offset, length: k.Length}
+	scans, keys, part := map[string]*canary.Scanner{}, map[string]*canary.Scanner{}, &slice{from: k.Offset, length: k.Length}
 	m.t.OK(m.t.Device().Image(ctx, names, func(name string) io.Writer {
 		scans[name] = m.set.Scanner()
-		if name == k.Storage {
-			return io.MultiWriter(scans[name], part)
+		to := []io.Writer{scans[name]}
+		if m.keys != nil {
+			keys[name] = m.keys.Scanner()
+			to = append(to, keys[name])
 		}
-		return scans[name]
+		if name == k.Storage {
+			to = append(to, part)
+		}
+		return io.MultiWriter(to...)
 	}))
 	l.slot = part.bytes
 	for _, name := range names {
 		l.found["storage "+name] = scans[name].Found()
+		if s := keys[name]; s != nil {
+			l.keys[name] = s.Found()
+		}
 	}
 }
 
@@ -232,7 +242,7 @@ func (m *moment) consoles(ctx context.Context, l *look) {
 }
 
 func newLook(when string) *look {
-	return &look{when: when, found: map[string]canary.Found{}, missing: map[string]string{}}
+	return &look{when: when, found: map[string]canary.Found{}, missing: map[string]string{}, keys: map[string]canary.Found{}}
 }
 
 // text says what a moment showed of one view, for the evidence.

@@ -13,6 +13,7 @@ type marked struct {
 	set    *canary.Set
 	values []map[string]string // of each time, by store
 	why    map[string]string   // why a store has none
+	names  []string            // of somebody who fails to log in before each reset
 }
 
 // never is the name of a marker that is put nowhere: the search says no to it.
@@ -26,6 +27,11 @@ func nameOf(store string, time int) string {
 	return fmt.Sprintf("the %s of the owner behind reset %d", store, time)
 }
 
+// loggedName is how the name is called in reports that failed to log in before a reset.
+func loggedName(reset int) string {
+	return fmt.Sprintf("the name that failed to log in before reset %d", reset)
+}
+
 // draw makes markers for every store that takes one, for each of so many owners.
 func draw(t *check.T, owners int) *marked {
 	m := &marked{why: map[string]string{}}
@@ -33,6 +39,8 @@ func draw(t *check.T, owners int) *marked {
 	t.OK(err)
 	list := []canary.Marker{form.Marker(never, t.Draw("never", form.Alphabet, form.Length))}
 	for n := range owners {
+		m.names = append(m.names, t.Draw(fmt.Sprintf("log/%d", n), form.Alphabet, form.Length))
+		list = append(list, form.Marker(loggedName(n+1), m.names[n]))
 		values := map[string]string{}
 		for _, name := range storeNames(t.Profile()) {
 			s := t.Profile().Stores.Items[name]

@@ -15,7 +15,8 @@ import (
 
 // OldCredential: what opened the device for one owner does not open it for him once it was
 // reset and another one has set it up: not his password, not a session or token of his,
-// not a key that the device gave him.
+// not a key that the device gave him; neither at once nor behind a restart, with which a copy
+// may come back.
 var OldCredential = check.Check{
 	ID:    "rst-old-credential",
 	Title: "What opened the device before a factory reset opens it no more",
@@ -47,6 +48,14 @@ func (tr *tour) claimShut(ctx context.Context, t *check.T, channel string) {
 		})
 		return
 	}
+	for _, p := range f.early {
+		check.Refute(ctx, t, tr.by()+" "+p.name+" opens "+channel+" not before the next set-up either", check.Negative[tried]{
+			Control: replay(tr.factory, tr.again()), Anti: replay(tr.nobody), Probes: []tried{p}, Try: tryTried, Name: nameTried, Same: tr.same,
+			// It is asked to be set up, or shown the page for that.
+			Refusal: []verdict.Kind{verdict.Refused, verdict.Unreachable, verdict.Unproven, verdict.Restricted},
+			Denies:  []verdict.Kind{verdict.Refused, verdict.Unreachable},
+		})
+	}
 	door := t.Device().Login(channel)
 	for _, p := range f.probes {
 		n := check.Negative[tried]{
@@ -55,7 +64,8 @@ func (tr *tour) claimShut(ctx context.Context, t *check.T, channel string) {
 		}
 		if p.control.Kind != "" {
 			n.Control, n.Anti = replay(p.control), replay(p.anti)
-		} else if p.session { // a device that ends one closes its connection, or shows the page to log in
+		}
+		if p.session { // a device that ends one closes its connection, or shows the page to log in
 			n.Refusal = append(n.Refusal, verdict.Unreachable, verdict.Unproven)
 		}
 		check.Refute(ctx, t, tr.by()+" "+p.name+" opens "+channel+" no more", n)

@@ -157,6 +157,7 @@ func (f *finger) claimDoes(ctx context.Context, all *tours, p profile.Press, a d
 				f.works = true
 			}
 		}
+		tr.seeAgain(ctx, t)
 		a = ofSigns(p, dut.Held{}, tr.signs[min(len(tr.signs), len(tr.way.Sign)):])
 		a.Detail = "in the reset by way " + tr.way.ID + ": " + a.Detail
 		if len(tr.signs) == 0 {

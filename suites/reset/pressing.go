@@ -21,7 +21,7 @@ func under(d time.Duration) time.Duration { return d - d/5 }
 
 // pressTries is how often a press is made until the rig has held it for the time that it
 // was to be held: a computer that is busy lets go late.
-const pressTries = 4
+const pressTries = 8
 
 // pressWithin is how long the sign of a press may take where the profile does not say.
 const pressWithin = 5 * time.Second
@@ -152,7 +152,7 @@ func ofSigns(p profile.Press, h dut.Held, seen []dut.SignSeen) dut.Answer {
 	for _, s := range seen {
 		what := "seen"
 		switch {
-		case s.Late && a.Kind != verdict.Silent:
+		case (s.Late || s.Idle) && a.Kind != verdict.Silent:
 			what, a.Kind = "not seen ("+s.Detail+")", verdict.Unproven
 		case !s.Seen:
 			what, a.Kind = "not seen ("+s.Detail+")", verdict.Silent
@@ -208,6 +208,18 @@ func wrongPresses(all []profile.Press, powerOn bool) (out []wrongPress) {
 	return out
 }
 
+// late says whether a press may have been another one than was wanted: the computer was
+// late by so much, and a device that lives in it may have been as slow.
+func (w wrongPress) late(h dut.Held, by time.Duration) bool {
+	return h.Most+by >= w.in.most && w.in.most > 0 || h.Least-by <= w.in.least && w.in.least > 0
+}
+
+// ends says whether what comes of a press that lasted too long is what it was to be too
+// short for, and can be ended.
+func (w wrongPress) ends() bool {
+	return w.in.most == w.press.Hold && w.press.Effect != profile.EffectReset && len(w.press.Leave) > 0
+}
+
 // watchLeast is how long the device is watched behind a press that must do nothing, at
 // the least.
 const watchLeast = 100 * time.Millisecond
@@ -223,6 +235,14 @@ func (f *finger) idle(ctx context.Context, w wrongPress) (dut.Answer, error) {
 		}
 		h, err := d.Press(ctx, w.press, w.hold)
 		if err == nil && w.press.PowerOn() {
+			if w.late(h, watch.Late()) && w.ends() && try < pressTries { // it may be elsewhere by now
+				watch.Close()
+				f.slow = true
+				if err := f.leave(ctx, w.press); err != nil {
+					return dut.Answer{}, err
+				}
+				continue
+			}
 			err = d.Reachable(ctx)
 		}
 		if err == nil {
@@ -236,14 +256,17 @@ func (f *finger) idle(ctx context.Context, w wrongPress) (dut.Answer, error) {
 		if err != nil {
 			return dut.Answer{}, err
 		}
-		by := watch.Late() // a device that lives in this computer may have been as slow
-		late := h.Most+by >= w.in.most && w.in.most > 0 || h.Least-by <= w.in.least && w.in.least > 0
-		came := shown(seen)
+		late, came := w.late(h, watch.Late()), shown(seen)
 		late = late || f.slow && came != "" // what comes now may come of a press that lasted too long
 		f.slow = f.slow || late
 		detail := fmt.Sprintf("held for %v to %v", h.Least.Round(time.Millisecond), h.Most.Round(time.Millisecond))
 		switch {
 		case late && try < pressTries && came == "":
+			continue
+		case late && try < pressTries && w.ends():
+			if err := f.leave(ctx, w.press); err != nil {
+				return dut.Answer{}, err
+			}
 			continue
 		case late:
 			return dut.Answer{Kind: verdict.Unproven, Detail: detail + ", which is not what was wanted: the rig is too slow"}, nil

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"rigor/fixtures/states"
+	"rigor/harness/canary"
 	"rigor/harness/check"
 	"rigor/harness/dut"
 	"rigor/harness/journal"
@@ -76,12 +77,21 @@ func made(ctx context.Context, t *check.T) *tours {
 	return all
 }
 
+// resetsMade is what is done once a device may have been reset.
+const resetsMade = "the device was reset, or may have been"
+
 func makeTours(ctx context.Context, t *check.T) *tours {
+	t.Once(resetsMade, func() {})
 	ways := t.Profile().Reset.Ways
 	all := &tours{marked: draw(t, len(ways)+1)}
 	g := &guide{T: t, marked: all.marked}
 	g.settle(ctx)
-	defer func() { all.contradict(t) }()
+	defer func() {
+		if g.quiet != nil {
+			g.quiet.Close()
+		}
+		all.contradict(t)
+	}()
 	for i, w := range ways {
 		tr := &tour{way: w, n: i + 1, old: g.owner, before: g.last, doors: map[string]*doorFacts{}, lively: map[string]bool{}}
 		all.list = append(all.list, tr)
@@ -125,9 +135,11 @@ type guide struct {
 	*check.T
 	marked *marked
 	last   *look
-	owner  int     // whose things are in it: the owner behind that reset
-	held   []*held // what opened the device before the next reset
-	broken string  // why no further reset is made
+	owner  int             // whose things are in it: the owner behind that reset
+	held   []*held         // what opened the device before the next reset
+	keys   []canary.Marker // what stood where the key is kept, before each reset
+	quiet  *dut.SignWatch  // looks out for signs while nothing asks for a reset
+	broken string          // why no further reset is made
 }
 
 func (tr *tour) say(format string, args ...any) {
@@ -141,6 +153,7 @@ func (tr *tour) evidence(t *check.T) journal.Ref {
 
 // settle has the first owner put something into every store, and looks at it.
 func (g *guide) settle(ctx context.Context) {
+	g.listen(ctx)
 	m := begin(g.T, g.marked.set)
 	l := newLook("before the first reset")
 	why := g.plant(ctx, 0)
@@ -189,9 +202,12 @@ func (g *guide) walk(ctx context.Context, tr *tour) {
 		t.OK(credential.Undo(ctx, t.Device(), map[string]string{"login": door.Name()}, func(string, int) string { return fresh }))
 		done()
 	})
+	g.failToLogIn(ctx, tr, door)
 	g.facts(ctx, tr, 0)
 	g.hold(ctx, tr)
+	g.keep(tr)
 	since := begin(g.T, g.marked.set)
+	since.keys = g.keySet()
 	if !g.reset(ctx, tr) {
 		restored = g.stillOurs(ctx, door)
 		if restored {
@@ -205,6 +221,9 @@ func (g *guide) walk(ctx context.Context, tr *tour) {
 		return
 	}
 	g.knock(ctx, tr, fresh)
+	if tr.n == len(g.Profile().Reset.Ways) {
+		g.passwordsAgain(ctx, tr, fresh)
+	}
 	g.published(ctx, tr)
 	own, err := door.Owner()
 	g.OK(err)
@@ -222,6 +241,7 @@ func (g *guide) walk(ctx context.Context, tr *tour) {
 	g.given(ctx, tr)
 	g.facts(ctx, tr, 1)
 	g.arrive(ctx, tr)
+	g.heldAgain(ctx, tr)
 }
 
 // stillOurs says whether the owner's own password opens the device, or it is not set up:
@@ -303,10 +323,8 @@ const signsWithin = time.Minute
 func (g *guide) reset(ctx context.Context, tr *tour) bool {
 	d, w := g.Device(), tr.way
 	confirm := g.Profile().Reset.Confirm.Sign
-	signs := w.Sign
-	if p := g.Profile().Press(w.Press); p != nil {
-		signs = slices.Concat(signs, p.Sign)
-	}
+	signs := g.signsOf(w)
+	idle := g.heard(tr)
 	watch, err := d.WatchSigns(ctx, slices.Concat(signs, confirm))
 	g.OK(err)
 	defer watch.Close()
@@ -332,6 +350,11 @@ func (g *guide) reset(ctx context.Context, tr *tour) bool {
 	}
 	seen, err := watch.Await(ctx, 0)
 	g.OK(err)
+	for i := range seen {
+		if s := &seen[i]; s.Seen && idle[dut.SignText(s.Sign)] {
+			s.Seen, s.Idle, s.Detail = false, true, "it is seen without a reset, too: "+s.Detail
+		}
+	}
 	tr.signs, tr.confirm = seen[:len(signs)], seen[len(signs):]
 	for _, s := range seen {
 		if at := s.At.Sub(told); s.Seen && at > 0 && (tr.latency == 0 || at < tr.latency) {
@@ -439,6 +462,7 @@ func (g *guide) fresh(ctx context.Context, tr *tour, since *moment) {
 		}
 		tr.say("before the set-up the owner's password at %s: %s: %s", name, a.Kind, a.Detail)
 	}
+	g.tryEarly(ctx, tr)
 	g.ports(ctx, tr)
 	l := newLook(fmt.Sprintf("behind reset %d (%s), before the next set-up", tr.n, tr.way.ID))
 	since.images(ctx, l)
@@ -472,7 +496,9 @@ func (g *guide) arrive(ctx context.Context, tr *tour) {
 		_, tr.defaults = g.Device().Steps(ctx, ss, nil)
 		g.OK(ours(tr.defaults))
 	}
+	g.listen(ctx)
 	m := begin(g.T, g.marked.set)
+	m.keys = g.keySet()
 	tr.behind = newLook(fmt.Sprintf("behind the set-up after reset %d (%s)", tr.n, tr.way.ID))
 	m.owner(ctx, tr.behind)
 	why := g.plant(ctx, tr.n)

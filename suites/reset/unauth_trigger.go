@@ -94,7 +94,35 @@ func (tr *tour) claimOwners(ctx context.Context, t *check.T, channel string) {
 		Refusal: []verdict.Kind{verdict.Refused},
 		Every:   1,
 	})
+	tr.claimNotLater(ctx, t)
 	done()
+}
+
+// claimNotLater claims that the device is not reset either when it starts the next time,
+// where the rig can have it start: a request that is refused may be marked all the same.
+func (tr *tour) claimNotLater(ctx context.Context, t *check.T) {
+	in, d := t.Input(), t.Device()
+	if !in.Power || !slices.Contains(in.Allow, check.Supply) {
+		t.Note("whether the device is reset when it starts the next time was not looked at: the rig cannot have it start")
+		return
+	}
+	t.OK(d.PowerCycle(ctx))
+	used, err := credential.Holds(t, states.Onboarded.Name)(ctx)
+	t.OK(err)
+	fresh, err := credential.Holds(t, states.Factory.Name)(ctx)
+	t.OK(err)
+	ref := t.Keep("start-"+tr.way.ID+".txt", "in which state the device is behind the next start", fmt.Appendf(nil, "in use: %s: %s\nfactory state: %s: %s\n", used.Kind, used.Detail, fresh.Kind, fresh.Detail))
+	t.Claim("behind the next start the device is in use as before, by way "+tr.way.ID, func(c *check.Claim) {
+		c.Show(ref)
+		c.Expect("it is in use", used.Detail)
+		switch {
+		case fresh.Kind == verdict.Accepted:
+			d.In(states.Factory.Name)
+			c.Fail(verdict.ReasonAccess, "somebody without a login asked for a reset, and was refused; the next start has reset the device: %s", fresh.Detail)
+		case used.Kind != verdict.Accepted:
+			c.Unknown(verdict.ReasonDUTChanged, "%s: %s", used.Kind, used.Detail)
+		}
+	})
 }
 
 // strangers gives the owner's own request as others make it.

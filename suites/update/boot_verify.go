@@ -76,6 +76,10 @@ func needsInstaller(in check.Input, c *check.Case) *verdict.Judgement {
 // closely the more often they failed.
 const loaderTries = 5
 
+// slotsWritten is how often all slots are written at most: controls, probes, the way back, and
+// what they held.
+const slotsWritten = 9
+
 // tampered is what is written into the slots at once; nil for what a slot held.
 type tampered struct {
 	name string
@@ -93,7 +97,7 @@ func (l *slots) forge(ctx context.Context) (f forgeries) {
 	m := l.make(l.running, mutant.Unsigned, mutant.WrongKey, mutant.VersionForge)
 	pick := func(m made, ok func(*mutant.Mutant) bool) *mutant.Mutant {
 		for _, x := range m.refused {
-			if ok(x) && x.Shows.TellsApart(l.running.Shows) && int64(len(l.bytes(x))) <= l.room() {
+			if ok(x) && x.Shows.TellsApart(l.running.Shows) && int64(x.Len()) <= l.room() {
 				return x
 			}
 		}
@@ -124,7 +128,7 @@ func (l *slots) forge(ctx context.Context) (f forgeries) {
 	for _, x := range f.list() {
 		if !slices.Contains(m.refused, x) {
 			m.refused = append(m.refused, x)
-			l.most = max(l.most, int64(len(l.bytes(x))))
+			l.most = max(l.most, int64(x.Len()))
 		}
 	}
 	l.keep(l.running, m)
@@ -139,7 +143,7 @@ func (f forgeries) list() []*mutant.Mutant {
 // all gives their bytes.
 func (l *slots) all(f forgeries) (out [][]byte) {
 	for _, m := range f.list() {
-		out = append(out, l.image(m).Bytes)
+		out = append(out, m.Bytes())
 	}
 	return out
 }
@@ -151,7 +155,7 @@ func (l *slots) garbage() []byte { return l.shelf.Garbage(l.running, l.seed()) }
 // beside it, and in every slot, where a loader has nothing else.
 func (l *slots) probes(f forgeries) []tampered {
 	one := tampered{f.unsigned.Name + " in the slot that runs", make([][]byte, len(l.was))}
-	one.with[l.run] = l.image(f.unsigned).Bytes
+	one.with[l.run] = f.unsigned.Bytes()
 	if len(l.was) == 1 {
 		return []tampered{one}
 	}
@@ -161,9 +165,9 @@ func (l *slots) probes(f forgeries) []tampered {
 	}
 	all := tampered{first.Name + " in the slot that runs, and " + f.foreign.Name + " in every other", make([][]byte, len(l.was))}
 	for i := range all.with {
-		all.with[i] = l.image(f.foreign).Bytes
+		all.with[i] = f.foreign.Bytes()
 	}
-	all.with[l.run] = l.image(first).Bytes
+	all.with[l.run] = first.Bytes()
 	return []tampered{one, all}
 }
 
@@ -252,7 +256,7 @@ func (l *slots) leadsBack(ctx context.Context, f forgeries) {
 		return
 	}
 	with := make([][]byte, len(l.was))
-	with[o] = l.image(f.raisedToo).Bytes
+	with[o] = f.raisedToo.Bytes()
 	before, err := l.start(ctx, with, 1) // the one that runs is started: nothing was written into its slot
 	l.t.OK(err)
 	if before.Kind != verdict.Refused {

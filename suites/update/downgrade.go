@@ -95,7 +95,7 @@ func (s *seat) offer(ctx context.Context, older []*mutant.Mutant, log *pending) 
 		var d dut.Delivery
 		var err error
 		for range patience {
-			d, err = s.deliver(ctx, s.image(x))
+			d, err = s.deliver(ctx, whole(x))
 			s.t.OK(err)
 			log.add(x.Name, d)
 			if d.Taken || d.Kind == verdict.Refused {

@@ -90,7 +90,7 @@ func (s *seat) try(ctx context.Context, parent *shelf.Image, m *mutant.Mutant) o
 	var d dut.Delivery
 	var err error
 	for range patience {
-		d, err = s.deliver(ctx, s.image(m))
+		d, err = s.deliver(ctx, whole(m))
 		s.t.OK(err)
 		if answered(d) {
 			break

@@ -1,6 +1,7 @@
 package update
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,8 @@ import (
 	"rigor/harness/check"
 	"rigor/harness/console"
 	"rigor/harness/dut"
+	"rigor/harness/profile"
+	"rigor/harness/shelf"
 	"rigor/harness/verdict"
 )
 
@@ -79,7 +82,8 @@ var needsUnconfirmed check.Need = func(in check.Input, _ *check.Case) *verdict.J
 // failed is what became of an image that does not come up.
 type failed struct {
 	before, waited, after dut.Running
-	lost                  error // it did not come back, in two boots
+	lost                  error  // it did not come back, in two boots
+	untried               string // why it is not shown that a start tried the image
 	taken                 dut.Delivery
 	got, text             string
 }
@@ -124,12 +128,44 @@ func (s *seat) failBoot(ctx context.Context) *failed {
 		r.got = r.after.String()
 	}
 	r.text += fmt.Sprintf("waits for a restart: %s\nbehind the restart: %s\n", r.waited, r.got)
+	r.untried = "no console shows a boot, and the profile does not say what one tells of its image (firmware.boot): nothing shows that a start tried the image"
 	if conErr == nil {
 		if raw, err := con.Since(at); err == nil {
+			r.untried = s.untried(con, raw, img)
 			r.text += fmt.Sprintf("console %s meanwhile:\n%s", con.Name(), raw)
 		}
 	}
 	return r
+}
+
+// untried says why what a console showed since the restart does not show that a start tried
+// the image: by what a boot is declared to tell of it, or else by a second boot, in which
+// what ran before was started again.
+func (s *seat) untried(con *dut.Console, raw []byte, img *shelf.Image) string {
+	if b := &s.d.Profile.Firmware.Boot; b.Console == con.Name() {
+		at := b.Seen.Regexp.SubexpIndex("version")
+		for _, m := range b.Seen.Regexp.FindAllSubmatch(raw, -1) {
+			if shelf.SameVersion(string(m[at]), img.Shows.Version) {
+				return ""
+			}
+		}
+		return fmt.Sprintf("no boot on console %s tells that it starts %s", con.Name(), img.Version())
+	}
+	if banner := con.Decl().Boot.Banner; times(banner, raw) >= 2 {
+		return ""
+	}
+	return fmt.Sprintf("console %s shows one boot alone, and not two: that a start tried the image is not shown", con.Name())
+}
+
+// times is how often a pattern is in what a console showed.
+func times(p profile.Pattern, raw []byte) int {
+	switch {
+	case p.Regexp != nil:
+		return len(p.Regexp.FindAllIndex(raw, -1))
+	case p.Literal != "":
+		return bytes.Count(raw, []byte(p.Literal))
+	}
+	return 0
 }
 
 // back says whether what ran before runs again.
@@ -148,5 +184,7 @@ func (r *failed) judge(c *check.Claim) {
 		c.Unknown(verdict.ReasonAmbiguous, "the DUT does not tell what waits for a restart (firmware.read, pending): that the image was ever tried is not shown")
 	case r.waited.Pending == "":
 		c.Unknown(verdict.ReasonIneffective, "the DUT says that it has taken the image, and that nothing waits: that the image was ever tried is not shown")
+	case r.untried != "":
+		c.Unknown(verdict.ReasonIneffective, "%s: who throws away what may not come up without trying it has not given it up", r.untried)
 	}
 }

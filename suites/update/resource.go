@@ -27,7 +27,9 @@ var Resource = check.Check{
 		s := sit(ctx, t)
 		s.opened(ctx)
 		img := s.next()
-		kinds := map[verdict.Kind]int{}
+		boots, err := s.d.Fingerprint(ctx)
+		t.OK(err)
+		kinds, there := map[verdict.Kind]int{}, 0
 		said := map[string]bool{}
 		large := slices.Concat(img.Bytes, make([]byte, 1<<20)) // more than a slot of most
 		for i := range badUploads {
@@ -37,13 +39,22 @@ var Resource = check.Check{
 			}
 			d, err := s.deliver(ctx, dut.Image{Name: "no image", Bytes: bad})
 			t.OK(err)
-			d = arrived(d)
-			kinds[d.Kind]++
+			if d.Kind != verdict.Unreachable && d.Kind != verdict.Silent {
+				there++ // it may be told that an image is too large before it has got all of it
+			}
+			kinds[arrived(d).Kind]++
 			if len(said) < 8 {
 				said[d.Detail] = true
 			}
 		}
 		before := s.now
+		meanwhile, err := s.d.Fingerprint(ctx)
+		if err != nil && check.Judge(err).Verdict == verdict.Error {
+			t.OK(err)
+		}
+		if err != nil { // it may be in the middle of a boot
+			meanwhile = err.Error()
+		}
 		a, err := s.install(ctx, img)
 		t.OK(err)
 		text := fmt.Appendf(nil, "bad images: %d, answered %v\ngenuine: %s: %s: %s\nbefore: %s\nafter: %s\n", badUploads, kinds, img, a.Kind, a.Detail, before, s.now)
@@ -57,7 +68,12 @@ var Resource = check.Check{
 			switch {
 			case a.Kind == verdict.Accepted && kinds[verdict.Refused] == 0:
 				c.Unknown(verdict.ReasonIneffective, "none of the bad images was refused as declared: %v", kinds)
+			case a.Kind == verdict.Accepted && there < badUploads:
+				c.Unknown(verdict.ReasonIneffective, "%d of %d bad images did not get there: %v", badUploads-there, badUploads, kinds)
+			case boots != meanwhile:
+				c.Unknown(verdict.ReasonDUTChanged, "before them the DUT was %s, and behind them %s: that a genuine one is taken without a restart is not shown", boots, meanwhile)
 			case a.Kind == verdict.Accepted:
+				t.Bears(bracketOf(t.Case().Channel), badUploads)
 			case a.Kind == verdict.Refused || a.Kind == verdict.Throttled || a.Kind == verdict.Unproven:
 				c.Fail(verdict.ReasonExpectation, "%s", a.Detail)
 			default:

@@ -62,10 +62,11 @@ func (s *seat) toReturnable(ctx context.Context) {
 func (s *seat) refusesStranger(ctx context.Context, before *shelf.Image) bool {
 	now := s.now
 	c := s.claim(before, nil)
-	return check.RefuteBracketed(ctx, s.t, "who is not logged in does not go back to the version before", check.Bracketed[string]{
-		Probes:  []string{"the way back, without a login"},
-		Deliver: func(ctx context.Context, _ string) (dut.Delivery, error) { return s.d.ReturnByStranger(ctx) },
-		Shows: func(_ string, is dut.Running) bool {
+	return check.RefuteBracketed(ctx, s.t, "who is not logged in does not go back to the version before", check.Bracketed[dut.Guise]{
+		Probes:  inGuises(ctx, s.t, s.d.ReturnGuises),
+		Name:    func(g dut.Guise) string { return "the way back, " + g.Name },
+		Deliver: s.d.ReturnIn,
+		Shows: func(_ dut.Guise, is dut.Running) bool {
 			return !is.Same(now) && shelf.Says(is.Version, is.Digest, before.Shows)
 		},
 		Open: c.Open, Anti: c.Anti, Genuine: c.Genuine, Restart: c.Restart, Look: c.Look, Recover: c.Recover, Early: true,

@@ -20,18 +20,18 @@ var onboarded = states.Onboarded.Name
 
 // seat is a channel as a case works on it: the maker's images, and which of them runs.
 type seat struct {
-	t        *check.T
-	d        *dut.Device
-	u        *dut.Update
-	shelf    *shelf.Shelf
-	now      dut.Running
-	running  *shelf.Image
-	last     dut.Delivery // of a genuine image
-	rank     int          // of the newest genuine image that ran in this case
-	list     journal.Ref  // of the mutants
-	squeezed map[*mutant.Mutant]squeezed
-	starts   *dut.Running // what the last restart told of the image that it started
-	minded   func()       // closes what the next start may have to undo; nil where nothing was delivered
+	t       *check.T
+	d       *dut.Device
+	u       *dut.Update
+	shelf   *shelf.Shelf
+	now     dut.Running
+	running *shelf.Image
+	last    dut.Delivery // of a genuine image
+	rank    int          // of the newest genuine image that ran in this case
+	list    journal.Ref  // of the mutants
+	starts  *dut.Running // what the last restart told of the image that it started
+	backing bool         // it is being brought back
+	minded  func()       // closes what the next start may have to undo; nil where nothing was delivered
 }
 
 // exhausted is what a case says that needs a newer image than there is.
@@ -126,6 +126,7 @@ func (s *seat) mind() {
 // deliver delivers a file, and again what broke on the way.
 func (s *seat) deliver(ctx context.Context, img dut.Image) (dut.Delivery, error) {
 	s.mind()
+	img.Back = s.backing
 	return s.u.Deliver(ctx, img)
 }
 
@@ -196,6 +197,8 @@ func (s *seat) present(ctx context.Context) error {
 // back brings a DUT that runs what is none of the maker's, or has something waiting, to
 // a genuine image: by a restart, or by the next image that it takes.
 func (s *seat) back(ctx context.Context) error {
+	s.backing = true
+	defer func() { s.backing = false }()
 	if s.now.Pending != "" { // it may be refused at the next start
 		if _, err := s.u.Apply(ctx); err != nil {
 			return err
@@ -260,7 +263,6 @@ func (s *seat) make(parent *shelf.Image, kinds ...mutant.Kind) made {
 		}
 		x, err := r.Make()
 		s.t.OK(err)
-		s.squeeze(parent, x)
 		if x.Expect == mutant.Harmless {
 			m.harmless = append(m.harmless, x)
 		} else {
@@ -302,7 +304,7 @@ func (s *seat) claim(parent *shelf.Image, probes []*mutant.Mutant) check.Bracket
 		Probes: probes,
 		Name:   func(m *mutant.Mutant) string { return m.Name + " (" + m.Why + ")" },
 		Deliver: func(ctx context.Context, m *mutant.Mutant) (dut.Delivery, error) {
-			return s.deliver(ctx, s.image(m))
+			return s.deliver(ctx, whole(m))
 		},
 		Shows: func(m *mutant.Mutant, now dut.Running) bool {
 			return shelf.Says(now.Version, now.Digest, m.Shows) || now.Pending != "" && shelf.SameVersion(now.Pending, m.Shows.Version)
@@ -332,3 +334,6 @@ func (s *seat) claim(parent *shelf.Image, probes []*mutant.Mutant) check.Bracket
 		},
 	}
 }
+
+// whole is a mutant as it is delivered.
+func whole(m *mutant.Mutant) dut.Image { return dut.Image{Name: m.Name, Bytes: m.Bytes()} }

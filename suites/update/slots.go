@@ -38,6 +38,7 @@ type slots struct {
 // apart, one of which runs. What a next start could not put back is not written over.
 func find(ctx context.Context, s *seat) *slots {
 	l := &slots{seat: s, decl: s.d.Profile.Images.Slots, who: unit(ctx, s.t)}
+	s.t.OK(s.d.FlashLeft(slotsWritten * len(l.decl.At))) // else it may end with what must not stay there
 	why := ""
 	for range 3 {
 		memory, err := s.d.Memory(ctx, l.decl.Storage)

@@ -2,6 +2,7 @@ package update
 
 import (
 	"context"
+	"strings"
 
 	"rigor/fixtures/states"
 	"rigor/harness/baseline"
@@ -24,23 +25,42 @@ var UnauthTrigger = check.Check{
 		s := sit(ctx, t)
 		s.opened(ctx)
 		img := s.next()
-		b := check.Bracketed[*shelf.Image]{
-			Probes: []*shelf.Image{img},
-			Name:   func(i *shelf.Image) string { return i.String() + ", delivered without a login" },
-			Deliver: func(ctx context.Context, i *shelf.Image) (dut.Delivery, error) {
+		guises := inGuises(ctx, t, s.u.Guises)
+		b := check.Bracketed[dut.Guise]{
+			Probes: guises,
+			Name:   func(g dut.Guise) string { return img.String() + ", delivered " + g.Name },
+			Deliver: func(ctx context.Context, g dut.Guise) (dut.Delivery, error) {
 				s.mind()
-				return s.u.ByStranger(ctx, dut.Image{Name: i.String(), Bytes: i.Bytes})
+				return s.u.In(ctx, g, dut.Image{Name: img.String(), Bytes: img.Bytes})
 			},
-			Shows: func(i *shelf.Image, now dut.Running) bool {
-				return shelf.Says(now.Version, now.Digest, i.Shows) || now.Pending != "" && shelf.SameVersion(now.Pending, i.Shows.Version)
+			Shows: func(_ dut.Guise, now dut.Running) bool {
+				return shelf.Says(now.Version, now.Digest, img.Shows) || now.Pending != "" && shelf.SameVersion(now.Pending, img.Shows.Version)
 			},
 			Early: true, // who is nobody is told so before anything is taken
 			Back:  nil,  // it is genuine
 		}
 		c := s.claim(img, nil)
-		b.Open, b.Anti, b.Genuine, b.Restart, b.Look, b.Recover = c.Open, c.Anti, c.Genuine, c.Restart, c.Look, c.Recover
+		b.Open, b.Anti, b.Genuine, b.Restart, b.Look, b.Recover, b.Restarts = c.Open, c.Anti, c.Genuine, c.Restart, c.Look, c.Recover, c.Restarts
 		check.RefuteBracketed(ctx, t, "a genuine image is not taken from who is not logged in", b)
 	},
+}
+
+// inGuises gives how somebody comes who is not logged in. What cannot be tried is claimed to
+// be open.
+func inGuises(ctx context.Context, t *check.T, of func(ctx context.Context, token string) ([]dut.Guise, []string, error)) []dut.Guise {
+	guises, gaps, err := of(ctx, t.Secret("token", 32))
+	for _, g := range guises {
+		for _, a := range g.Over {
+			t.Cleanup(func(context.Context, *check.T) { _ = a.Close() }) // it is over
+		}
+	}
+	t.OK(err)
+	if len(gaps) > 0 {
+		t.Claim("it was tried in a session that is over, too", func(c *check.Claim) {
+			c.Unknown(verdict.ReasonCoverageGap, "%s", strings.Join(gaps, "; "))
+		})
+	}
+	return guises
 }
 
 // needsStranger: the channel asks for a login, and it is said how who has none is told.

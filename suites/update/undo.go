@@ -33,7 +33,7 @@ func Undo(ctx context.Context, d *dut.Device, data map[string]string, _ func(str
 		return err
 	}
 	for _, img := range images.Ladder {
-		a, err := u.Deliver(ctx, dut.Image{Name: img.String(), Bytes: img.Bytes})
+		a, err := u.Deliver(ctx, dut.Image{Name: img.String(), Bytes: img.Bytes, Back: true})
 		switch {
 		case err != nil:
 			return err

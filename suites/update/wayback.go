@@ -61,7 +61,7 @@ func (s *seat) recovered(ctx context.Context) (repaired string, err error) {
 	}
 	u := s.d.Update(over)
 	for _, img := range s.shelf.Ladder {
-		d, derr := u.Deliver(ctx, dut.Image{Name: img.String(), Bytes: img.Bytes})
+		d, derr := u.Deliver(ctx, dut.Image{Name: img.String(), Bytes: img.Bytes, Back: true})
 		if derr != nil {
 			return "", derr
 		}

@@ -288,7 +288,7 @@ func (k *looker) memory(ctx context.Context, ap *ladder.AP) error {
 			return broke(k.l, fmt.Sprintf("memory at 0x%08x, %s", r.At, r.Detail), dap.None, nil)
 		}
 	}
-	if k.plan.Quick {
+	if open, _ := k.l.Level(); k.plan.Quick && open < ladder.L3 {
 		return nil
 	}
 	return k.core(ctx, m, ap)

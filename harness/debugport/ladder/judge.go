@@ -43,6 +43,8 @@ type Survey struct {
 	// Golden are the looks at an open unit on the same wires, before the looks and behind
 	// them; nil where there is none.
 	Golden [2]*Look
+	// Astray says why the pads may lead to something else than the DUT; "" where nothing does.
+	Astray string
 	// Contrary is other evidence of the run that something came in by this port.
 	Contrary []string
 }
@@ -72,6 +74,9 @@ func (s *Survey) Judge(pick func(l *Look) bool) Verdict {
 	}
 	if len(looks) == 0 {
 		return Verdict{Level: Unsaid, Reason: verdict.ReasonCoverageGap, Why: "the port was not looked at there"}
+	}
+	if s.Astray != "" {
+		return Verdict{Level: Unsaid, Reason: verdict.ReasonControlFailed, Why: s.Astray}
 	}
 	if v, open := s.opens(looks); open {
 		return v
@@ -119,6 +124,9 @@ func (s *Survey) opens(looks []int) (Verdict, bool) {
 	for _, i := range looks {
 		l := &s.Looks[i]
 		lv, why := l.Level()
+		if lv == Unsaid {
+			lv = l.floor()
+		}
 		if lv > best.Level {
 			best = Verdict{Level: lv, Open: true, Why: l.When() + " (" + l.Way + "): " + why, At: l}
 		}

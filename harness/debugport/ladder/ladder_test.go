@@ -120,8 +120,11 @@ func TestJudge(t *testing.T) {
 	}{
 		"the maker's recovery port alone":             {survey: ladder.Survey{Declared: ladder.L1, Looks: []ladder.Look{answered("system", nil)}}, level: ladder.L1, shut: true},
 		"open":                                        {survey: ladder.Survey{Declared: ladder.L5, Looks: []ladder.Look{flash}}, level: ladder.L5, open: true, reason: verdict.ReasonAccess},
+		"zeros, and no memory port is declared":       {survey: ladder.Survey{Declared: ladder.L1, Looks: []ladder.Look{answered("system", mem(ladder.Yes, ladder.Read{Length: 64, What: "flash", Got: ladder.Blank}))}}, level: ladder.L2, open: true, reason: verdict.ReasonContradicted},
+		"zeros, and one is":                           {survey: ladder.Survey{Declared: ladder.L2, Looks: []ladder.Look{answered("system", mem(ladder.Yes, ladder.Read{Length: 64, What: "flash", Got: ladder.Blank}))}}, level: ladder.Unsaid, reason: verdict.ReasonAmbiguous},
 		"more open than declared":                     {survey: ladder.Survey{Declared: ladder.L1, Looks: []ladder.Look{answered("system", mem(ladder.No))}}, level: ladder.L2, open: true, reason: verdict.ReasonContradicted},
 		"open in one phase":                           {survey: ladder.Survey{Declared: ladder.L1, Looks: []ladder.Look{answered("reset", nil), silent("2ms"), flash, answered("later", nil)}}, level: ladder.L5, open: true, reason: verdict.ReasonAccess},
+		"open, and open without a supply too":         {survey: ladder.Survey{Looks: []ladder.Look{flash}, Astray: "it answers without a supply"}, level: ladder.Unsaid, reason: verdict.ReasonControlFailed},
 		"not looked at":                               {survey: ladder.Survey{}, level: ladder.Unsaid, reason: verdict.ReasonCoverageGap},
 		"silent, nothing shows the wiring":            {survey: ladder.Survey{Looks: []ladder.Look{none}, Roles: roles}, level: ladder.Unsaid, reason: verdict.ReasonControlFailed},
 		"silent, without a supply":                    {survey: ladder.Survey{Looks: []ladder.Look{unsupplied}, Roles: roles, Off: dead}, level: ladder.Unsaid, reason: verdict.ReasonControlFailed},

@@ -319,6 +319,15 @@ func (r Read) readable() bool {
 	return r.Got == Data && r.Known != No || r.Got == Blank && r.Known == Yes
 }
 
+// floor is the level that a look shows at least, where it does not show which: L2 of a
+// port behind which a memory access port is.
+func (l *Look) floor() Level {
+	if l.Reply == Answered && slices.ContainsFunc(l.AP, func(ap AP) bool { return ap.Kind == Memory }) {
+		return L2
+	}
+	return Unsaid
+}
+
 // shut gives the level of a port of which nothing is shown to be open.
 func (l *Look) shut() (Level, string) {
 	var mem []AP

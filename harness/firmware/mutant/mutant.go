@@ -130,7 +130,7 @@ type Mutant struct {
 	Changes []Change `json:"changes"`
 	Shows   Shows    `json:"shows"`
 	Proof   Proof    `json:"proof"`
-	Bytes   []byte   `json:"-"`
+	held    held
 }
 
 // Made is what a format's recipe makes; the rest of a mutant follows.
@@ -233,7 +233,7 @@ func (r *Recipe) Make() (*Mutant, error) {
 		return nil, fmt.Errorf("mutant %s: %w", r.Name, err)
 	}
 	m := &Mutant{Name: r.Name, Kind: r.Kind, Lacks: made.Lacks, Expect: r.Expect, Why: r.Why, Seed: r.set.Seed, Parent: r.set.Parent, Digest: Digest(made.Bytes),
-		Shows: made.Shows, Proof: made.Proof, Bytes: made.Bytes}
+		Shows: made.Shows, Proof: made.Proof, held: hold(r.set.bytes, made.Bytes)}
 	if m.Changes, err = changes(r.set.bytes, made); err != nil {
 		return nil, fmt.Errorf("mutant %s: %w", r.Name, err)
 	}

@@ -61,7 +61,7 @@ func TestProof(t *testing.T) {
 			require.NoError(t, err)
 			var back Mutant
 			require.NoError(t, json.Unmarshal(b, &back))
-			back.Bytes = m.Bytes
+			back.held = m.held
 			assert.Equal(t, m, &back)
 		})
 	}

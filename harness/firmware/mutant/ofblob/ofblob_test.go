@@ -99,7 +99,7 @@ func TestEveryMutant(t *testing.T) {
 					assert.True(t, m.Shows.TellsApart(set.Shows) || m.Shows.Counter != set.Shows.Counter, "%s: who took it would not show it", m.Name)
 				}
 				if c.scheme != "" && m.Expect == mutant.Refuse && (m.Lacks == mutant.Authenticity || m.Lacks == mutant.Integrity || m.Lacks == mutant.Structure) {
-					assert.Error(t, blob.Verifier{Layout: l, Keys: o.Keys}.Verify(m.Bytes), m.Name)
+					assert.Error(t, blob.Verifier{Layout: l, Keys: o.Keys}.Verify(m.Bytes()), m.Name)
 				}
 			}
 			t.Logf("%d made of %d", made, len(set.Recipes))

@@ -152,8 +152,8 @@ func everyMutant(t *testing.T, s subject) {
 // judge asks the verifiers once more, by themselves.
 func judge(t *testing.T, s subject, set *mutant.Set, m *mutant.Mutant) {
 	t.Helper()
-	_, unsigned := mcuboot.Unsigned(m.Bytes)
-	_, real := mcuboot.Verifier{Keys: s.o.Keys}.Verify(m.Bytes)
+	_, unsigned := mcuboot.Unsigned(m.Bytes())
+	_, real := mcuboot.Verifier{Keys: s.o.Keys}.Verify(m.Bytes())
 	assert.True(t, m.Proof.Anchored)
 	assert.NotEmpty(t, m.Changes, m.Name)
 	assert.Equal(t, mutant.Digest(s.parent), m.Parent)
@@ -196,7 +196,7 @@ func TestChangesAreAll(t *testing.T) {
 		for _, c := range m.Changes {
 			b = append(b, s.parent[at:c.Offset]...)
 			place += c.Offset - at
-			b = append(b, m.Bytes[place:place+c.Added]...)
+			b = append(b, m.Bytes()[place:place+c.Added]...)
 			at, place = c.Offset+c.Removed, place+c.Added
 		}
 		b = append(b, s.parent[at:]...)

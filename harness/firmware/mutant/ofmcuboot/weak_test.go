@@ -117,7 +117,7 @@ func TestWeakDevices(t *testing.T) {
 				}
 				require.NoError(t, err)
 				// An image of another product that the same maker signed is not for this test.
-				if m.Expect == mutant.Refuse && m.Kind != mutant.OtherProduct && c.takes(m.Bytes) == nil {
+				if m.Expect == mutant.Refuse && m.Kind != mutant.OtherProduct && c.takes(m.Bytes()) == nil {
 					took = append(took, m.Name)
 				}
 			}

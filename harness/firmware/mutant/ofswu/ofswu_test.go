@@ -102,8 +102,8 @@ func TestEveryMutant(t *testing.T) {
 				assert.Equal(t, m, again, "the same each time")
 				assert.NotEmpty(t, m.Changes)
 				assert.Equal(t, mutant.Digest(parent), m.Parent)
-				_, unsigned := swu.Unsigned(m.Bytes)
-				_, real := v.Verify(m.Bytes)
+				_, unsigned := swu.Unsigned(m.Bytes())
+				_, real := v.Verify(m.Bytes())
 				if m.Expect == mutant.Harmless {
 					continue
 				}
@@ -201,7 +201,7 @@ func TestSwupdate(t *testing.T) {
 		}
 		files := [][]byte{parent}
 		for _, m := range all {
-			files = append(files, m.Bytes)
+			files = append(files, m.Bytes())
 		}
 		said := peer.Judge(t.Context(), maker1().Cert, append(files, parent), "-H", "x:A", "-N", "1.5.0")
 		assert.Equal(t, peers.Taken, said[0], "the parent")
