@@ -188,6 +188,7 @@ func (v *Virtual) Drivers() rig.Drivers {
 	d.Storage["virtual"] = func(context.Context, *rig.Storage, rig.Env) (wire.Storage, error) { return v.Bench.Storage(), nil }
 	d.Pads["virtual"] = func(_ context.Context, p *rig.Pads, _ rig.Env) (wire.Pads, error) { return v.pads(p) }
 	d.Link["virtual"] = func(context.Context, *rig.Network, rig.Env) (wire.Link, error) { return v.Bench.Network(), nil }
+	d.Files["virtual"] = v.Bench.Image
 	d.Line["virtual"] = func(_ context.Context, l *rig.Line, env rig.Env) (wire.Line, error) {
 		if l.Line == flashLine {
 			return &flashShort{d: v.Bench.Device()}, nil
