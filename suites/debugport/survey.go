@@ -47,8 +47,8 @@ type survey struct {
 	decl  *profile.DebugPort
 	log   strings.Builder
 	swept int // quick looks
-	best  exam.Way
-	found bool              // best is a way by which it answered
+	best  exam.Way          // by which it answered first
+	where string            // and in which phase; "" where it never did
 	lacks map[string]string // phases that were not looked at, with why
 }
 
@@ -183,31 +183,34 @@ func (v *surveyor) full(ctx context.Context, s *survey, phase string, supplied l
 	}
 }
 
-// discover finds the way by which each port answers, before all else: an answer that
-// precedes a silence is what shows the wires.
+// discover finds the way by which each port answers, and where, before all else: an answer
+// that precedes a silence is what shows the wires.
 func (v *surveyor) discover(ctx context.Context) {
-	v.start(ctx)
-	for _, s := range v.all.list {
-		for _, way := range s.port.Ways() {
-			l, err := s.port.Quick(ctx, way)
-			v.OK(err)
-			l.Phase = inReset + before
-			if v.reset == "" {
-				l.Phase = inSystem + before
-			}
-			if l.Reply == ladder.Answered {
-				l.Supplied, s.best, s.found = ladder.Yes, way, true
-				s.take(l)
-				break
+	for _, where := range []string{inReset, inSystem} {
+		if where == inReset && v.reset == "" || !slices.ContainsFunc(v.all.list, func(s *survey) bool { return s.where == "" }) {
+			continue
+		}
+		v.start(ctx, where)
+		for _, s := range v.all.list {
+			for _, way := range s.port.Ways() {
+				if s.where != "" {
+					break
+				}
+				l, err := s.port.Quick(ctx, way)
+				v.OK(err)
+				if l.Reply == ladder.Answered {
+					l.Phase, l.Supplied, s.best, s.where = where+before, ladder.Yes, way, where
+					s.take(l)
+				}
 			}
 		}
+		v.stop(ctx)
 	}
-	v.stop(ctx)
 }
 
-// start switches the device on, held in reset where the rig can hold it.
-func (v *surveyor) start(ctx context.Context) {
-	if v.reset == "" {
+// start switches the device on, held in reset or up to its use.
+func (v *surveyor) start(ctx context.Context, where string) {
+	if where == inSystem {
 		v.OK(v.d.PowerCycle(ctx))
 		return
 	}
@@ -448,30 +451,31 @@ func (v *surveyor) special(ctx context.Context) {
 	}
 }
 
-// once looks once more as in the beginning: a port that is silent in
-// between is shown by answers before and behind.
+// once looks once more as in the beginning: a port that is silent in between is shown by
+// answers before and behind.
 func (v *surveyor) once(ctx context.Context) {
-	found := slices.ContainsFunc(v.all.list, func(s *survey) bool { return s.found })
-	silent := slices.ContainsFunc(v.all.list, func(s *survey) bool {
-		return slices.ContainsFunc(s.Looks, func(l ladder.Look) bool { return l.Reply == ladder.Silent })
-	})
-	if !silent || !found {
-		return
-	}
-	v.start(ctx)
-	for _, s := range v.all.list {
-		l, err := s.port.Look(ctx, s.best, false)
-		v.OK(err)
-		l.Phase = inReset + again
-		if v.reset == "" {
-			l.Phase = inSystem + again
+	for _, where := range []string{inReset, inSystem} {
+		doubtful := func(s *survey) bool {
+			return s.where == where && slices.ContainsFunc(s.Looks, func(l ladder.Look) bool { return l.Reply == ladder.Silent })
 		}
-		if l.Reply == ladder.Answered {
-			l.Supplied = ladder.Yes
+		if !slices.ContainsFunc(v.all.list, doubtful) {
+			continue
 		}
-		s.take(l)
+		v.start(ctx, where)
+		for _, s := range v.all.list {
+			if !doubtful(s) {
+				continue
+			}
+			l, err := s.port.Quick(ctx, s.best)
+			v.OK(err)
+			l.Phase = where + again
+			if l.Reply == ladder.Answered {
+				l.Supplied = ladder.Yes
+			}
+			s.take(l)
+		}
+		v.stop(ctx)
 	}
-	v.stop(ctx)
 }
 
 // golden looks at an open unit on the same wires, where the rig has one.

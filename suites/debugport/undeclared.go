@@ -128,6 +128,10 @@ func claimDeclared(t *check.T, found []searched, astray string) {
 		for _, f := range found {
 			for _, h := range f.Hits {
 				name := declaredAs(t.Profile(), h)
+				if other := onPadsOf(t.Profile(), h); name == "" && other != "" {
+					c.Unknown(verdict.ReasonAmbiguous, "%s %s answers on %s: these are pads of %s, in other roles; wires may be exchanged", f.phase, strings.ToUpper(h.Protocol), pads(h), other)
+					continue
+				}
 				if name == "" {
 					c.Fail(verdict.ReasonUndeclared, "%s %s answers on %s, and no such port is declared", f.phase, strings.ToUpper(h.Protocol), pads(h))
 					if cases := contradicted(t.Profile(), h.Protocol); len(cases) > 0 {
@@ -185,4 +189,22 @@ func contradicted(p *profile.Profile, protocol string) []string {
 		return []string{"dbg-jtag-idcode", "dbg-jtag-bypass", "dbg-jtag-locked"}
 	}
 	return []string{"dbg-swd-present", "dbg-swd-under-reset", "dbg-swd-dormant", "dbg-swd-multidrop"}
+}
+
+// onPadsOf gives the declared port to which all pads of a hit belong, in whatever roles.
+func onPadsOf(p *profile.Profile, h pinsearch.Hit) string {
+	for _, name := range ofProtocol(p, "") {
+		d := p.Debug.Ports.Items[name]
+		if !slices.ContainsFunc(h.Roles, func(r pinsearch.Role) bool {
+			for _, pad := range d.Pads {
+				if pad == r.Pad {
+					return false
+				}
+			}
+			return true
+		}) {
+			return name
+		}
+	}
+	return ""
 }
