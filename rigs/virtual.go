@@ -144,9 +144,13 @@ func (d *disk) Write(p []byte) (int, error) {
 	return d.Writer.Write(p)
 }
 
-// Close ends the device and removes what was temporary.
+// Close ends the device and removes what was temporary. An error is, too, what was asked of
+// the device's debug port that nobody may ask.
 func (v *Virtual) Close() error {
 	err := v.Bench.Close()
+	if asked := v.Bench.Device().DebugViolations(); asked != "" {
+		err = errors.Join(err, fmt.Errorf("the built-in device's debug port was asked for what nobody may ask: %s", asked))
+	}
 	v.cleanup()
 	return err
 }
@@ -184,6 +188,7 @@ func (v *Virtual) Drivers() rig.Drivers {
 	d.Storage["virtual"] = func(context.Context, *rig.Storage, rig.Env) (wire.Storage, error) { return v.Bench.Storage(), nil }
 	d.Pads["virtual"] = func(_ context.Context, p *rig.Pads, _ rig.Env) (wire.Pads, error) { return v.pads(p) }
 	d.Link["virtual"] = func(context.Context, *rig.Network, rig.Env) (wire.Link, error) { return v.Bench.Network(), nil }
+	d.Files["virtual"] = v.Bench.Image
 	d.Line["virtual"] = func(_ context.Context, l *rig.Line, env rig.Env) (wire.Line, error) {
 		if l.Line == flashLine {
 			return &flashShort{d: v.Bench.Device()}, nil

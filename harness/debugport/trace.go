@@ -39,6 +39,8 @@ type Transaction struct {
 	Answer   dap.Answer // of serial wire; NotDone where the bench failed
 	Bits     int        // of a scan
 	Out, In  []byte     // of a scan: least significant bit first
+
+	at uint64 // its first step, as the trace counts those that were not dropped
 }
 
 // String gives one line without its time and its steps.
@@ -91,6 +93,7 @@ type ring[T any] struct {
 	piece  uint64 // how many are in one
 	size   uint64 // how many are kept
 	n      uint64 // how many there were
+	gone   uint64 // below it they were overwritten
 	fresh  func(piece []T)
 }
 
@@ -128,7 +131,15 @@ func (r *ring[T]) at(i uint64) *T {
 }
 
 // first gives the number of the oldest one that is kept.
-func (r *ring[T]) first() uint64 { return r.n - min(r.n, r.size) }
+func (r *ring[T]) first() uint64 { return max(r.gone, r.n-min(r.n, r.size)) }
+
+// cut takes all from one on out again; what is not kept any more stays out.
+func (r *ring[T]) cut(from uint64) {
+	if from < r.n {
+		r.gone = r.first()
+		r.n = max(from, r.gone)
+	}
+}
 
 // trace is what went over the wires.
 type trace struct {
@@ -187,6 +198,21 @@ func (w *Wires) Log(t *Transaction) {
 	*slot = *t
 	slot.Out, slot.In = out, in
 	slot.At, slot.To = w.now(), w.steps
+	n := w.trace.beats.n
+	slot.at = n - min(n, w.steps-t.From)
+}
+
+// Mark is a place in the trace.
+type Mark struct{ beats, log uint64 }
+
+// Mark gives the place where the trace is now.
+func (w *Wires) Mark() Mark { return Mark{w.trace.beats.n, w.trace.log.n} }
+
+// Drop takes what came since a mark out of the trace: it is not worth keeping, as what a
+// sweep has seen already. The count of steps stays.
+func (w *Wires) Drop(since Mark) {
+	w.trace.beats.cut(since.beats)
+	w.trace.log.cut(since.log)
 }
 
 // Transactions gives those that are kept, the oldest first, as copies. Lost says how

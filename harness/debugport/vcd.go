@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -82,16 +83,17 @@ func (d *dump) draw() {
 	d.WriteString("$end\n")
 
 	next := 0
+	line := make([]byte, 0, 32)
 	for s := first; s < n; s++ {
 		timed := false
 		at := func() {
 			if !timed {
-				fmt.Fprintf(&d.Buffer, "#%d\n", int64(s-first)*ticks)
+				d.Write(append(strconv.AppendUint(append(line[:0], '#'), (s-first)*uint64(ticks), 10), '\n'))
 			}
 			timed = true
 		}
-		for next < len(kept) && kept[next].From <= s {
-			if kept[next].From == s {
+		for next < len(kept) && kept[next].at <= s {
+			if kept[next].at == s {
 				at()
 				fmt.Fprintf(&d.Buffer, "s%s %c\n", strings.ReplaceAll(kept[next].String(), " ", "_"), text)
 			}
@@ -101,7 +103,7 @@ func (d *dump) draw() {
 			if l := d.level(s, i); l != d.levels[i] {
 				at()
 				d.levels[i] = l
-				fmt.Fprintf(&d.Buffer, "%c%c\n", l, marks[i])
+				d.Write(append(line[:0], l, marks[i], '\n'))
 			}
 		}
 	}
@@ -143,7 +145,7 @@ func reference(name string) string {
 }
 
 // WriteLog writes the transactions that are kept as text, a line for each: its time, its
-// first step, and what it was.
+// first step as the waves count them, and what it was.
 func (w *Wires) WriteLog(out io.Writer) error {
 	var b bytes.Buffer
 	kept, lost := w.Transactions()
@@ -151,7 +153,7 @@ func (w *Wires) WriteLog(out io.Writer) error {
 		fmt.Fprintf(&b, "%d older transactions are not here\n", lost)
 	}
 	for i := range kept {
-		fmt.Fprintf(&b, "%s %8d %s\n", kept[i].At.UTC().Format("15:04:05.000000"), kept[i].From, kept[i].String())
+		fmt.Fprintf(&b, "%s %8d %s\n", kept[i].At.UTC().Format("15:04:05.000000"), kept[i].at, kept[i].String())
 	}
 	if _, err := b.WriteTo(out); err != nil {
 		return fmt.Errorf("write the log of %s: %w", w.part, err)

@@ -137,3 +137,38 @@ func TestDigits(t *testing.T) {
 	assert.Equal(t, "0x7ff", Digits([]byte{0xff, 0xff}, 11))
 	assert.Equal(t, "0x4ba00477", Digits([]byte{0x77, 4, 0xa0, 0x4b}, 32))
 }
+
+// TestDrop: what is not worth keeping goes, and what it overwrote does not come back.
+func TestDrop(t *testing.T) {
+	w := New(echo(), Options{Keep: 4, Transactions: 3})
+	do := func(level uint32) {
+		from := w.Steps()
+		require.NoError(t, w.Play(t.Context(), []wire.PadStep{{Drive: 3, Level: level}}, nil))
+		w.Log(&Transaction{From: from, Op: OpDPRead, Data: level, Answer: dap.OK})
+	}
+	for i := range uint32(3) {
+		do(i)
+	}
+	m := w.Mark()
+	do(3)
+	w.Drop(m)
+	kept, lost := w.Transactions()
+	assert.EqualValues(t, 1, lost, "the fourth took the place of the first")
+	require.Len(t, kept, 2)
+	assert.EqualValues(t, 2, kept[1].Data)
+	assert.EqualValues(t, 4, w.Steps())
+	do(1)
+	kept, _ = w.Transactions()
+	assert.EqualValues(t, 1, kept[len(kept)-1].Data)
+	assert.EqualValues(t, 3, kept[len(kept)-1].at)
+	var b bytes.Buffer
+	require.NoError(t, w.WriteVCD(&b))
+	assert.Contains(t, b.String(), "sDP_read_0_ok_0x00000001 T\n1a\n0b\n")
+	for range 20 {
+		do(0)
+	}
+	w.Drop(m)
+	kept, lost = w.Transactions()
+	assert.Empty(t, kept)
+	assert.EqualValues(t, 21, lost)
+}

@@ -24,6 +24,8 @@ type DebugPort struct {
 	d     *Device
 	wires *debugport.Wires
 	plan  exam.Plan
+
+	traced map[string]bool // looks whose waves are kept
 }
 
 // DebugPort gives a declared debug port on the rig's pads.
@@ -149,6 +151,8 @@ func (p *DebugPort) Look(ctx context.Context, way exam.Way, halt bool) (ladder.L
 // look attaches once.
 func (p *DebugPort) look(ctx context.Context, way exam.Way, plan exam.Plan) (l ladder.Look, err error) {
 	p.d.booted.forget()
+	from := p.wires.Mark()
+	defer func() { p.keep(from, &l, err) }()
 	pin := func(role string) int {
 		if i, ok := p.wires.Pin(p.decl.Pads[role]); ok && p.decl.Pads[role] != "" {
 			return i

@@ -536,5 +536,10 @@ func (all *surveys) told(t *check.T) {
 	}
 	for _, s := range all.list {
 		t.Keep("port-"+s.Port+".txt", "the course of the survey of debug port "+s.Port, []byte(s.log.String()))
+		var waves, log bytes.Buffer
+		t.OK(s.port.Waves(&waves))
+		t.OK(s.port.Log(&log))
+		t.Keep("port-"+s.Port+".vcd", "what went over the pads of debug port "+s.Port+", of looks that saw the same the first", waves.Bytes())
+		t.Keep("port-"+s.Port+".log", "the transactions of port-"+s.Port+".vcd", log.Bytes())
 	}
 }

@@ -64,7 +64,7 @@ func (g *guide) hold(ctx context.Context, tr *tour) {
 	for _, door := range g.owned() {
 		own, err := door.Owner()
 		g.OK(err)
-		if !strings.HasPrefix(door.Protocol(), "http") || door.Protocol() == "http-basic" || door.Protocol() == "http-digest" {
+		if !strings.HasPrefix(door.Protocol(), "http") || isPassword(door.Protocol()) {
 			continue // their sessions are connections, or the password itself
 		}
 		facts := tr.door(door.Name())
@@ -136,6 +136,16 @@ func (g *guide) tryEarly(ctx context.Context, tr *tour) {
 		f.early = append(f.early, tried{name: h.name, a: a, session: h.given == nil})
 		tr.say("before the set-up %s at %s: %s: %s", h.name, h.login, a.Kind, a.Detail)
 	}
+}
+
+// isPassword says whether what a protocol calls a session is the password itself, in each
+// of its requests: it opens what that opens.
+func isPassword(protocol string) bool {
+	switch protocol {
+	case "http-basic", "http-digest", "rtsp", "snmp":
+		return true
+	}
+	return false
 }
 
 func (tr *tour) door(name string) *doorFacts {

@@ -134,6 +134,14 @@ func shown(seen []dut.SignSeen) string {
 	return strings.Join(came, "; ")
 }
 
+// onlyOf says whether no sign was seen but those of a press.
+func (f *finger) onlyOf(p profile.Press, seen []dut.SignSeen) bool {
+	others := f.others(p)
+	return !slices.ContainsFunc(seen, func(s dut.SignSeen) bool {
+		return s.Seen && slices.ContainsFunc(others, func(o profile.Sign) bool { return dut.SignText(o) == dut.SignText(s.Sign) })
+	})
+}
+
 // leave brings the device back into use.
 func (f *finger) leave(ctx context.Context, p profile.Press) error {
 	if len(p.Leave) > 0 {
@@ -234,15 +242,11 @@ func (f *finger) idle(ctx context.Context, w wrongPress) (dut.Answer, error) {
 			return dut.Answer{}, err
 		}
 		h, err := d.Press(ctx, w.press, w.hold)
-		if err == nil && w.press.PowerOn() {
-			if w.late(h, watch.Late()) && w.ends() && try < pressTries { // it may be elsewhere by now
-				watch.Close()
-				f.slow = true
-				if err := f.leave(ctx, w.press); err != nil {
-					return dut.Answer{}, err
-				}
-				continue
-			}
+		gone := err == nil && w.press.PowerOn() && w.late(h, watch.Late()) && w.ends() // it may be elsewhere by now
+		switch {
+		case gone:
+			err = f.leave(ctx, w.press)
+		case err == nil && w.press.PowerOn():
 			err = d.Reachable(ctx)
 		}
 		if err == nil {
@@ -256,15 +260,18 @@ func (f *finger) idle(ctx context.Context, w wrongPress) (dut.Answer, error) {
 		if err != nil {
 			return dut.Answer{}, err
 		}
-		late, came := w.late(h, watch.Late()), shown(seen)
+		late, came := gone || w.late(h, watch.Late()), shown(seen)
 		late = late || f.slow && came != "" // what comes now may come of a press that lasted too long
 		f.slow = f.slow || late
 		detail := fmt.Sprintf("held for %v to %v", h.Least.Round(time.Millisecond), h.Most.Round(time.Millisecond))
 		switch {
 		case late && try < pressTries && came == "":
 			continue
-		case late && try < pressTries && w.ends():
-			if err := f.leave(ctx, w.press); err != nil {
+		case late && try < pressTries && w.ends() && f.onlyOf(w.press, seen):
+			if !gone {
+				err = f.leave(ctx, w.press)
+			}
+			if err != nil {
 				return dut.Answer{}, err
 			}
 			continue

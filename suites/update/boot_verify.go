@@ -33,7 +33,7 @@ var BootVerify = check.Check{
 	Effect: check.Consumes,
 	Allow:  []check.Leave{check.Update, check.Supply, check.StorageWrite},
 	Budget: check.Budget{Case: 2 * time.Hour, Cleanup: 30 * time.Minute}, // a clip takes minutes for each image
-	Cases:  check.Planner(inHand).With(needsImages, needsSlots, check.NeedsPower, needsInstaller),
+	Cases:  check.Planner(inHand).With(needsInstaller, needsImages, needsSlots, check.NeedsPower),
 	Run: func(ctx context.Context, t *check.T) {
 		l := find(ctx, sitAt(ctx, t, channels(t.Profile())[0]))
 		f := l.forge(ctx)

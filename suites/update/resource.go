@@ -29,7 +29,7 @@ var Resource = check.Check{
 		img := s.next()
 		boots, err := s.d.Fingerprint(ctx)
 		t.OK(err)
-		kinds, there := map[verdict.Kind]int{}, 0
+		kinds, answers := map[verdict.Kind]int{}, 0
 		said := map[string]bool{}
 		large := slices.Concat(img.Bytes, make([]byte, 1<<20)) // more than a slot of most
 		for i := range badUploads {
@@ -39,10 +39,11 @@ var Resource = check.Check{
 			}
 			d, err := s.deliver(ctx, dut.Image{Name: "no image", Bytes: bad})
 			t.OK(err)
-			if d.Kind != verdict.Unreachable && d.Kind != verdict.Silent {
-				there++ // it may be told that an image is too large before it has got all of it
+			if d.Kind != verdict.Unreachable && d.Kind != verdict.Silent { // it had an answer, however early
+				answers++
 			}
-			kinds[arrived(d).Kind]++
+			d = arrived(d)
+			kinds[d.Kind]++
 			if len(said) < 8 {
 				said[d.Detail] = true
 			}
@@ -68,8 +69,8 @@ var Resource = check.Check{
 			switch {
 			case a.Kind == verdict.Accepted && kinds[verdict.Refused] == 0:
 				c.Unknown(verdict.ReasonIneffective, "none of the bad images was refused as declared: %v", kinds)
-			case a.Kind == verdict.Accepted && there < badUploads:
-				c.Unknown(verdict.ReasonIneffective, "%d of %d bad images did not get there: %v", badUploads-there, badUploads, kinds)
+			case a.Kind == verdict.Accepted && answers < badUploads:
+				c.Unknown(verdict.ReasonIneffective, "%d of %d bad images had no answer: %v", badUploads-answers, badUploads, kinds)
 			case boots != meanwhile:
 				c.Unknown(verdict.ReasonDUTChanged, "before them the DUT was %s, and behind them %s: that a genuine one is taken without a restart is not shown", boots, meanwhile)
 			case a.Kind == verdict.Accepted:

@@ -21,9 +21,13 @@ type Answer = dap.Answer
 
 // The counts of clocks that a waveform is made of.
 const (
-	ResetHigh   = 52 // high bits of a line reset; the port wants 50
-	ResetLow    = 2  // low bits behind it, which the port wants
-	Settle      = 8  // idle clocks with which a transfer is done although the clock stops
+	ResetHigh = 52 // high bits of a line reset; the port wants 50
+	ResetLow  = 2  // low bits behind it, which the port wants
+	// WakeHigh are the high bits behind a dormant port's activation code: more than are
+	// wanted, so that a decoder that took the alert for requests, of 46 bits each, sees the
+	// line reset all the same.
+	WakeHigh    = ResetHigh + 48
+	Settle      = 8 // idle clocks with which a transfer is done although the clock stops
 	requestBits = 8
 	ackBits     = 3
 	dataBits    = 33 // with the parity

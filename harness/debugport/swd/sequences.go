@@ -116,7 +116,7 @@ func (p *Port) DormantWake(ctx context.Context, way Wake) error {
 		before = append(before, p.high(5), p.bits(jtagToDormant, 31))
 	}
 	return p.sequence(ctx, way.String(), append(before,
-		p.high(8), p.bits(alertLow, 64), p.bits(alertHigh, 64), p.bits(activateSWD<<4, 12), p.lineReset)...)
+		p.high(8), p.bits(alertLow, 64), p.bits(alertHigh, 64), p.bits(activateSWD<<4, 12), p.high(WakeHigh), p.bits(0, ResetLow))...)
 }
 
 // Dormant sends a port from serial wire to dormant.

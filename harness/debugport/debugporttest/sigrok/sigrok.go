@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"rigor/harness/dap"
@@ -40,36 +41,89 @@ func Decode(ctx context.Context, w *debugport.Wires, dir, decoder, annotations s
 	return texts, nil
 }
 
-// AsSWD gives what sigrok's decoder of serial wire says of transactions. It knows neither the
-// sequences of a dormant port nor TARGETSEL.
-func AsSWD(kept []debugport.Transaction) (texts []string) {
+// Part is what the decoder of serial wire says from one line reset to the next. Of one that
+// is not Whole only the beginning can be compared: it knows neither the sequences of a
+// dormant port nor TARGETSEL, and takes what follows for requests.
+type Part struct {
+	Texts []string
+	Whole bool
+}
+
+const lineReset = "LINERESET"
+
+// AsSWD gives what sigrok's decoder of serial wire says of transactions, in parts that begin
+// with a line reset each, but for the first.
+func AsSWD(kept []debugport.Transaction) []Part {
+	parts := []Part{{Whole: true}}
+	last := func() *Part { return &parts[len(parts)-1] }
+	reset := func(more ...string) { parts = append(parts, Part{append([]string{lineReset}, more...), true}) }
 	bank := uint32(0)
 	for i := range kept {
 		k := &kept[i]
 		switch {
-		case k.Name == "line reset":
-			texts = append(texts, "LINERESET")
-			continue
-		case k.Name == "JTAG to SWD":
-			texts = append(texts, "LINERESET", "JTAG->SWD", "LINERESET")
-			continue
 		case k.Op == debugport.OpSequence:
+			last().Whole = last().Whole && !strings.HasPrefix(k.Name, "dormant wake") // the alert is behind it
+			switch k.Name {
+			case "JTAG to SWD":
+				reset("JTAG->SWD")
+			case "dormant wake after a line reset", "dormant wake from SWD", "SWD to dormant", "SWD to JTAG":
+				reset()
+				last().Whole = false
+			}
+			if k.Name != "SWD to dormant" && k.Name != "SWD to JTAG" {
+				reset()
+			}
+			continue
+		case k.Op == debugport.OpDPWrite && k.Addr == 0xc:
+			last().Whole = false
+		}
+		if !last().Whole {
 			continue
 		}
-		texts = append(texts, asked(k, bank))
+		p := last()
+		p.Texts = append(p.Texts, asked(k, bank))
 		switch k.Answer {
 		case dap.OK:
-			texts = append(texts, "OK", fmt.Sprintf("0x%08x", k.Data))
+			p.Texts = append(p.Texts, "OK", fmt.Sprintf("0x%08x", k.Data))
 		case dap.Wait:
-			texts = append(texts, "WAIT")
+			p.Texts = append(p.Texts, "WAIT")
 		case dap.Fault:
-			texts = append(texts, "FAULT")
+			p.Texts = append(p.Texts, "FAULT")
+		case dap.None, dap.Low, dap.Protocol: // what comes then is nobody's
+			p.Texts = p.Texts[:len(p.Texts)-1]
+			p.Whole = false
 		}
 		if k.Op == debugport.OpDPWrite && k.Addr == 8 && k.Answer == dap.OK {
 			bank = k.Data & 1
 		}
 	}
-	return texts
+	return parts
+}
+
+// Compare says where what sigrok says differs from what it should, and how many transactions'
+// texts were compared.
+func Compare(want []Part, got []string) (compared int, err error) {
+	parts := [][]string{nil}
+	for _, text := range got {
+		if text == lineReset {
+			parts = append(parts, nil)
+		}
+		parts[len(parts)-1] = append(parts[len(parts)-1], text)
+	}
+	if len(parts) != len(want) {
+		return 0, fmt.Errorf("sigrok sees %d line resets, and there are %d", len(parts)-1, len(want)-1)
+	}
+	for i, w := range want {
+		g := parts[i]
+		if !w.Whole && len(g) > len(w.Texts) {
+			g = g[:len(w.Texts)]
+		}
+		if !slices.Equal(g, w.Texts) {
+			return compared, fmt.Errorf("behind line reset %d sigrok says %q, and it is %q", i, g, w.Texts)
+		}
+		compared += len(g)
+	}
+	return compared, nil
 }
 
 // asked gives what sigrok calls a request.
