@@ -196,6 +196,9 @@ func Lacking(f *File, p *profile.Profile) []Lack {
 		}
 	}
 	for _, list := range p.StepLists() {
+		if f.Lacks["dbg-rom-dfu"] != "" && len(list.Path) > 1 && list.Path[0] == "debug" && list.Path[1] == "loaders" {
+			continue // it owns up to that
+		}
 		lackingSteps(f, list.Steps, func(what, verb string) {
 			add(what, "a step ("+verb+") of "+strings.Join(list.Path, "."), list.Path...)
 		})
