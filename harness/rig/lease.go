@@ -68,15 +68,8 @@ func Resources(f *File) []Resource {
 			add(StoragePart(name), execKey(f, s.Exec)...)
 		}
 	}
-	if p := f.Pads; p != nil {
-		switch p.Driver {
-		case "gpio":
-			for _, pad := range p.Names() {
-				add(PadsPart, gpioKey(p.Chip, p.At[pad]))
-			}
-		case "remote-bitbang":
-			add(PadsPart, "address", p.Address)
-		}
+	for _, key := range f.Pads.keys() {
+		add(PadsPart, key)
 	}
 	if p := f.Power; p != nil {
 		switch p.Driver {

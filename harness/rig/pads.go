@@ -52,6 +52,22 @@ func (p *Pads) Names() []string {
 	return sortedKeys(p.At)
 }
 
+// keys are what the pads stand on that only one run may use at a time.
+func (p *Pads) keys() (out []string) {
+	if p == nil {
+		return nil
+	}
+	switch p.Driver {
+	case "gpio":
+		for _, pad := range p.Names() {
+			out = append(out, gpioKey(p.Chip, p.At[pad]))
+		}
+	case "remote-bitbang":
+		out = append(out, "address "+p.Address)
+	}
+	return out
+}
+
 func (l *fileLint) pads() {
 	p, at := l.f.Pads, []string{"pads"}
 	if p == nil {
