@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"time"
 
 	"rigor/harness/dut"
 )
@@ -13,6 +14,7 @@ type later struct {
 	runs      *dut.Running   // what ran last, as the run has brought it about
 	upheavals int            // of the DUT, when that was seen
 	inRow     map[string]int // by bracket: the most that were refused in a row, without a restart
+	settles   time.Duration  // how long an image runs until a start does not undo it
 	borne     map[string]int // by bracket: the most behind which a genuine one is shown to be taken
 }
 
@@ -95,4 +97,20 @@ func (t *T) Unborne(bracket string) int {
 		return n
 	}
 	return 0
+}
+
+// Settles notes how long an image has to run until a start does not undo it.
+func (t *T) Settles(d time.Duration) {
+	l := t.cfg.Ledger
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.later.settles = max(l.later.settles, d)
+}
+
+// SettleTime gives how long that is, as far as the run has found out.
+func (t *T) SettleTime() time.Duration {
+	l := t.cfg.Ledger
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.later.settles
 }

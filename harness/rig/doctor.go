@@ -100,6 +100,7 @@ func Doctor(ctx context.Context, phase string, b *Bench, f *File, prof *profile.
 	v.leave()
 	v.opened()
 	v.ports()
+	v.timed = true
 	v.bootPulls()
 	v.link()
 	if phase == PhaseBefore {
@@ -126,10 +127,14 @@ type visit struct {
 	file  *File
 	prof  *profile.Profile
 	found []journal.Doctor
+	timed bool // what is looked at ends with ctx
 }
 
 func (v *visit) note(status, item string, part wire.Part, format string, args ...any) {
 	detail := strings.Join(strings.Fields(fmt.Sprintf(format, args...)), " ")
+	if status == StatusBroken && v.timed && v.ctx.Err() != nil { // the visit had no time left for it
+		status, detail = StatusSkipped, "there was no time to look to its end: "+detail
+	}
 	v.found = append(v.found, journal.Doctor{Phase: v.phase, Item: item, Part: string(part), Status: status, Detail: detail})
 }
 

@@ -331,6 +331,25 @@ func TestDoctorDoesNotWaitForADriver(t *testing.T) {
 	})
 }
 
+// A visit whose time is over says of what it did not see to its end that it did not: a part
+// is not broken for that, and what needs no instrument is told all the same.
+func TestDoctorWithoutTime(t *testing.T) {
+	t.Parallel()
+	w := newWorkbench()
+	w.lines["reset"].err, w.link.err = errors.New("killed"), errors.New("killed")
+	p := well(computer(nil))
+	p.Clock, p.Now = nil, func() time.Time { return time.Date(1970, 1, 1, 0, 0, 0, 0, time.UTC) }
+	ctx, cancel := context.WithCancel(t.Context())
+	b := w.bind(t)
+	cancel()
+	found := Doctor(ctx, PhaseAfter, b, w.file, nil, p)
+	assert.Contains(t, finding(found, "clock"), "broken")
+	assert.Contains(t, finding(found, "link"), "skipped link: there was no time to look to its end: ")
+	for _, d := range found {
+		assert.False(t, d.Status == StatusBroken && d.Part != "", "%+v", d)
+	}
+}
+
 type hungLink struct {
 	wire.Link
 	hang chan struct{}

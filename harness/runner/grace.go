@@ -2,8 +2,12 @@ package runner
 
 import (
 	"context"
+	"errors"
 	"time"
 )
+
+// errNoTime ends the last look at the rig of a run that was told to end.
+var errNoTime = errors.New("the run was told to end")
 
 // A grace is for what runs here to come to its end. On a busy computer neither that nor
 // who waits for it may run for seconds: a grace is counted in pauses, each as long as it
@@ -49,4 +53,25 @@ func hadTime(ctx context.Context, grace time.Duration) (context.Context, context
 		}
 	}()
 	return ctx, cancel
+}
+
+// signal is when a run was told to end.
+type signal struct{ at chan time.Time }
+
+// signalOf notes when ctx ends.
+func signalOf(ctx context.Context) signal {
+	s := signal{make(chan time.Time, 1)}
+	context.AfterFunc(ctx, func() { s.at <- time.Now() })
+	return s
+}
+
+// left gives what a run has left for the look at the rig behind its cases: all the time
+// that it takes, but of one that was told to end what is left of the time to unwind. It is
+// called once.
+func (s signal) left(ctx context.Context) (context.Context, context.CancelFunc) {
+	free := context.WithoutCancel(ctx)
+	if ctx.Err() == nil {
+		return context.WithCancel(free)
+	}
+	return context.WithDeadlineCause(free, (<-s.at).Add(graceSignal), errNoTime)
 }

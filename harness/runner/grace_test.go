@@ -61,3 +61,29 @@ func TestHadTime(t *testing.T) {
 		<-ctx.Done()
 	})
 }
+
+// TestLastLook: the look at the rig behind the cases has its own time, and of a run that was
+// told to end what is left of the ten seconds in which checks unwind.
+func TestLastLook(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		free, end := signalOf(ctx).left(ctx)
+		_, bounded := free.Deadline()
+		assert.False(t, bounded)
+		end()
+
+		s := signalOf(ctx)
+		time.Sleep(time.Hour)
+		told := time.Now()
+		cancel()
+		synctest.Wait()
+		time.Sleep(3 * time.Second)
+		look, end := s.left(ctx)
+		defer end()
+		assert.NoError(t, look.Err(), "it is looked at all the same")
+		<-look.Done()
+		assert.Equal(t, graceSignal, time.Since(told))
+	})
+}

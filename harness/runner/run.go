@@ -99,6 +99,7 @@ func Run(ctx context.Context, cfg Config) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	r.signalled = func() bool { return ctx.Err() != nil }
+	signal := signalOf(ctx)
 	if cfg.Lost != nil {
 		go func() {
 			select {
@@ -143,7 +144,9 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	if !cfg.Hold && !r.leaseLost() {
 		r.settle(ctx)
-		r.doctor(context.WithoutCancel(ctx), "after")
+		after, cancel := signal.left(ctx)
+		r.doctor(after, "after")
+		cancel()
 	}
 	return r.cfg.Journal.Err()
 }

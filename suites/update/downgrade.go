@@ -97,6 +97,7 @@ func (s *seat) offer(ctx context.Context, older []*mutant.Mutant, log *pending) 
 		for range patience {
 			d, err = s.deliver(ctx, whole(x))
 			s.t.OK(err)
+			d = arrived(d)
 			log.add(x.Name, d)
 			if d.Taken || d.Kind == verdict.Refused {
 				break

@@ -66,34 +66,10 @@ var Genuine = check.Check{
 			}
 		})
 		if a.Kind == verdict.Accepted && t.Case().Channel == channels(t.Profile())[0] {
-			s.stays(ctx, up[0])
+			s.claimStays(ctx, up[0])
 		}
 		s.stepDown(ctx, before)
 	},
-}
-
-// stays claims that a genuine image runs behind one more start, too: one that was tried and
-// not kept is no update.
-func (s *seat) stays(ctx context.Context, img *shelf.Image) {
-	_, err := s.u.Apply(ctx)
-	s.t.OK(err)
-	tells := s.now.Tells
-	s.read(ctx)
-	ref := s.t.Keep("kept.txt", "what runs behind one more start", fmt.Appendf(nil, "installed: %s\nbehind one more start: %s\n", img, s.now))
-	s.t.Claim("it runs behind one more start, too", func(c *check.Claim) {
-		c.Show(ref)
-		c.Expect(img.String()+" runs, and nothing waits", s.now.String())
-		switch {
-		case s.now.Pending == "" && shelf.Says(s.now.Version, s.now.Digest, img.Shows):
-		case !tells:
-			c.Unknown(verdict.ReasonAmbiguous, "%s ran, and behind one more start %s: the DUT does not tell whether it was still to be confirmed (firmware.read, pending)", img, s.now)
-		default:
-			c.Fail(verdict.ReasonExpectation, "%s ran, with nothing waiting, and behind one more start %s", img, s.now)
-		}
-	})
-	if !s.usable() {
-		s.t.OK(s.back(ctx))
-	}
 }
 
 // judgeNotTaken says what it means that a genuine image does not run.

@@ -74,6 +74,7 @@ func (s *seat) refusedAlone(ctx context.Context, image dut.Image) bool {
 	for range patience {
 		d, err = s.deliver(ctx, image)
 		s.t.OK(err)
+		d = arrived(d)
 		if d.Taken || d.Kind == verdict.Refused {
 			break
 		}

@@ -179,6 +179,9 @@ func (s *seat) install(ctx context.Context, img *shelf.Image) (dut.Answer, error
 	d.Kind, d.Detail = verdict.Unproven, fmt.Sprintf("%s was delivered and taken; %s ran before, and behind a restart %s", img, before, now)
 	if now.Pending == "" && shelf.Says(now.Version, now.Digest, img.Shows) {
 		d.Kind, d.Detail = verdict.Accepted, fmt.Sprintf("%s was delivered; %s ran before, and %s runs now", img, before, now)
+		if wait := s.t.SettleTime(); wait > 0 {
+			return d.Answer, s.d.Wait(ctx, wait)
+		}
 	}
 	return d.Answer, nil
 }

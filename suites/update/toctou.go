@@ -88,8 +88,14 @@ func (s *seat) opened(ctx context.Context) {
 	id := bracketOf(s.u.Name())
 	by, ok, failed := s.t.Opened(id)
 	if !ok {
-		a, err := s.install(ctx, s.next())
+		img := s.next()
+		a, err := s.install(ctx, img)
 		s.t.OK(err)
+		if a.Kind == verdict.Accepted {
+			if kept, how := s.stays(ctx, img); !kept {
+				a.Kind, a.Detail = verdict.Unproven, how
+			}
+		}
 		if a.Kind == verdict.Accepted {
 			s.t.Opens(id)
 			s.t.Keep("control.txt", "the genuine image before the first mutant of the channel", []byte(a.Detail+"\n"))

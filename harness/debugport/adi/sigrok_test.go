@@ -1,6 +1,7 @@
 package adi
 
 import (
+	"bytes"
 	"os/exec"
 	"testing"
 
@@ -66,6 +67,11 @@ func TestSigrokSWD(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, len(got), n)
 	assert.Greater(t, len(kept), 120)
+	var log bytes.Buffer
+	require.NoError(t, w.WriteLog(&log))
+	again, err := sigrok.Read(log.String())
+	require.NoError(t, err)
+	assert.Equal(t, sigrok.AsSWD(kept), sigrok.AsSWD(again), "the log says the same")
 	t.Logf("%d transactions, %d annotations of sigrok", len(kept), len(got))
 }
 

@@ -128,6 +128,9 @@ type Pass struct {
 
 // Result is what a search found.
 type Result struct {
+	// Done says that the search came to its end. Where it did not, nothing found is
+	// nothing said.
+	Done bool  `json:"done"`
 	Pads []Pad `json:"pads"`
 	Hits []Hit `json:"hits"`
 	// Doubtful are those that looked like a port and were not confirmed.
@@ -186,6 +189,7 @@ func Search(ctx context.Context, pads wire.Pads, o Options) (*Result, error) {
 	if err != nil {
 		return s.res, fmt.Errorf("pin search: %w", err)
 	}
+	s.res.Done = true
 	return s.res, nil
 }
 

@@ -278,6 +278,8 @@ func TestErrors(t *testing.T) {
 	assert.True(t, fault, "%v", err)
 	assert.Empty(t, r.Hits)
 	assert.Len(t, r.Pads, 6, "what was seen up to there")
+	assert.Contains(t, r.String(), "did not come to its end")
+	assert.NotContains(t, r.String(), "nothing found")
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

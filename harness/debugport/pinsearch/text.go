@@ -11,7 +11,10 @@ func (r *Result) String() string {
 	for _, h := range r.Hits {
 		fmt.Fprintf(&b, "found %s\n", h)
 	}
-	if len(r.Hits) == 0 {
+	switch {
+	case !r.Done:
+		b.WriteString("the search did not come to its end: what is not here may be there\n")
+	case len(r.Hits) == 0:
 		b.WriteString("nothing found\n")
 	}
 	for _, h := range r.Doubtful {

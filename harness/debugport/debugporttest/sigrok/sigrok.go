@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"rigor/harness/dap"
@@ -28,6 +29,11 @@ func Decode(ctx context.Context, w *debugport.Wires, dir, decoder, annotations s
 	if err := errors.Join(w.WriteVCD(f), f.Close()); err != nil {
 		return nil, err
 	}
+	return DecodeFile(ctx, file, decoder, annotations)
+}
+
+// DecodeFile does that with a file of waves.
+func DecodeFile(ctx context.Context, file, decoder, annotations string) ([]string, error) {
 	out, err := exec.CommandContext(ctx, "sigrok-cli", "-l", "1", "-i", file, "-I", "vcd", "-P", decoder, "-A", annotations).Output()
 	if err != nil {
 		return nil, fmt.Errorf("sigrok-cli -P %s: %w", decoder, err)
@@ -161,4 +167,31 @@ func binary(b []byte, n int) string {
 		s[n-1-i] = '0' + b[i/8]>>(i%8)&1
 	}
 	return string(s)
+}
+
+// line is one of what debugport.Wires.WriteLog writes, of serial wire.
+var line = regexp.MustCompile(`^\S+ +\d+ (?:(DP|AP) (read|write) ([0-9a-f]) (?:(0x[0-9a-f]+) )?([a-z-]+)(?: (0x[0-9a-f]+))?|(.*))$`)
+
+// Read takes back what debugport.Wires.WriteLog wrote of a port of serial wire: the kinds of
+// the transactions, their registers, answers and data.
+func Read(log string) (kept []debugport.Transaction, err error) {
+	ops := map[string]debugport.Op{"DPread": debugport.OpDPRead, "DPwrite": debugport.OpDPWrite, "APread": debugport.OpAPRead, "APwrite": debugport.OpAPWrite}
+	for l := range strings.Lines(log) {
+		m := line.FindStringSubmatch(strings.TrimSuffix(l, "\n"))
+		if m == nil {
+			return nil, fmt.Errorf("%q is no line of a log", l)
+		}
+		if m[1] == "" {
+			kept = append(kept, debugport.Transaction{Op: debugport.OpSequence, Name: m[7]})
+			continue
+		}
+		addr, _ := strconv.ParseUint(m[3], 16, 8)
+		data, _ := strconv.ParseUint(m[4]+m[6], 0, 32) // one of them is there, or none
+		t := debugport.Transaction{Op: ops[m[1]+m[2]], Addr: uint8(addr), Data: uint32(data)}
+		for t.Answer = dap.NotDone; t.Answer <= dap.Protocol && t.Answer.String() != m[5]; {
+			t.Answer++
+		}
+		kept = append(kept, t)
+	}
+	return kept, nil
 }
