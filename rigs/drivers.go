@@ -46,7 +46,7 @@ func Drivers() rig.Drivers {
 			"exec": execStorage, "qemu": ms.storage,
 		},
 		Pads: map[string]func(context.Context, *rig.Pads, rig.Env) (wire.Pads, error){
-			"gpio": gpioPads, "remote-bitbang": bitbangPads,
+			"gpio": gpioPads, "remote-bitbang": bitbangPads, "openocd": openocdPads,
 		},
 		Local: local,
 		Files: map[string]func(string) ([]byte, error){"virtual": firmware.File},

@@ -9,6 +9,7 @@ import (
 
 	"rigor/harness/driver/bitbang"
 	"rigor/harness/driver/gpio"
+	"rigor/harness/driver/openocd"
 	"rigor/harness/rig"
 	"rigor/harness/wire"
 )
@@ -35,6 +36,11 @@ func bitbangPads(ctx context.Context, p *rig.Pads, env rig.Env) (wire.Pads, erro
 		cfg.Pads = append(cfg.Pads, bitbang.Pad{Name: pad, Role: bitbang.Role(p.At[pad])})
 	}
 	return bitbang.Open(ctx, cfg)
+}
+
+// openocdPads are an adapter's that a running OpenOCD has.
+func openocdPads(ctx context.Context, p *rig.Pads, env rig.Env) (wire.Pads, error) {
+	return openocd.Open(ctx, env.Part, p.Address, p.DAP, p.Names())
 }
 
 // pads are the built-in device's.

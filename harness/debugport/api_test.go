@@ -53,6 +53,7 @@ var harmless = map[string]string{
 	"adi.Session.Read":     "a reading",
 	"adi.Memory.Read":      "a reading",
 	"openocd.Dial":         "where the program is",
+	"openocd.Open":         "where the program is, and names of pads",
 	"openocd.DAP.ReadAP":   "a reading",
 }
 

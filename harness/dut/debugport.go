@@ -23,7 +23,9 @@ type DebugPort struct {
 	decl  *profile.DebugPort
 	d     *Device
 	wires *debugport.Wires
-	plan  exam.Plan
+	// adapter reaches the port in place of the wires; nil where there is none.
+	adapter dap.Adapter
+	plan    exam.Plan
 
 	traced map[string]bool // looks whose waves are kept
 }
@@ -39,6 +41,7 @@ func (d *Device) DebugPort(name string) (*DebugPort, error) {
 		return nil, err
 	}
 	p := &DebugPort{name: name, decl: decl, d: d, wires: debugport.New(pads, debugport.Options{Part: PartPads})}
+	p.adapter, _ = pads.(dap.Adapter)
 	for role, pad := range decl.Pads {
 		if _, ok := p.wires.Pin(pad); !ok {
 			return nil, fmt.Errorf("pad %s (%s of debug port %s): %w", pad, role, name, ErrNotWired)
@@ -90,7 +93,7 @@ func (p *DebugPort) Wires() *debugport.Wires { return p.wires }
 // Ways are the ways to ask at the port: plainly, as one that sleeps, and by the names of
 // ports that share their wires, those that are declared first.
 func (p *DebugPort) Ways() []exam.Way {
-	if p.decl.Protocol != profile.SWD {
+	if p.decl.Protocol != profile.SWD || p.adapter != nil { // an adapter has its own way
 		return []exam.Way{exam.Plain}
 	}
 	out := append([]exam.Way{exam.Plain}, exam.Dormant()...)
@@ -160,6 +163,10 @@ func (p *DebugPort) look(ctx context.Context, way exam.Way, plan exam.Plan) (l l
 		return -1
 	}
 	err = p.d.s.Do(ctx, PartPads, func(ctx context.Context) error {
+		if p.adapter != nil {
+			l, err = exam.Adapter(ctx, p.adapter.DebugPort(), plan)
+			return err
+		}
 		if p.decl.Protocol == profile.JTAG {
 			c := exam.Chain{TCK: pin("tck"), TMS: pin("tms"), TDI: pin("tdi"), TDO: pin("tdo"), NTRST: pin("ntrst")}
 			l, err = exam.JTAG(ctx, p.wires, c, plan)
@@ -214,6 +221,9 @@ func (d *Device) SearchPads(ctx context.Context) (res *pinsearch.Result, err err
 	pads, err := d.pads()
 	if err != nil {
 		return nil, err
+	}
+	if _, ok := pads.(dap.Adapter); ok {
+		return nil, fmt.Errorf("a search on pads that are an adapter's: %w", ErrNotWired)
 	}
 	o := pinsearch.Options{Part: PartPads, Dormant: true, Targets: pinsearch.Known(), Never: slices.Clone(d.bench.Never)}
 	for _, p := range d.Profile.Debug.Ports.Items {

@@ -7,6 +7,7 @@ import (
 
 	"periph.io/x/conn/v3/gpio"
 
+	"rigor/harness/dap"
 	"rigor/harness/debugport/idle"
 	"rigor/harness/wire"
 )
@@ -38,6 +39,9 @@ func (d *Device) pads() (wire.Pads, error) {
 	if player, ok := d.bench.Pads.(wire.Player); ok {
 		return &sessionPlayer{p, player}, nil
 	}
+	if adapter, ok := d.bench.Pads.(dap.Adapter); ok {
+		return &sessionAdapter{p, adapter}, nil
+	}
 	return p, nil
 }
 
@@ -49,13 +53,25 @@ func (d *Device) Idle(ctx context.Context, names ...string) (out []idle.Pad, err
 		return nil, err
 	}
 	if len(names) > 0 {
-		pads = some{pads, names}
+		pads = only(pads, names)
 	}
 	err = d.s.Do(ctx, PartPads, func(ctx context.Context) error {
 		out, err = idle.Read(ctx, pads)
 		return err
 	})
 	return out, err
+}
+
+// only gives those of the pads that have the names.
+func only(pads wire.Pads, names []string) wire.Pads {
+	s := some{pads, names}
+	if a, ok := pads.(dap.Adapter); ok {
+		return struct {
+			some
+			dap.Adapter
+		}{s, a}
+	}
+	return s
 }
 
 // some are pads of which only those with the names count.
@@ -100,6 +116,12 @@ func (p *sessionPlayer) Play(ctx context.Context, steps []wire.PadStep, got []ui
 		return err
 	})
 	return n, err
+}
+
+// sessionAdapter are those whose instrument speaks to a debug port itself.
+type sessionAdapter struct {
+	*sessionPads
+	dap.Adapter
 }
 
 // sessionPin is one pin behind the session. What comes in has no context: the session is

@@ -68,16 +68,7 @@ func Resources(f *File) []Resource {
 			add(StoragePart(name), execKey(f, s.Exec)...)
 		}
 	}
-	if p := f.Pads; p != nil {
-		switch p.Driver {
-		case "gpio":
-			for _, pad := range p.Names() {
-				add(PadsPart, gpioKey(p.Chip, p.At[pad]))
-			}
-		case "remote-bitbang":
-			add(PadsPart, "address", p.Address)
-		}
-	}
+	padsResources(f.Pads, add)
 	if p := f.Power; p != nil {
 		switch p.Driver {
 		case "gpio":
@@ -109,6 +100,21 @@ func Resources(f *File) []Resource {
 	}
 	slices.SortFunc(rs, func(a, b Resource) int { return strings.Compare(a.Key, b.Key) })
 	return rs
+}
+
+// padsResources adds what the pads take.
+func padsResources(p *Pads, add func(part wire.Part, key ...string)) {
+	if p == nil {
+		return
+	}
+	switch p.Driver {
+	case "gpio":
+		for _, pad := range p.Names() {
+			add(PadsPart, gpioKey(p.Chip, p.At[pad]))
+		}
+	case "remote-bitbang", "openocd":
+		add(PadsPart, "address", p.Address)
+	}
 }
 
 // execKey names a program by where it is: one that is beside the rig file is

@@ -11,6 +11,7 @@ import (
 
 	"periph.io/x/conn/v3/gpio"
 
+	"rigor/harness/dap"
 	"rigor/harness/debugport/idle"
 	"rigor/harness/wire"
 )
@@ -18,13 +19,15 @@ import (
 // Pads are pads of the DUT that are wired to pins of ours, all by one driver: those of a
 // debug connector, and others among which there may be a debug port.
 type Pads struct {
-	Driver  string            `yaml:"driver"` // gpio, remote-bitbang, virtual
+	Driver  string            `yaml:"driver"` // gpio, remote-bitbang, openocd, virtual
 	Chip    string            `yaml:"chip"`
 	Address string            `yaml:"address"` // HOST:PORT, or the path of a socket
 	At      map[string]string `yaml:"at"`      // the pad, as the board calls it: our pin
 	Rate    int               `yaml:"rate"`    // of the clock, in Hz; the driver's own where it is 0
 	// Memory drives gpio pins through the registers of a Raspberry Pi 0 to 4.
 	Memory bool `yaml:"memory"`
+	// DAP is the debug port of an OpenOCD; the only one that it has where it is empty.
+	DAP string `yaml:"dap"`
 	// Golden is the line of the rig that puts an open unit of the model in the DUT's
 	// place, on the same wires, while it is asserted.
 	Golden string `yaml:"golden"`
@@ -110,6 +113,9 @@ func gatePads(g *gatedPads) wire.Pads {
 	}
 	if p, ok := g.raw.(wire.Player); ok {
 		return &gatedPlayer{g, p}
+	}
+	if a, ok := g.raw.(dap.Adapter); ok {
+		return &gatedAdapter{g, a}
 	}
 	return g
 }

@@ -26,10 +26,7 @@ func (s *Session) Memory(ctx context.Context, ap dap.AP) (*Memory, Answer, error
 	if m := s.mem[ap]; m != nil {
 		return m, dap.OK, nil
 	}
-	gate, gated := s.t.(interface {
-		Proofs() int
-		Shown(dap.AP) bool
-	})
+	gate, gated := s.t.(dap.Gated)
 	var idr [2]uint32
 	n := 1
 	if gated {

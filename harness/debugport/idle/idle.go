@@ -9,6 +9,7 @@ import (
 
 	"periph.io/x/conn/v3/gpio"
 
+	"rigor/harness/dap"
 	"rigor/harness/wire"
 )
 
@@ -46,6 +47,12 @@ const readings = 3
 // one; that a pin has no pulls is none.
 func Read(ctx context.Context, pads wire.Pads) ([]Pad, error) {
 	var out []Pad
+	if _, ok := pads.(dap.Adapter); ok { // an adapter's: nobody can look at them
+		for _, pin := range pads.Pins() {
+			out = append(out, Pad{Name: pin.Name(), State: Unread})
+		}
+		return out, nil
+	}
 	for _, pin := range pads.Pins() {
 		if err := ctx.Err(); err != nil {
 			return out, fmt.Errorf("read pad %s: %w", pin.Name(), context.Cause(ctx))

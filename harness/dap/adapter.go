@@ -1,0 +1,17 @@
+package dap
+
+// Adapter is pads behind an instrument that speaks to the debug port itself: nothing can be
+// played on them.
+type Adapter interface {
+	// DebugPort gives the port. It belongs to the adapter.
+	DebugPort() Transport
+}
+
+// Gated is a Transport that knows which access ports were shown to be memory ports.
+type Gated interface {
+	Transport
+	// Proofs is how often an IDR has to be read alike: see NewGate.
+	Proofs() int
+	// Shown says whether an access port was shown to be a memory port.
+	Shown(ap AP) bool
+}

@@ -1,0 +1,19 @@
+package exam
+
+import (
+	"context"
+
+	"rigor/harness/dap"
+	"rigor/harness/debugport/ladder"
+)
+
+// Adapter looks once at a port that somebody else's adapter reaches: it attaches by itself,
+// in its own way.
+func Adapter(ctx context.Context, t dap.Transport, plan Plan) (l ladder.Look, err error) {
+	l.Way, l.Quick = "adapter", plan.Quick
+	err = who(&l, func() (uint32, dap.Answer, error) { return t.ReadDP(ctx, dap.DPIDR) })
+	if err != nil || l.Reply != ladder.Answered {
+		return l, err
+	}
+	return l, behind(ctx, t, &l, plan)
+}
