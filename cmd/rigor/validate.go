@@ -31,7 +31,7 @@ import (
 
 type validateCmd struct {
 	Rig      string   `help:"gateway: the emulated device, each of its weaknesses built into an image of its own. Else a physical golden unit's rig, whose file says under expect what is to be seen. Default: the built-in device."`
-	Only     []string `help:"Only these weaknesses and bench faults; hardened is the device with nothing planted."`
+	Only     []string `help:"Only these weaknesses and bench faults; hardened is the device with nothing planted, traps are the models of chips that the looks at debug ports are tried on."`
 	Family   []string `help:"Only weaknesses and faults of these families, of those that have one: ${families}."`
 	Whole    bool     `help:"All cases with each weakness and fault, also where the catalogue names those that are enough."`
 	Parallel int      `help:"Runs at the same time. Default: six for each CPU, since a run waits more than it works; of the gateway two."`
@@ -67,6 +67,9 @@ func (c *validateCmd) Run(ctx context.Context, a *app) error {
 		return context.Cause(ctx)
 	}
 	res := b.cat.Judge(runs, b.planned, c.Seed)
+	if c.Rig == "" && (c.Only == nil && c.Family == nil || slices.Contains(c.Only, trapsWord)) {
+		res.Fell(lookInto(ctx))
+	}
 	res.Took = time.Since(begin)
 	if !res.OK {
 		a.exit = verdict.ExitFail
@@ -162,6 +165,9 @@ func (c *validateCmd) choose(b *bed) ([]matrix.Run, error) {
 	taken := map[int]bool{}
 	for _, name := range c.Only {
 		i := slices.Index(names, name)
+		if name == trapsWord && c.Rig == "" {
+			continue // which are no runs
+		}
 		if i < 0 {
 			remedy := "there are " + strings.Join(names, ", ")
 			if best := strictyaml.Nearest(name, names); best != "" {

@@ -23,7 +23,9 @@ type Result struct {
 	Rows []Row `json:"rows"`
 	// Checks gives for each check the weaknesses of which it is the cause.
 	Checks []Caught `json:"checks"`
-	OK     bool     `json:"ok"`
+	// Traps are what the checks of debug ports stand on; nil where none was looked at.
+	Traps []Trap `json:"traps,omitempty"`
+	OK    bool   `json:"ok"`
 	// False is how many passes and failures there are that must not be.
 	False int `json:"false"`
 	// Took is the time from the first run's start to the last one's end.
@@ -190,7 +192,13 @@ func (res *Result) summary() string {
 		each = fmt.Sprintf("of %d cases those that each one names", res.Cases)
 	}
 	s := fmt.Sprintf("%d weaknesses, %d harmless changes, %d bench faults, %s", len(res.of(Weakness))-benign, benign, len(res.of(Fault)), each)
-	if bad == 0 {
+	if len(res.Traps) > 0 {
+		s += fmt.Sprintf(", %d traps", len(res.Traps))
+	}
+	if fell := res.wrongTraps(); fell > 0 {
+		s += fmt.Sprintf(" of which %d were fallen into", fell)
+	}
+	if bad == 0 && res.wrongTraps() == 0 {
 		return "VALID: " + s + ", all as the catalogue says, in " + res.Took.Round(time.Second).String()
 	}
 	return fmt.Sprintf("NOT VALID: %s; %d of %d runs differ from the catalogue, %d verdicts are wrong; in %v", s, bad, len(res.Rows), res.False, res.Took.Round(time.Second))
@@ -215,6 +223,7 @@ func (res *Result) Text(w io.Writer) error {
 			e.row(t, r.Name, or(strings.Join(r.Breaks, ", "), "nothing"), r.counts(), r.verdictOf())
 		}
 	}
+	res.trapText(func(cells ...string) { e.row(t, cells...) })
 	if err := t.Flush(); err != nil {
 		return err
 	}
@@ -259,6 +268,7 @@ func (res *Result) Markdown(w io.Writer) error {
 	for _, c := range res.Checks {
 		e.printf("| %s | %s |\n", cell(c.Check), cell(or(strings.Join(c.Weaknesses, ", "), "nothing in these runs")))
 	}
+	res.trapPage(e)
 	first := true
 	for _, r := range res.Rows {
 		for _, d := range r.Diffs {

@@ -219,6 +219,14 @@ func (l *linter) debugPort(at []string, name string, p *DebugPort, taken map[str
 	if p.Sweep < 0 || p.Sweep > 10*time.Second {
 		l.errorf(key("sweep"), "write a time up to 10s", "sweep is %v", p.Sweep)
 	}
+	l.debugPhases(key, p)
+	for i, m := range p.Memory {
+		l.debugMemory(key("memory", strconv.Itoa(i)), m)
+	}
+}
+
+// debugPhases holds the phases to those that there are.
+func (l *linter) debugPhases(key func(keys ...string) []string, p *DebugPort) {
 	phases := []string{PhaseSleep, PhaseUpdate, PhaseRecovery}
 	for _, ph := range p.Phases.Order {
 		d := p.Phases.Items[ph]
@@ -233,9 +241,6 @@ func (l *linter) debugPort(at []string, name string, p *DebugPort, taken map[str
 				l.errorf(key("phases", ph, "needs", strconv.Itoa(i)), near(need, Leaves()), "nothing is called %q that a rig could allow", need)
 			}
 		}
-	}
-	for i, m := range p.Memory {
-		l.debugMemory(key("memory", strconv.Itoa(i)), m)
 	}
 }
 

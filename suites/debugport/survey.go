@@ -46,7 +46,7 @@ type survey struct {
 	port  *dut.DebugPort
 	decl  *profile.DebugPort
 	log   strings.Builder
-	swept int // quick looks
+	swept int               // quick looks
 	best  exam.Way          // by which it answered first
 	where string            // and in which phase; "" where it never did
 	lacks map[string]string // phases that were not looked at, with why

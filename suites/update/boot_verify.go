@@ -207,7 +207,7 @@ func (l *slots) start(ctx context.Context, with [][]byte, tries int) (a dut.Answ
 	}
 	if !start.Up {
 		a.Kind, a.Detail = verdict.Silent, fmt.Sprintf("it does not come up, and has shown %d times that its boot failed", start.Failed)
-		if start.Failed == tries && with != nil {
+		if start.Failed > 0 && with != nil { // and no more came in the time of a boot, or the same so many times
 			a.Kind = verdict.Refused
 		}
 		return a, nil

@@ -33,13 +33,16 @@ func (s *seat) either(ctx context.Context, parent *shelf.Image, list []*mutant.M
 	s.t.Claim("where it is taken, what runs is what the maker signed", func(c *check.Claim) {
 		c.Show(file.Ref())
 		for _, m := range list {
-			was := s.running
+			was, plain := s.running, !lies(s.now, s.running) // it writes versions as they are
 			o := s.try(ctx, parent, m)
 			line, err := json.Marshal(o)
 			s.t.OK(err)
 			_, err = file.Write(append(line, '\n'))
 			s.t.OK(err)
 			switch {
+			case o.Runs != nil && plain && lies(*o.Runs, s.running):
+				c.Fail(verdict.ReasonExpectation, "behind %s (%s) the DUT says that it runs %s, and its digest is that of %s", m.Name, m.Why, o.Runs, s.running)
+				return
 			case o.Runs != nil && o.Runs.Pending == "" && s.running != nil && (s.running == parent || s.running == was):
 				taken++
 			case o.Runs != nil && s.foreign(ctx, *o.Runs):
@@ -73,6 +76,12 @@ func (s *seat) either(ctx context.Context, parent *shelf.Image, list []*mutant.M
 			c.Unknown(verdict.ReasonControlFailed, "it did not get there: %s: %s", a.Kind, a.Detail)
 		}
 	})
+}
+
+// lies says whether a DUT tells a version that is not that of the image whose digest it
+// tells. Versions that it writes in another way are upd-genuine's.
+func lies(now dut.Running, runs *shelf.Image) bool {
+	return runs != nil && now.Digest != "" && runs.Version() != "" && !shelf.SameVersion(now.Version, runs.Version())
 }
 
 // foreign says whether what runs is shown to be none of the maker's images, read twice.

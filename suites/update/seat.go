@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"rigor/fixtures/states"
@@ -294,7 +295,24 @@ func (s *seat) seed() uint64 { return s.t.Seed() }
 
 // refute claims that none of the mutants is taken.
 func (s *seat) refute(ctx context.Context, text string, parent *shelf.Image, probes []*mutant.Mutant) bool {
-	return check.RefuteBracketed(ctx, s.t, text, s.claim(parent, probes))
+	return check.RefuteBracketed(ctx, s.t, text, s.claim(parent, strongestLast(probes)))
+}
+
+// strongestLast has those delivered last that lack nothing but what a signature shows. Only
+// one image is in a slot: where a DUT leaves there what it refuses, the last one is what its
+// next start finds, and a start that looks at less than the installer takes these the
+// soonest.
+func strongestLast(probes []*mutant.Mutant) []*mutant.Mutant {
+	out := slices.Clone(probes)
+	slices.SortStableFunc(out, func(a, b *mutant.Mutant) int { return rank(a) - rank(b) })
+	return out
+}
+
+func rank(m *mutant.Mutant) int {
+	if m.Proof.Unsigned.Accepts {
+		return 1
+	}
+	return 0
 }
 
 // claim is what a claim about mutants of a parent is tried with.
