@@ -40,7 +40,8 @@
 // # Where things are
 //
 // From the bottom: verdict, baseline, escape and strictyaml are words and texts.
-// wire says what an instrument is, driver/… are the instruments; powercut chooses where
+// wire says what an instrument is, driver/… are the instruments; dap has the words of a
+// debug port and the few writes to one, debugport/… are the engines that speak with it; powercut chooses where
 // in a piece of work the supply goes; portscan asks over a link which ports answer. firmware/… are formats of images, and mutants of
 // genuine ones with the proof that they are what they claim. journal is the record and its fold. profile is the
 // maker's declaration. console and login/… speak with the DUT; steps is the one
