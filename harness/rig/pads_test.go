@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -115,6 +116,20 @@ func TestPadsAreBound(t *testing.T) {
 	_, fault = wire.AsFault(b.Pads.Pins()[0].Out(gpio.High))
 	assert.True(t, fault, "pads that did not open say so")
 	require.NoError(t, b.Close())
+
+	// What is driven past the kernel stays driven when its process is killed.
+	f.Pads.Memory = true
+	short, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	_, err = MakeSafe(short, f, drivers, Env{})
+	require.ErrorContains(t, err, "no chip")
+	drivers.Pads["gpio"] = func(context.Context, *Pads, Env) (wire.Pads, error) { return raw, nil }
+	before = pin.ins
+	acts, err = MakeSafe(t.Context(), f, drivers, Env{})
+	require.NoError(t, err)
+	require.Len(t, acts, 1)
+	assert.Equal(t, PadsPart, acts[0].Part)
+	assert.Equal(t, before+1, pin.ins)
 
 	drivers.Pads["gpio"] = func(context.Context, *Pads, Env) (wire.Pads, error) { return &fakePads{}, nil }
 	_, err = Bind(t.Context(), f, nil, drivers, Env{})

@@ -91,6 +91,8 @@ func Safe(ctx context.Context, b *Bench) ([]SafeAct, error) {
 	}
 	if b.rawPads != nil {
 		waiting[PadsPart] = start(PadsPart, "release", func(ctx context.Context) error { return letGo(ctx, b.rawPads) })
+	} else if b.Pads != nil && b.File.Pads.Memory {
+		acts = append(acts, SafeAct{Part: PadsPart, Do: "release", err: b.Missing[PadsPart]})
 	}
 	head := time.NewTimer(linesFirst)
 	defer head.Stop()
@@ -215,7 +217,15 @@ func MakeSafe(ctx context.Context, f *File, d Drivers, env Env) ([]SafeAct, erro
 		act SafeAct
 		err error
 	}
-	lines := make(chan result, len(f.Lines))
+	n := len(f.Lines)
+	lines := make(chan result, n+1)
+	if f.Pads != nil && f.Pads.Memory { // what a killed process drove past the kernel stays driven
+		n++
+		go func() {
+			act, err := persist(ctx, &File{Name: f.Name, Pads: f.Pads}, d, env)
+			lines <- result{act, err}
+		}()
+	}
 	for name, cfg := range f.Lines {
 		go func() {
 			one := &File{Name: f.Name, Lines: map[string]*Line{name: cfg}, Virtual: f.Virtual, Machines: f.Machines}
@@ -236,14 +246,14 @@ func MakeSafe(ctx context.Context, f *File, d Drivers, env Env) ([]SafeAct, erro
 	}
 	head := time.NewTimer(linesFirst)
 	defer head.Stop()
-	take(lines, len(f.Lines), head.C)
+	take(lines, n, head.C)
 	if f.Power != nil {
 		one := &File{Name: f.Name, Power: f.Power, Secrets: f.Secrets, Virtual: f.Virtual, Machines: f.Machines}
 		act, err := persist(ctx, one, d, env)
-		take(lines, len(f.Lines), nil)
+		take(lines, n, nil)
 		got = append(got, result{act, err})
 	} else {
-		take(lines, len(f.Lines), nil)
+		take(lines, n, nil)
 	}
 	acts := make([]SafeAct, len(got))
 	errs := make([]error, len(got))
@@ -283,6 +293,9 @@ func persist(ctx context.Context, one *File, d Drivers, env Env) (SafeAct, error
 
 func attempt(ctx context.Context, one *File, d Drivers, env Env) (SafeAct, error) {
 	act := SafeAct{Part: PowerPart, Do: "off"}
+	if one.Pads != nil {
+		act = SafeAct{Part: PadsPart, Do: "release"}
+	}
 	for name := range one.Lines {
 		act = SafeAct{Part: LinePart(name), Do: "release"}
 	}

@@ -186,14 +186,13 @@ func (s *Survey) ground(i int) ([]Ground, string) {
 	if way := s.unasked(); way != "" {
 		return nil, "it was not asked " + way
 	}
-	wire, golden, no := s.Wire, "", ""
+	golden, no := "", ""
 	pulls, noPulls := s.pulls(l)
-	switch {
-	case wire == "":
-		wire = pulls
-	case pulls != "":
-		wire += "; " + pulls
+	level, dead := s.reference(l)
+	if dead != "" {
+		return nil, dead
 	}
+	wire := joined(s.Wire, level, pulls)
 	if golden, no = s.golden(); wire != "" && golden != "" {
 		return []Ground{{W2, wire}, {W3, golden}}, ""
 	}
@@ -288,6 +287,27 @@ func (s *Survey) pulls(l *Look) (seen, lacking string) {
 		parts = append(parts, pad+" is "+string(now))
 	}
 	return "each pad is held against both of our pulls, and not without the supply: " + strings.Join(parts, ", "), ""
+}
+
+// reference says that the reference level of the connector comes and goes with the supply;
+// or that it is not there while the DUT is said to have one.
+func (s *Survey) reference(l *Look) (seen, dead string) {
+	pad, ok := s.Roles["vref"]
+	if !ok {
+		return "", ""
+	}
+	switch now := stateOf(l.Idle, pad); {
+	case now == idle.Low:
+		return "", fmt.Sprintf("the reference level (%s) of its connector is low", pad)
+	case now == idle.High && stateOf(s.Off, pad) == idle.Low:
+		return fmt.Sprintf("the reference level (%s) of its connector comes and goes with the supply", pad), ""
+	}
+	return "", ""
+}
+
+// joined puts together what is not empty.
+func joined(parts ...string) string {
+	return strings.Join(slices.DeleteFunc(parts, func(p string) bool { return p == "" }), "; ")
 }
 
 func or[T ~string](a, b T) T {
