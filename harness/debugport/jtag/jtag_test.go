@@ -154,7 +154,7 @@ func TestDP(t *testing.T) {
 			v, a, err := d.ReadDP(t.Context(), dap.CTRLSTAT)
 			require.NoError(t, err)
 			require.Equal(t, dap.OK, a)
-			assert.EqualValues(t, 0xf0000000, v)
+			assert.Equal(t, uint32(0xf0000000), v)
 			var got [2]uint32
 			n, a, err := d.ReadAP(t.Context(), dap.Port(0), dap.IDR, got[:])
 			require.NoError(t, err)
