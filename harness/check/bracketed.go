@@ -3,7 +3,6 @@ package check
 import (
 	"context"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -103,7 +102,7 @@ func (t *T) Shows(bracket string) bool {
 // RefuteBracketed claims that the DUT takes none of the probes, in the case's bracket.
 // It gives whether the claim was recorded as holding; the verdict is the fold's.
 func RefuteBracketed[P any](ctx context.Context, t *T, text string, n Bracketed[P]) bool {
-	r := &bracketed[P]{t: t, n: n, c: t.begin(text), kinds: map[verdict.Kind]int{}}
+	r := &bracketed[P]{tally: newTally(t, text, len(n.Probes)), n: n}
 	if n.Name == nil {
 		r.n.Name = func(p P) string { return fmt.Sprint(p) }
 	}
@@ -117,22 +116,15 @@ func RefuteBracketed[P any](ctx context.Context, t *T, text string, n Bracketed[
 
 // bracketed is one negative claim while it is tried.
 type bracketed[P any] struct {
-	t     *T
-	n     Bracketed[P]
-	c     *Claim
-	rec   *journal.Claim
-	file  *journal.File
-	kinds map[verdict.Kind]int
-	names []string
-	said  bool
+	tally
+	n Bracketed[P]
 
-	before           dut.Running // before the first probe
-	batch            []int       // probes that were refused since the last restart
-	tried, effective int
-	gone             error // the DUT did not start, and was brought back
-	saidNo           bool  // the anti-control was refused, and had arrived
-	lastTaken        bool  // the DUT said that it has taken the last of the batch
-	inRow            int   // deliveries that were refused since the last restart
+	before    dut.Running // before the first probe
+	batch     []int       // probes that were refused since the last restart
+	gone      error       // the DUT did not start, and was brought back
+	saidNo    bool        // the anti-control was refused, and had arrived
+	lastTaken bool        // the DUT said that it has taken the last of the batch
+	inRow     int         // deliveries that were refused since the last restart
 }
 
 func (r *bracketed[P]) unknown(reason verdict.Reason, format string, args ...any) {
@@ -507,29 +499,4 @@ func (r *bracketed[P]) looked(when string, now dut.Running) {
 		Role string      `json:"role"`
 		Runs dut.Running `json:"runs"`
 	}{"what runs " + when, now})
-}
-
-func (r *bracketed[P]) line(v any) {
-	line, err := json.Marshal(v)
-	r.t.OK(err)
-	_, err = r.file.Write(append(line, '\n'))
-	r.t.OK(diskFault(err))
-}
-
-// record writes probes and claim, once.
-func (r *bracketed[P]) record() {
-	if r.said {
-		return
-	}
-	r.said = true
-	p := &journal.Probes{Claim: r.c.n, Planned: len(r.n.Probes), Tried: r.tried, Effective: r.effective, Kinds: r.kinds, Digest: digest(r.names)}
-	if r.file != nil {
-		p.Evidence = []journal.Ref{r.file.Ref()}
-		r.rec.Evidence = p.Evidence
-	}
-	r.t.record(&journal.Event{Kind: journal.KindProbes, Probes: p})
-	if r.rec.Holds == journal.Unknown && r.rec.Reason == "" {
-		r.rec.Reason, r.rec.Got = verdict.ReasonPrecondition, "the claim was not decided"
-	}
-	r.t.record(&journal.Event{Kind: journal.KindClaim, Claim: r.rec})
 }

@@ -3,7 +3,6 @@ package check
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -76,7 +75,7 @@ const tries = 3
 // It gives whether the claim was recorded as holding; the verdict is the
 // fold's.
 func Refute[P any](ctx context.Context, t *T, text string, n Negative[P]) bool {
-	r := &refutation[P]{t: t, n: n, c: t.begin(text), pace: newPacer(n.Pace, n.Owner, t), kinds: map[verdict.Kind]int{}}
+	r := &refutation[P]{tally: newTally(t, text, len(n.Probes)), n: n, pace: newPacer(n.Pace, n.Owner, t)}
 	if n.Every == 0 {
 		r.n.Every = 25
 	}
@@ -108,23 +107,16 @@ func Refute[P any](ctx context.Context, t *T, text string, n Negative[P]) bool {
 
 // refutation is one negative claim while it is tried.
 type refutation[P any] struct {
-	t     *T
-	n     Negative[P]
-	c     *Claim
-	rec   *journal.Claim
-	pace  *pacer
-	file  *journal.File
-	kinds map[verdict.Kind]int
-	names []string
+	tally
+	n    Negative[P]
+	pace *pacer
 
-	tried, effective int
-	sinceControl     int
-	controlled       time.Time     // when the last control ended
-	slowest          time.Duration // of the probes
-	paced            bool          // the lock-out is shown to be the declared one
-	scoped           bool          // and to lock accounts one by one
-	said             bool          // recorded
-	shownOpen        bool          // the channel's bracket is closed
+	sinceControl int
+	controlled   time.Time     // when the last control ended
+	slowest      time.Duration // of the probes
+	paced        bool          // the lock-out is shown to be the declared one
+	scoped       bool          // and to lock accounts one by one
+	shownOpen    bool          // the channel's bracket is closed
 }
 
 func (r *refutation[P]) unknown(reason verdict.Reason, format string, args ...any) {
@@ -543,7 +535,7 @@ func (r *refutation[P]) probe(ctx context.Context, p P, name string) (a dut.Answ
 
 // keep writes one try to the evidence.
 func (r *refutation[P]) keep(role, name string, a dut.Answer) {
-	line, err := json.Marshal(struct {
+	r.line(struct {
 		Role   string       `json:"role"`
 		Probe  string       `json:"probe,omitempty"`
 		Kind   verdict.Kind `json:"kind"`
@@ -551,27 +543,6 @@ func (r *refutation[P]) keep(role, name string, a dut.Answer) {
 		Raw    string       `json:"raw,omitempty"`
 		TookUS int64        `json:"took_us"`
 	}{role, name, a.Kind, a.Detail, escape.Visible(string(a.Raw)), a.Took.Microseconds()})
-	r.t.OK(err)
-	_, err = r.file.Write(append(line, '\n'))
-	r.t.OK(diskFault(err))
-}
-
-// record writes probes and claim, once.
-func (r *refutation[P]) record() {
-	if r.said {
-		return
-	}
-	r.said = true
-	p := &journal.Probes{Claim: r.c.n, Planned: len(r.n.Probes), Tried: r.tried, Effective: r.effective, Kinds: r.kinds, Digest: digest(r.names)}
-	if r.file != nil {
-		p.Evidence = []journal.Ref{r.file.Ref()}
-		r.rec.Evidence = p.Evidence
-	}
-	r.t.record(&journal.Event{Kind: journal.KindProbes, Probes: p})
-	if r.rec.Holds == journal.Unknown && r.rec.Reason == "" {
-		r.rec.Reason, r.rec.Got = verdict.ReasonPrecondition, "the claim was not decided"
-	}
-	r.t.record(&journal.Event{Kind: journal.KindClaim, Claim: r.rec})
 }
 
 func contains(ks []verdict.Kind, k verdict.Kind) bool {
