@@ -24,7 +24,6 @@ func TestKilledInAnUpdateOrAReset(t *testing.T) {
 	if testing.Short() {
 		t.Skip("several runs of many boots")
 	}
-	t.Parallel()
 	for _, m := range cutMoments {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()

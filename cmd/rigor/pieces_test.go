@@ -69,7 +69,7 @@ func TestRunWithoutAPieceDoesNotPass(t *testing.T) {
 		{"logins.ssh.lockout", after("  ssh:", out("    lockout:", "  telnet:")), nil, "enum-ssh-timing", "cred-enum[ssh]", "inconclusive.profile-missing"},
 		{"log groups: source", swap("?P<source>", "?P<src>"), nil, "log-no-source", "log-auth-events[ssh]", "inconclusive.profile-missing"},
 		{"log groups: time", swap("?P<time>", "?P<when>"), nil, "blind-log-unset-clock", "log-auth-events[ssh]", "inconclusive.profile-missing"},
-		{"the leave to switch the power", nil, swap("update, power, power-cut]", "update, power-cut]"), "blind-old-password-after-reboot", "cred-change[api]", "inconclusive.rig-lacks"},
+		{"the leave to switch the power", nil, swap("update, power, power-cut,", "update, power-cut,"), "blind-old-password-after-reboot", "cred-change[api]", "inconclusive.rig-lacks"},
 		{"a case for all, that is not selected", nil, nil, "blind-old-password-after-reboot", "cred-change[ssh]", "fail.access"},
 		{"a login that is declared absent, before all others", swap("\nlogins:\n", "\nlogins:\n  aaa: {none: there is no such door}\n"), nil, "blind-old-password-after-reboot", "cred-change[api]", "fail.access"},
 		{"identifiers that are declared", swap("  min-length: 8\n", "  min-length: 8\n  identifiers: [vg1-setup]\n"), nil, "label-shared", "cred-derivable", "fail.access"},
