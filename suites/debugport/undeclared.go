@@ -172,6 +172,9 @@ func declaredAs(p *profile.Profile, h pinsearch.Hit) string {
 			if s, ok := role[as]; ok {
 				as = s
 			}
+			if as == "ntrst" && d.Pads[as] == "" { // it may be the reset, which stops a TAP as well
+				return false
+			}
 			return d.Pads[as] != r.Pad
 		}) {
 			return name
