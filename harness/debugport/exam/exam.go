@@ -393,6 +393,11 @@ func (k *looker) halt(ctx context.Context, m *adi.Memory) error {
 		}
 	case a == dap.OK:
 		k.l.Halt = ladder.HaltRefused
+		if v, a, err := m.DHCSR(ctx); err != nil {
+			return err
+		} else if a == dap.OK && v&adi.DebugEnabled != 0 {
+			k.l.Halt = ladder.HaltPends
+		}
 	default:
 		k.l.Halt = refusal(a)
 	}

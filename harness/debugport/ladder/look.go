@@ -194,6 +194,7 @@ const (
 	NotTried     Halt = ""
 	Halted       Halt = "halted"
 	HaltRefused  Halt = "refused"  // it went on, and says so
+	HaltPends    Halt = "pends"    // it takes the wish, as of who may debug it, and does not halt: it may be held, or asleep
 	HaltRestarts Halt = "restarts" // the DUT began a boot: nobody refused
 	HaltBroke    Halt = "broke"    // no answer to it
 )
