@@ -144,7 +144,7 @@ func (p *DebugPort) Look(ctx context.Context, way exam.Way, halt bool) (ladder.L
 	l.Idle = pads
 	if again := p.d.bootsShown(); boots >= 0 && again > boots {
 		l.Restarted = true
-		if l.Halt == ladder.HaltRefused || l.Halt == ladder.HaltBroke {
+		if l.Halt == ladder.HaltRefused || l.Halt == ladder.HaltPends || l.Halt == ladder.HaltBroke {
 			l.Halt = ladder.HaltRestarts
 		}
 	}

@@ -40,7 +40,7 @@ var APEnum = check.Check{
 // enabled is no proof: a lock may stand behind it.
 func usable(l *ladder.Look, ap ladder.AP) bool {
 	for _, r := range l.Reads {
-		if r.AP == ap.Addr && (r.Got == ladder.Data && r.Known != ladder.No && r.What != ladder.System || r.Got == ladder.Blank && r.Known == ladder.Yes) {
+		if r.AP == ap.Addr && r.What != ladder.System && r.Gives() {
 			return true
 		}
 	}

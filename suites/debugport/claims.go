@@ -7,19 +7,14 @@ import (
 
 	"rigor/harness/check"
 	"rigor/harness/debugport/ladder"
+	"rigor/harness/profile"
 	"rigor/harness/verdict"
 )
 
 // judge claims that a port lets nobody in, by the looks that are picked. Level, basis and
 // what decided are in the report.
 func (s *survey) judge(t *check.T, text string, pick func(l *ladder.Look) bool) {
-	ref := s.evidence(t, pick)
-	v := s.Judge(pick)
-	t.Claim(text, func(c *check.Claim) {
-		c.Show(ref)
-		c.Expect(s.allowed(), s.got(v))
-		s.decide(c, v)
-	})
+	s.judged(t, text, pick, "", "")
 }
 
 // allowed says how open the port may be.
@@ -39,6 +34,40 @@ func (s *survey) got(v ladder.Verdict) string {
 		text += "; silence is taken for a lock on " + strings.Join(on, "; ")
 	}
 	return text
+}
+
+// wholly claims that a port lets nobody in, in each phase of the device's life: one that
+// could not be looked at leaves it open.
+func (s *survey) wholly(t *check.T, text string, pick func(l *ladder.Look) bool) {
+	var not []string
+	for _, name := range []string{profile.PhaseSleep, profile.PhaseUpdate, profile.PhaseRecovery} {
+		if why := s.lacks[name]; why != "" {
+			not = append(not, name+": "+why)
+		}
+	}
+	why := ""
+	if len(not) > 0 {
+		why = "it was not looked at in each phase: " + strings.Join(not, "; ")
+	}
+	s.judged(t, text, pick, s.why, why)
+}
+
+// judged is a judge that knows more: what stands against a pass, or where the reason is ""
+// what belongs to one.
+func (s *survey) judged(t *check.T, text string, pick func(l *ladder.Look) bool, r verdict.Reason, why string) {
+	ref := s.evidence(t, pick)
+	v := s.Judge(pick)
+	t.Claim(text, func(c *check.Claim) {
+		c.Show(ref)
+		got := s.got(v)
+		if r == "" && why != "" {
+			got += "; " + why
+		}
+		c.Expect(s.allowed(), got)
+		if s.decide(c, v); v.Shut && r != "" {
+			c.Unknown(r, "%s", why)
+		}
+	})
 }
 
 // decide says of a claim what the ladder says.
@@ -75,16 +104,20 @@ func (s *survey) whole(t *check.T, text string, each func(c *check.Claim, l *lad
 			c.Unknown(v.Reason, "%s", v.Why)
 			return
 		}
-		seen := 0
+		seen, reached := 0, false
 		for i := range s.Looks {
-			if l := &s.Looks[i]; l.Reply == ladder.Answered && each(c, l) {
+			l := &s.Looks[i]
+			if l.Reply == ladder.Answered && each(c, l) {
 				seen++
 			}
+			reached = reached || slices.ContainsFunc(l.Reads, func(r ladder.Read) bool { return r.What == ladder.System && r.Got == ladder.Data })
 		}
 		switch {
 		case c.Failed():
 		case seen > 0 && v.Shut:
 			c.Expect("none of it is given", fmt.Sprintf("%d looks, each refused; %s", seen, s.got(v)))
+		case seen == 0 && v.Shut && reached:
+			c.Unknown(verdict.ReasonAmbiguous, "the core's own registers are reached, and none says no to that: %s", v.Why)
 		case seen == 0 && v.Shut:
 			c.Expect("none of it is given", "nothing leads there: "+s.got(v))
 		case v.Open: // what it is about is not what is open

@@ -30,6 +30,8 @@ var HaltStep = check.Check{
 					c.Fail(verdict.ReasonAccess, "%s (%s) the core was halted", l.When(), l.Way)
 				case ladder.HaltRestarts:
 					c.Unknown(verdict.ReasonAmbiguous, "%s (%s) the device restarted while it was tried: nobody refused", l.When(), l.Way)
+				case ladder.HaltPends:
+					c.Unknown(verdict.ReasonAmbiguous, "%s (%s) the core lets itself be debugged, and did not halt yet: nobody refused", l.When(), l.Way)
 				case ladder.HaltBroke:
 					c.Unknown(verdict.ReasonAmbiguous, "%s (%s) there was no answer to it", l.When(), l.Way)
 				}

@@ -23,7 +23,7 @@ var JTAGLocked = check.Check{
 		all := made(ctx, t)
 		all.told(t)
 		for _, s := range all.of(profile.JTAG) {
-			s.judge(t, "JTAG port "+s.Port+" lets nobody in", nil)
+			s.wholly(t, "JTAG port "+s.Port+" lets nobody in", nil)
 		}
 	},
 }

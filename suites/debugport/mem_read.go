@@ -34,9 +34,9 @@ var MemRead = check.Check{
 				for _, r := range l.Reads {
 					switch {
 					case r.What == ladder.System:
-					case r.Got == ladder.Data && r.Known != ladder.No, r.Got == ladder.Blank && r.Known == ladder.Yes:
+					case r.Gives():
 						c.Fail(verdict.ReasonAccess, "%s (%s) %d bytes of %s at 0x%08x were read, SHA-256 %s", l.When(), l.Way, r.Length, r.What, r.At, r.Digest)
-					case r.Got == ladder.Refused:
+					case r.Got == ladder.Refused && !r.Guessed:
 						asked = true
 					}
 				}

@@ -161,7 +161,7 @@ func (h *heard) ask(ctx context.Context, con *dut.Console, from console.Cursor) 
 			case r.Security.Flags&esp.SecureBoot == 0:
 				h.Runs = "its secure download mode writes the flash, and no secure boot looks at what it starts"
 			default:
-				h.Refused = len(h.Read) == 0
+				h.Refused = r.Refused()
 			}
 		}
 		return err

@@ -16,6 +16,7 @@ import (
 	"rigor/harness/dut"
 	"rigor/harness/journal"
 	"rigor/harness/profile"
+	"rigor/harness/verdict"
 )
 
 // Phases of a start, and what is behind it.
@@ -47,9 +48,13 @@ type survey struct {
 	decl  *profile.DebugPort
 	log   strings.Builder
 	swept int               // quick looks
+	gap   time.Duration     // the longest time without one, from the release on
+	last  time.Duration     // behind the release: the last one
 	best  exam.Way          // by which it answered first
 	where string            // and in which phase; "" where it never did
 	lacks map[string]string // phases that were not looked at, with why
+	why   verdict.Reason    // of those that a start does not go through: the first; "" for none
+	holds string            // what shows that its line holds the device in reset; "" where nothing does
 }
 
 // surveys are those of a run, all ports in the same boots.
@@ -85,6 +90,8 @@ type surveyor struct {
 	all   *surveys
 	halt  bool
 	reset string // the line that holds the device in reset; "" for none
+
+	still time.Duration // how long it was held so, with no sign of a boot; 0 where there was one
 }
 
 func survey1(ctx context.Context, t *check.T) *surveys {
@@ -93,7 +100,7 @@ func survey1(ctx context.Context, t *check.T) *surveys {
 	v.golden(ctx, 0)
 	v.discover(ctx)
 	v.held(ctx)
-	v.sweep(ctx)
+	v.longer(ctx, v.sweep(ctx))
 	if slices.ContainsFunc(v.all.list, func(s *survey) bool { return !s.best.IsPlain() }) {
 		v.OK(v.d.PowerCycle(ctx)) // what the sweep woke is to be asleep again
 	}
@@ -256,6 +263,7 @@ func (v *surveyor) held(ctx context.Context) {
 	v.OK(line.Assert(ctx))
 	from := mark(con, conErr)
 	v.OK(v.d.PowerOn(ctx))
+	on := time.Now()
 	at := v.marks()
 	for _, s := range v.all.list {
 		v.full(ctx, s, inReset, ladder.Unknown)
@@ -267,16 +275,22 @@ func (v *surveyor) held(ctx context.Context) {
 	}
 	banner, ok := dut.Pattern("the banner of a boot", con.Boot().Banner)
 	quiet := !shown(con, from, con.Boot().Banner)
+	held := time.Since(on)
 	v.OK(line.Release(ctx))
+	if ok && quiet {
+		v.still = held
+	}
 	if ok {
 		_, err := con.Expect(ctx, from, banner)
 		v.OK(err)
 		for i, s := range v.all.list {
 			s.supplies(at[i])
-			if quiet {
-				s.Wire = fmt.Sprintf("line %s of its connector holds the device: it boots when that is let go, and not before", v.reset)
-			} else {
+			switch {
+			case !quiet:
 				s.Against = fmt.Sprintf("the device boots while line %s is held", v.reset)
+			case s.decl.Reset == v.reset: // another connector's shows nothing of this one
+				s.holds = fmt.Sprintf("line %s of its connector holds the device: it boots when that is let go, and not before", v.reset)
+				s.Wire = s.holds
 			}
 		}
 	}
@@ -318,72 +332,6 @@ func shown(con *dut.Console, from console.Cursor, p profile.Pattern) bool {
 		return p.Regexp.Match(b)
 	}
 	return bytes.Contains(b, []byte(p.Literal))
-}
-
-// sweep looks again and again from the release of the reset, or the supply's coming, on
-// to the end of the boot.
-func (v *surveyor) sweep(ctx context.Context) {
-	con, conErr := v.d.BootConsole()
-	from := mark(con, conErr)
-	if v.reset != "" {
-		line, err := v.d.Line(v.reset)
-		v.OK(err)
-		v.OK(line.Assert(ctx))
-		v.OK(v.d.PowerOn(ctx))
-		v.OK(line.Release(ctx))
-	} else {
-		v.OK(v.d.PowerOn(ctx))
-	}
-	start := time.Now()
-	longest := time.Duration(0)
-	for _, s := range v.all.list {
-		longest = max(longest, s.decl.SweepTime())
-	}
-	at := v.marks()
-	last := make([]string, len(v.all.list))
-	done := time.Duration(0)
-	for booted := false; !booted || time.Since(start) < longest; {
-		phase := released
-		if conErr == nil {
-			phase = phaseOf(con, from)
-			booted = phase == inSystem
-		}
-		if booted && done == 0 {
-			done = time.Since(start)
-		}
-		for i, s := range v.all.list {
-			l, err := s.port.Quick(ctx, s.best)
-			v.OK(err)
-			l.Phase, l.After = phase, time.Since(start)
-			s.swept++
-			if key := sameness(&l); key != last[i] { // as before is said once
-				s.take(l)
-				last[i] = key
-			}
-		}
-		if conErr != nil && time.Since(start) >= longest {
-			break
-		}
-		v.OK(v.d.Wait(ctx, sweepStep))
-		if conErr == nil && !booted && time.Since(start) > longest+v.bootTime(con) {
-			break // Booted says what is wrong
-		}
-	}
-	if conErr == nil {
-		_, err := v.d.Booted(ctx, con, from)
-		v.OK(err)
-	} else {
-		v.OK(v.d.Reachable(ctx))
-	}
-	for i, s := range v.all.list {
-		s.supplies(at[i])
-		for j := at[i]; j < len(s.Looks); j++ {
-			if l := &s.Looks[j]; done > 0 && l.After > done-behindPort {
-				l.Phase = inSystem
-			}
-		}
-		s.say("%d looks from the release on to the end of the boot, %v behind it; those that are as the one before are not told", s.swept, time.Since(start).Round(time.Millisecond))
-	}
 }
 
 // bootTime is how long a boot may take on a console.
@@ -428,14 +376,14 @@ func (v *surveyor) special(ctx context.Context) {
 			ph := s.decl.Phases.Items[name]
 			switch {
 			case ph == nil:
-				s.lacks[name] = "the profile does not say how it begins"
+				s.lack(name, verdict.ReasonProfileMissing, "the profile does not say how it begins (debug.ports."+s.Port+".phases)")
 				continue
 			case ph.Declared():
 				s.say("%s: there is none: %s", name, ph.None.None)
 				continue
 			}
 			if missing := slices.IndexFunc(ph.Needs, func(n string) bool { return !slices.Contains(v.Input().Allow, check.Leave(n)) }); missing >= 0 {
-				s.lacks[name] = "the rig file does not allow " + ph.Needs[missing]
+				s.lack(name, verdict.ReasonRigLacks, "the rig file does not allow "+ph.Needs[missing])
 				continue
 			}
 			_, err := v.d.Steps(ctx, ph.Enter, nil)
@@ -448,6 +396,13 @@ func (v *surveyor) special(ctx context.Context) {
 				v.OK(v.d.PowerCycle(ctx))
 			}
 		}
+	}
+}
+
+// lack notes a phase that could not be looked at.
+func (s *survey) lack(phase string, r verdict.Reason, why string) {
+	if s.lacks[phase] = why; s.why == "" {
+		s.why = r
 	}
 }
 

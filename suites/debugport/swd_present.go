@@ -25,7 +25,7 @@ var SWDPresent = check.Check{
 		all := made(ctx, t)
 		all.told(t)
 		for _, s := range all.of(profile.SWD) {
-			s.judge(t, "port "+s.Port+" lets nobody in while the device is in use, asked plainly", func(l *ladder.Look) bool {
+			s.wholly(t, "port "+s.Port+" lets nobody in while the device is in use, asked plainly", func(l *ladder.Look) bool {
 				return ladder.Class(l.Way) == ladder.Plainly && !swept(l.Phase)
 			})
 		}

@@ -7,6 +7,7 @@ import (
 	"rigor/harness/check"
 	"rigor/harness/debugport/ladder"
 	"rigor/harness/profile"
+	"rigor/harness/verdict"
 )
 
 // SWDUnderReset: nor while the device is held in reset, nor in any moment behind the release up to the end
@@ -25,8 +26,14 @@ var SWDUnderReset = check.Check{
 		all := made(ctx, t)
 		all.told(t)
 		for _, s := range all.of(profile.SWD) {
-			s.judge(t, "port "+s.Port+" lets nobody in while it is held in reset", func(l *ladder.Look) bool { return l.Phase == inReset })
-			s.judge(t, "port "+s.Port+" lets nobody in from the release on to the end of the boot", func(l *ladder.Look) bool { return l.Quick && l.After > 0 && l.Phase != inSystem })
+			var unheld verdict.Reason
+			if s.holds == "" {
+				unheld = verdict.ReasonControlFailed
+			}
+			s.judged(t, "port "+s.Port+" lets nobody in while it is held in reset", func(l *ladder.Look) bool { return l.Phase == inReset },
+				unheld, "that line "+s.decl.Reset+" holds the device is not shown; "+s.Against)
+			s.judged(t, "port "+s.Port+" lets nobody in from the release on to the end of the boot",
+				func(l *ladder.Look) bool { return l.Quick && l.After > 0 && l.Phase != inSystem }, "", s.pace())
 		}
 	},
 }

@@ -31,12 +31,13 @@ type walk struct {
 	ports   []AccessPort
 	seen    map[uint64]bool
 	entries int
+	gap     bool // a table was not read to its end
 }
 
 // PortsV6 walks the ROM tables of a debug port of ADIv6 from BASEPTR on, and gives the access
 // ports that they name. The answer is that of the first register that could not be read
-// where it is neither OK nor Fault; Protocol where there is no valid BASEPTR,
-// and where the port is older.
+// where it is neither OK nor Fault; Protocol where there is no valid BASEPTR, where a
+// table was not read to its end, and where the port is older.
 func (s *Session) PortsV6(ctx context.Context) ([]AccessPort, Answer, error) {
 	if s.id.Version() < 3 {
 		return nil, dap.Protocol, nil
@@ -54,6 +55,9 @@ func (s *Session) PortsV6(ctx context.Context) ([]AccessPort, Answer, error) {
 	}
 	w := &walk{s: s, seen: map[uint64]bool{}}
 	a, err = w.component(ctx, uint64(hi)<<32|uint64(lo&^0xfff), 0)
+	if a == dap.OK && w.gap {
+		a = dap.Protocol
+	}
 	return w.ports, a, err
 }
 
@@ -80,6 +84,7 @@ func (w *walk) component(ctx context.Context, base uint64, depth int) (Answer, e
 	}
 	if class == classROM || class == classSight && arch&0xffff == archROM && arch>>20&1 != 0 {
 		if depth >= romDepth {
+			w.gap = true
 			return dap.OK, nil
 		}
 		return w.table(ctx, base, class, depth)
@@ -113,6 +118,7 @@ func (w *walk) table(ctx context.Context, base uint64, class uint32, depth int) 
 		if err != nil || !goes(a) {
 			return a, err
 		}
+		w.gap = w.gap || a == dap.Fault
 		if a == dap.Fault || e == 0 || class == classSight && e&3 != entryPresent && e&3 != entryGone {
 			return dap.OK, nil
 		}

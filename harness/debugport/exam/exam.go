@@ -27,6 +27,8 @@ type Piece struct {
 	Length int    // in bytes, a multiple of 4
 	What   string // flash, ram, fuse, peripheral
 	SHA256 string // of what is there, in hex; "" where it is not known
+	// Guessed says that nobody declared it: there may be no memory.
+	Guessed bool
 }
 
 // Plan says how much is asked.
@@ -49,10 +51,10 @@ const (
 // usual are pieces of memory that are there in most cores of the M profile: what is not
 // declared is asked for too.
 var usual = []Piece{
-	{At: 0x20000000, Length: usualBytes, What: "ram"},
-	{At: 0x00000000, Length: usualBytes, What: "flash"},
-	{At: 0x08000000, Length: usualBytes, What: "flash"},
-	{At: 0x10000000, Length: usualBytes, What: "flash"},
+	{At: 0x20000000, Length: usualBytes, What: "ram", Guessed: true},
+	{At: 0x00000000, Length: usualBytes, What: "flash", Guessed: true},
+	{At: 0x08000000, Length: usualBytes, What: "flash", Guessed: true},
+	{At: 0x10000000, Length: usualBytes, What: "flash", Guessed: true},
 }
 
 // pieces gives what is asked for: what is declared, and what is usual and not declared.
@@ -296,7 +298,7 @@ func (k *looker) memory(ctx context.Context, ap *ladder.AP) error {
 
 // read asks for one piece.
 func read(ctx context.Context, m *adi.Memory, p Piece) (ladder.Read, error) {
-	r := ladder.Read{At: uint64(p.At), Length: p.Length, What: p.What}
+	r := ladder.Read{At: uint64(p.At), Length: p.Length, What: p.What, Guessed: p.Guessed}
 	words := make([]uint32, p.Length/4)
 	done, a, err := m.Read(ctx, p.At, words)
 	if err != nil {
@@ -391,6 +393,11 @@ func (k *looker) halt(ctx context.Context, m *adi.Memory) error {
 		}
 	case a == dap.OK:
 		k.l.Halt = ladder.HaltRefused
+		if v, a, err := m.DHCSR(ctx); err != nil {
+			return err
+		} else if a == dap.OK && v&adi.DebugEnabled != 0 {
+			k.l.Halt = ladder.HaltPends
+		}
 	default:
 		k.l.Halt = refusal(a)
 	}

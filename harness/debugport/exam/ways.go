@@ -177,7 +177,17 @@ func port(ctx context.Context, e *jtag.Engine, taps []jtag.TAP, l *ladder.Look, 
 		if err != nil {
 			return err
 		}
-		if a != dap.OK || !adi.ID(v).Plausible() { // a TAP that lets nobody at its debug port
+		if a == dap.Wait {
+			l.Blind = fmt.Sprintf("the debug port of TAP %d says to wait, and nothing else", i)
+			return nil
+		}
+		none := false // DPIDR, which came with version 1
+		if a == dap.OK && v == 0 {
+			if none, err = keeps(ctx, dp); err != nil {
+				return err
+			}
+		}
+		if !none && (a != dap.OK || !adi.ID(v).Plausible()) { // a TAP that lets nobody at its debug port
 			l.All, l.Note = true, fmt.Sprintf("the debug port of TAP %d answers %v 0x%08x", i, a, v)
 			return nil
 		}
@@ -185,7 +195,21 @@ func port(ctx context.Context, e *jtag.Engine, taps []jtag.TAP, l *ladder.Look, 
 		return behind(ctx, dp, l, plan)
 	}
 	l.Note = "no TAP is that of an Arm debug port"
+	l.Blind = l.Note + ": what is behind the others nobody here can ask"
 	return nil
+}
+
+// keeps says whether a debug port keeps in its CTRL/STAT what is asked of it, as one does
+// that has no DPIDR (version 0), and one that reads as zero everywhere does not.
+func keeps(ctx context.Context, t dap.Transport) (bool, error) {
+	s, a, err := adi.Open(ctx, t)
+	if err != nil || a != dap.OK {
+		return false, err
+	}
+	if _, a, err = s.PowerUp(ctx); err != nil || a != dap.OK {
+		return false, err
+	}
+	return s.Status()&dap.PowerAsked == dap.PowerAsked, nil
 }
 
 func ids(taps []jtag.TAP) (s string) {

@@ -50,6 +50,8 @@ func TestLevel(t *testing.T) {
 	refused := ladder.Read{At: 0, Length: 64, What: "flash", Got: ladder.Refused}
 	flash := ladder.Read{At: 0, Length: 64, What: "flash", Got: ladder.Data}
 	ram := ladder.Read{At: 0x20000000, Length: 64, What: "ram", Got: ladder.Data}
+	guess := refused
+	guess.Guessed = true
 	auth := func(a ladder.Auth, f func(l *ladder.Look)) func(l *ladder.Look) {
 		return func(l *ladder.Look) { f(l); l.Auth = &a }
 	}
@@ -57,25 +59,32 @@ func TestLevel(t *testing.T) {
 		look ladder.Look
 		want ladder.Level
 	}{
-		"silent":                             {silent("system"), ladder.L0},
-		"silent, and it restarts":            {ladder.Look{Reply: ladder.Silent, Restarted: true}, ladder.Unsaid},
-		"held low":                           {ladder.Look{Reply: ladder.HeldLow}, ladder.Unsaid},
-		"wrong parity":                       {ladder.Look{Reply: ladder.Garbled}, ladder.Unsaid},
-		"waits for ever":                     {ladder.Look{Reply: ladder.Waits}, ladder.Unsaid},
-		"faults":                             {ladder.Look{Reply: ladder.Faulted}, ladder.Unsaid},
-		"not asked":                          {ladder.Look{}, ladder.Unsaid},
-		"no debug power":                     {answered("system", func(l *ladder.Look) { l.AP, l.Up = nil, ladder.No }), ladder.L1},
-		"no access port":                     {answered("system", func(l *ladder.Look) { l.AP = nil }), ladder.L1},
-		"the maker's alone":                  {answered("system", nil), ladder.L1},
-		"not all asked":                      {answered("system", func(l *ladder.Look) { l.All = false }), ladder.Unsaid},
-		"fell silent":                        {answered("system", func(l *ladder.Look) { l.Broke = "AP 3" }), ladder.Unsaid},
+		"silent":                          {silent("system"), ladder.L0},
+		"silent, and it restarts":         {ladder.Look{Reply: ladder.Silent, Restarted: true}, ladder.Unsaid},
+		"held low":                        {ladder.Look{Reply: ladder.HeldLow}, ladder.Unsaid},
+		"wrong parity":                    {ladder.Look{Reply: ladder.Garbled}, ladder.Unsaid},
+		"waits for ever":                  {ladder.Look{Reply: ladder.Waits}, ladder.Unsaid},
+		"faults":                          {ladder.Look{Reply: ladder.Faulted}, ladder.Unsaid},
+		"not asked":                       {ladder.Look{}, ladder.Unsaid},
+		"no debug power":                  {answered("system", func(l *ladder.Look) { l.AP, l.Up = nil, ladder.No }), ladder.L1},
+		"no access port":                  {answered("system", func(l *ladder.Look) { l.AP = nil }), ladder.L1},
+		"the maker's alone":               {answered("system", nil), ladder.L1},
+		"not all asked":                   {answered("system", func(l *ladder.Look) { l.All = false }), ladder.Unsaid},
+		"fell silent":                     {answered("system", func(l *ladder.Look) { l.Broke = "AP 3" }), ladder.Unsaid},
+		"a fault where memory is guessed": {answered("system", mem(ladder.Yes, guess)), ladder.Unsaid},
+		"and one where it is declared":    {answered("system", mem(ladder.Yes, guess, refused)), ladder.L2},
+		"it was refused by another access port": {answered("system", func(l *ladder.Look) {
+			mem(ladder.Yes, refused)(l)
+			l.AP = append(l.AP, ladder.AP{Addr: 2, IDR: ahb, Kind: ladder.Memory})
+		}), ladder.Unsaid},
+		"what answers cannot be asked":       {answered("system", func(l *ladder.Look) { l.AP, l.Blind = nil, "a TAP of another kind" }), ladder.Unsaid},
 		"not enabled":                        {answered("system", mem(ladder.No)), ladder.L2},
 		"enabled, all refused":               {answered("system", mem(ladder.Yes, refused)), ladder.L2},
 		"enabled, not asked":                 {answered("system", mem(ladder.Yes)), ladder.Unsaid},
 		"does not say, not asked":            {answered("system", mem(ladder.Unknown)), ladder.Unsaid},
 		"does not say, refused":              {answered("system", mem(ladder.Unknown, refused)), ladder.L2},
 		"all zeros":                          {answered("system", mem(ladder.Yes, ladder.Read{Length: 64, What: "flash", Got: ladder.Blank})), ladder.Unsaid},
-		"all zeros, and they are":            {answered("system", mem(ladder.Yes, ladder.Read{Length: 64, What: "flash", Got: ladder.Blank, Known: ladder.Yes})), ladder.L5},
+		"all zeros, and they are":            {answered("system", mem(ladder.Yes, ladder.Read{Length: 64, What: "flash", Got: ladder.Blank, Known: ladder.Yes})), ladder.Unsaid},
 		"all zeros, and they are not":        {answered("system", mem(ladder.Yes, ladder.Read{Length: 64, What: "flash", Got: ladder.Blank, Known: ladder.No})), ladder.L2},
 		"something else than is there":       {answered("system", mem(ladder.Yes, ladder.Read{Length: 64, What: "flash", Got: ladder.Data, Known: ladder.No})), ladder.Unsaid},
 		"the core says what it is":           {answered("system", mem(ladder.Yes, ladder.Read{Length: 4, What: ladder.System, Got: ladder.Data})), ladder.Unsaid},

@@ -141,8 +141,10 @@ type Read struct {
 	Got    Got    `json:"got"`
 	Digest string `json:"digest,omitempty"` // SHA-256 of what came
 	// Known says whether it is what is known to be there; Unknown where that is not known.
-	Known  Tri    `json:"known"`
-	Detail string `json:"detail,omitempty"`
+	Known Tri `json:"known"`
+	// Guessed says that nobody declared memory there: a fault may say that there is none.
+	Guessed bool   `json:"guessed,omitempty"`
+	Detail  string `json:"detail,omitempty"`
 }
 
 // Auth is DAUTHSTATUS or DBGAUTHSTATUS: two bits for each of four rights.
@@ -192,6 +194,7 @@ const (
 	NotTried     Halt = ""
 	Halted       Halt = "halted"
 	HaltRefused  Halt = "refused"  // it went on, and says so
+	HaltPends    Halt = "pends"    // it takes the wish, as of who may debug it, and does not halt: it may be held, or asleep
 	HaltRestarts Halt = "restarts" // the DUT began a boot: nobody refused
 	HaltBroke    Halt = "broke"    // no answer to it
 )
@@ -227,7 +230,10 @@ type Look struct {
 	AP []AP `json:"aps,omitempty"`
 	// All says that every access port that there can be was asked for, and each time
 	// somebody answered.
-	All   bool      `json:"all"`
+	All bool `json:"all"`
+	// Blind says what answers that could not be asked for what is behind it; "" where
+	// there is no such thing.
+	Blind string    `json:"blind,omitempty"`
 	Reads []Read    `json:"reads,omitempty"`
 	Auth  *Auth     `json:"auth,omitempty"`
 	Halt  Halt      `json:"halt,omitempty"`
@@ -291,7 +297,7 @@ func (l *Look) open() (Level, string) {
 		take(L3, "the core was halted")
 	}
 	for _, r := range l.Reads {
-		if !r.readable() || r.What == System {
+		if !r.Gives() || r.What == System {
 			continue // what the core says of itself is no memory
 		}
 		switch r.What {
@@ -313,10 +319,10 @@ func (l *Look) whole() Level {
 	return L5
 }
 
-// readable says whether what came is what is there: bytes that are not all alike, or
-// such as are known to be there.
-func (r Read) readable() bool {
-	return r.Got == Data && r.Known != No || r.Got == Blank && r.Known == Yes
+// Gives says whether what came is what is there: bytes that are not all alike. Where
+// they are, and are known to be so, a port that is shut and gives zeros looks as an open one.
+func (r Read) Gives() bool {
+	return r.Got == Data && r.Known != No
 }
 
 // floor is the level that a look shows at least, where it does not show which: L2 of a
@@ -330,6 +336,9 @@ func (l *Look) floor() Level {
 
 // shut gives the level of a port of which nothing is shown to be open.
 func (l *Look) shut() (Level, string) {
+	if l.Blind != "" {
+		return Unsaid, l.Blind
+	}
 	var mem []AP
 	for _, ap := range l.AP {
 		if ap.Kind == Memory {
@@ -347,14 +356,14 @@ func (l *Look) shut() (Level, string) {
 		}
 		return L1, "it has no access port"
 	}
-	asked := false
+	asked, refused, guessed := map[uint64]bool{}, false, map[uint64]bool{}
 	for _, r := range l.Reads {
 		switch {
 		case r.What == System:
-		case r.Got == Refused:
-			asked = true
-		case r.Got == Blank && r.Known == No:
-			asked = true // what is there is not given
+		case r.Got == Refused && r.Guessed:
+			guessed[r.AP] = true
+		case r.Got == Refused, r.Got == Blank && r.Known == No: // what is there is not given
+			asked[r.AP], refused = true, true
 		case r.Got == Data:
 			return Unsaid, fmt.Sprintf("%d bytes at 0x%08x are not those that are known to be there", r.Length, r.At)
 		case r.Got == Blank:
@@ -365,17 +374,19 @@ func (l *Look) shut() (Level, string) {
 	}
 	for _, ap := range mem {
 		switch {
-		case ap.Enabled == No, ap.Enabled == Yes && asked:
+		case ap.Enabled == No, asked[ap.Addr]:
+		case guessed[ap.Addr]:
+			return Unsaid, fmt.Sprintf("the memory access port 0x%x faults where nobody says that there is memory: that is no refusal", ap.Addr)
 		case ap.Enabled == Yes:
 			return Unsaid, fmt.Sprintf("the memory access port 0x%x says that it is enabled, and nothing was read by it", ap.Addr)
-		case !asked:
+		default:
 			return Unsaid, fmt.Sprintf("the memory access port 0x%x does not say whether it is enabled, and nothing was read by it", ap.Addr)
 		}
 	}
 	if !l.All && !l.Quick {
 		return Unsaid, "not every access port that there can be was asked for"
 	}
-	if asked {
+	if refused {
 		return L2, "a memory access port shows, and gives nothing"
 	}
 	return L2, "a memory access port shows, and says that it is not enabled"

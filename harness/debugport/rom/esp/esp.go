@@ -256,6 +256,22 @@ func (r *Report) Read() (out []rom.Try) {
 	return out
 }
 
+// Refused says whether each read was refused in so many words. One without an answer is
+// none that was refused.
+func (r *Report) Refused() bool {
+	refused := 0
+	for _, t := range r.Tries {
+		switch {
+		case t.Command == securityInfo.String():
+		case t.Kind != verdict.Refused:
+			return false
+		default:
+			refused++
+		}
+	}
+	return refused > 0
+}
+
 // Look asks all that there is to ask.
 func (l *Loader) Look(ctx context.Context) (*Report, error) {
 	r := &Report{}

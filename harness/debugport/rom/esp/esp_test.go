@@ -106,6 +106,16 @@ func TestSecureDownload(t *testing.T) {
 			assert.Equal(t, verdict.Refused, try.Kind)
 			assert.Equal(t, 5, try.Code)
 		}
+		assert.True(t, r.Refused())
+		for _, c := range []command{readReg, spiAttach, flashMD5} {
+			was := m[c]
+			m[c] = nil
+			r, err = New(&wire{says: script(m)}, Options{}).Look(t.Context())
+			require.NoError(t, err)
+			assert.Empty(t, r.Read())
+			assert.False(t, r.Refused(), "%s had no answer", c)
+			m[c] = was
+		}
 	})
 }
 

@@ -252,11 +252,15 @@ func (r *Report) Read() (out []rom.Try) {
 	return out
 }
 
-// Refused says whether memory is shut: the loader answers, and says no to Read Memory as a
-// command. What it has then, by AN3155, is a way to wipe the part.
+// Refused says whether memory is shut: the loader tells of itself, and says no to Read
+// Memory as a command. What it has then, by AN3155, is a way to wipe the part. Who says no
+// to all is not shown to be a loader.
 func (r *Report) Refused() bool {
 	refused := false
 	for _, t := range r.Tries {
+		if t.Command == get.String() && t.Kind != verdict.Accepted {
+			return false
+		}
 		if t.Command != readMemory.String() {
 			continue
 		}

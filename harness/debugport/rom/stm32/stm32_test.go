@@ -89,6 +89,12 @@ func TestLocked(t *testing.T) {
 		r, err = New(&wire{says: script(m)}, Options{}).Look(t.Context(), Piece{0x08000000, 4})
 		require.NoError(t, err)
 		assert.False(t, r.Refused(), "no memory there is no lock")
+
+		no := &wire{says: func([]byte) []byte { return []byte{nack} }}
+		r, err = New(no, Options{}).Look(t.Context(), Piece{0x08000000, 4})
+		require.NoError(t, err)
+		assert.True(t, r.Answers())
+		assert.False(t, r.Refused(), "what says no to all is no loader")
 	})
 }
 
