@@ -331,6 +331,9 @@ func judge(r *ladder.Read, words []uint32, p Piece) {
 		r.Got = ladder.Blank
 		r.Detail = fmt.Sprintf("all bytes are 0x%02x", b[0])
 	}
+	if r.Got == ladder.Data && len(words) > 1 && !slices.ContainsFunc(words, func(w uint32) bool { return w != words[0] }) {
+		r.Got, r.Detail = ladder.Blank, fmt.Sprintf("all words are 0x%08x", words[0]) // what is on a bus that nobody drives
+	}
 	if p.SHA256 != "" {
 		r.Known = ladder.Is(p.SHA256 == r.Digest)
 	}

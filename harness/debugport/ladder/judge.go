@@ -152,7 +152,10 @@ func (s *Survey) agree(looks []int) (Verdict, bool) {
 		if l.Reply != Answered {
 			continue
 		}
-		key := strings.TrimSuffix(l.Way, " dormant")
+		key := l.Way
+		if Class(key) == Woken { // it is the one that answers plainly then
+			key = "swd"
+		}
 		f := first[key]
 		if f == nil {
 			first[key] = l

@@ -123,7 +123,7 @@ type Got string
 // What came.
 const (
 	Data    Got = "data"    // bytes that are not all alike
-	Blank   Got = "blank"   // all zeros, or all ones
+	Blank   Got = "blank"   // all zeros, all ones, or all words alike
 	Refused Got = "refused" // a fault, each time, with the error cleared before
 	Broke   Got = "broke"   // no answer, or one that the protocol does not know
 )
