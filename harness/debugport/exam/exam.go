@@ -218,6 +218,9 @@ func (k *looker) ports(ctx context.Context) error {
 		found, k.l.All = ports, read == 256
 	}
 	for _, p := range found {
+		if p.Answer != dap.OK && k.l.Blind == "" {
+			k.l.Blind = fmt.Sprintf("access port 0x%x answers %v when it is asked what it is: it may be one of memory", p.At.At, p.Answer)
+		}
 		k.l.AP = append(k.l.AP, ladder.AP{Addr: p.At.At, IDR: p.IDR, Kind: kind(p)})
 	}
 	return nil
