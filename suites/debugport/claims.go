@@ -39,17 +39,22 @@ func (s *survey) got(v ladder.Verdict) string {
 // wholly claims that a port lets nobody in, in each phase of the device's life: one that
 // could not be looked at leaves it open.
 func (s *survey) wholly(t *check.T, text string, pick func(l *ladder.Look) bool) {
+	s.judged(t, text, pick, s.why, s.unseen())
+}
+
+// unseen names the phases of the device's life in which it was not looked at; "" where it
+// was in each.
+func (s *survey) unseen() string {
 	var not []string
 	for _, name := range []string{profile.PhaseSleep, profile.PhaseUpdate, profile.PhaseRecovery} {
 		if why := s.lacks[name]; why != "" {
 			not = append(not, name+": "+why)
 		}
 	}
-	why := ""
-	if len(not) > 0 {
-		why = "it was not looked at in each phase: " + strings.Join(not, "; ")
+	if len(not) == 0 {
+		return ""
 	}
-	s.judged(t, text, pick, s.why, why)
+	return "it was not looked at in each phase: " + strings.Join(not, "; ")
 }
 
 // judged is a judge that knows more: what stands against a pass, or where the reason is ""
@@ -112,8 +117,11 @@ func (s *survey) whole(t *check.T, text string, each func(c *check.Claim, l *lad
 			}
 			reached = reached || slices.ContainsFunc(l.Reads, func(r ladder.Read) bool { return r.What == ladder.System && r.Got == ladder.Data })
 		}
+		unseen := s.unseen()
 		switch {
 		case c.Failed():
+		case v.Shut && unseen != "" && s.why != "":
+			c.Unknown(s.why, "what was looked at gives none of it; %s", unseen)
 		case seen > 0 && v.Shut:
 			c.Expect("none of it is given", fmt.Sprintf("%d looks, each refused; %s", seen, s.got(v)))
 		case seen == 0 && v.Shut && reached:
