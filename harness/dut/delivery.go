@@ -61,7 +61,7 @@ const carriedValue = "carried"
 // steps tell in vars. Where both tell, it is the lesser.
 func (c *carrying) delivery(img Image, vars map[string]string) Delivery {
 	d := Delivery{Carried: -1, Of: len(img.Bytes), Said: vars["taken"]}
-	if c.told {
+	if c.told && (c.of > 0 || len(img.Bytes) == 0) { // else it was another file
 		d.Carried, d.Of = c.n, c.of
 	}
 	if c.served != nil {

@@ -66,6 +66,10 @@ func TestDeliveryCarried(t *testing.T) {
 	d := c.delivery(Image{Bytes: make([]byte, 10)}, nil)
 	assert.False(t, d.Whole(), "the signature came, the image did not")
 	to = target{c: &carrying{}}
+	to.Carried(0, 0)
+	assert.False(t, to.c.delivery(Image{Bytes: make([]byte, 10)}, nil).Whole(), "an empty file went over, and not the image")
+	assert.True(t, to.c.delivery(Image{}, nil).Whole(), "an image without a byte has no more to it")
+	to = target{c: &carrying{}}
 	to.Carried(10, 10)
 	assert.True(t, to.c.delivery(Image{Bytes: make([]byte, 10)}, nil).Whole())
 	assert.True(t, to.c.delivery(Image{Bytes: make([]byte, 10)}, map[string]string{"carried": "10"}).Whole())
