@@ -123,11 +123,16 @@ func virtualBed() (*bed, error) {
 	return &bed{cat: cat, planned: known.Cases, faults: known.Faults, weak: known.Weaknesses, parallel: 6 * runtime.NumCPU()}, cat.Lint(known)
 }
 
-// cases lists the cases of a built-in rig.
-func cases(rig string) (ids []string, err error) {
-	plan, err := planOf(rig, nil)
-	for _, p := range plan {
-		ids = append(ids, p.ID)
+// cases lists the cases of a built-in rig. Its images are not looked at: they are not
+// those that a validation has built.
+func cases(name string) (ids []string, err error) {
+	f, p, err := rigs.Load(name)
+	if err != nil {
+		return nil, usage(err)
+	}
+	plan, err := runner.Plan(suites.All(), runner.PlanInput(f, p), f.Lacks)
+	for i := range plan {
+		ids = append(ids, plan[i].ID)
 	}
 	return ids, err
 }

@@ -328,8 +328,8 @@ func matches(glob, id string) bool {
 
 // closest gives the key of m that names the case most closely.
 func closest(m map[string]string, id string) (glob string, ok bool) {
-	for _, g := range sorted(m) {
-		if matches(g, id) && (!ok || weight(g) > weight(glob)) {
+	for g := range m { // of two that are as close the first by name, in whatever order they come
+		if matches(g, id) && (!ok || weight(g) > weight(glob) || weight(g) == weight(glob) && g < glob) {
 			glob, ok = g, true
 		}
 	}
