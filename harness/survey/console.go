@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 )
@@ -32,20 +33,26 @@ type Console struct {
 // most bounds what is looked at of one boot, in bytes.
 const most = 256 << 10
 
+// lazily compiles an expression when it is first asked for: most commands of the program
+// survey nothing, and each start would pay for all of them.
+func lazily(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
+}
+
 // How makers' loaders and kernels name themselves. An expression of what is known
 // is no claim that the device is that: a person reads the line.
 var (
-	loaders = regexp.MustCompile(`(?i)^(?:U-Boot (?:SPL |TPL )?\d{4}\.\d\d|(?:\S+ )?barebox \d|CFE version|RedBoot|MCUboot|\*\*\* Booting MCUboot|` +
+	loaders = lazily(`(?i)^(?:U-Boot (?:SPL |TPL )?\d{4}\.\d\d|(?:\S+ )?barebox \d|CFE version|RedBoot|MCUboot|\*\*\* Booting MCUboot|` +
 		`GRUB |coreboot|NOTICE: +BL[12]|BootROM|ESP-ROM:|ets [A-Z][a-z]{2} +\d|rst:0x|.*2nd stage bootloader|.*\b(?:boot ?loader|bootstrap)\b.*\d|[A-Za-z0-9]+-Boot \d)`)
-	systems  = regexp.MustCompile(`^(?:\[ *\d+\.\d+\] )?(?:Linux version|Booting Linux|\*\*\* Booting Zephyr|FreeRTOS|NuttX|VxWorks|Starting kernel|.*\bKernel command line\b|[A-Z]{2,8}OS \d)`)
-	windows  = regexp.MustCompile(`(?i)\b(?:hit|press|type|enter)\b.{1,40}\b(?:stop|abort|interrupt|enter|cancel|boot menu|setup)\b|\bauto-?boot(?:ing)?\b.{0,12}\bin\b`)
-	windowIn = regexp.MustCompile(`(?i)(?:\bin|[:=(]) *(\d{1,5}) *(ms|msec|milliseconds|s|sec|seconds?)?\b`)
-	activate = regexp.MustCompile(`(?i)press enter to activate`)
-	login    = regexp.MustCompile(`(?i)^ *(?:\S{1,40} )?(?:login|user ?name|user|account|log in)(?: as)? ?: *$`)
-	password = regexp.MustCompile(`(?i)^(?:pass(?:word|code|phrase)?|pin)(?: for \S{1,40})? ?: *$`)
-	inLoader = regexp.MustCompile(`^(?:=> |\S{0,16}[Bb]oot\S{0,8}[>#] ?|CFE> ?|barebox(?:@\S{0,40})?[:/>]\S{0,20} ?|grub(?:rescue)?> ?|ROM:?> ?)$`)
-	shell    = regexp.MustCompile(`^(?:\S{0,40}(?: [~/]\S{0,40})? ?[#$%>] ?|>>> )$`)
-	colours  = regexp.MustCompile(`\x1b\[[0-9;?]{0,16}[A-Za-z]|\x1b\][^\x07\x1b]{0,80}(?:\x07|\x1b\\)|\x1b[=>()][0-9A-B]?`)
+	systems  = lazily(`^(?:\[ *\d+\.\d+\] )?(?:Linux version|Booting Linux|\*\*\* Booting Zephyr|FreeRTOS|NuttX|VxWorks|Starting kernel|.*\bKernel command line\b|[A-Z]{2,8}OS \d)`)
+	windows  = lazily(`(?i)\b(?:hit|press|type|enter)\b.{1,40}\b(?:stop|abort|interrupt|enter|cancel|boot menu|setup)\b|\bauto-?boot(?:ing)?\b.{0,12}\bin\b`)
+	windowIn = lazily(`(?i)(?:\bin|[:=(]) *(\d{1,5}) *(ms|msec|milliseconds|s|sec|seconds?)?\b`)
+	activate = lazily(`(?i)press enter to activate`)
+	login    = lazily(`(?i)^ *(?:\S{1,40} )?(?:login|user ?name|user|account|log in)(?: as)? ?: *$`)
+	password = lazily(`(?i)^(?:pass(?:word|code|phrase)?|pin)(?: for \S{1,40})? ?: *$`)
+	inLoader = lazily(`^(?:=> |\S{0,16}[Bb]oot\S{0,8}[>#] ?|CFE> ?|barebox(?:@\S{0,40})?[:/>]\S{0,20} ?|grub(?:rescue)?> ?|ROM:?> ?)$`)
+	shell    = lazily(`^(?:\S{0,40}(?: [~/]\S{0,40})? ?[#$%>] ?|>>> )$`)
+	colours  = lazily(`\x1b\[[0-9;?]{0,16}[A-Za-z]|\x1b\][^\x07\x1b]{0,80}(?:\x07|\x1b\\)|\x1b[=>()][0-9A-B]?`)
 )
 
 // Recognise reads what a console sent in one boot, up to the quiet behind it.
@@ -59,7 +66,7 @@ func Recognise(raw []byte) Console {
 		return c
 	}
 	for _, l := range lines {
-		if l, _, _ := strings.Cut(l, "\b"); c.Window == "" && windows.MatchString(l) { // a loader counts down over what it wrote
+		if l, _, _ := strings.Cut(l, "\b"); c.Window == "" && windows().MatchString(l) { // a loader counts down over what it wrote
 			c.Window, c.WindowFor = l, windowOf(l)
 		}
 	}
@@ -71,13 +78,13 @@ func Recognise(raw []byte) Console {
 	}
 	tail := lines[len(lines)-1]
 	switch {
-	case login.MatchString(tail):
+	case login().MatchString(tail):
 		c.Login = tail
-	case password.MatchString(tail):
+	case password().MatchString(tail):
 		c.Password = tail
-	case inLoader.MatchString(tail):
+	case inLoader().MatchString(tail):
 		c.InLoader = tail
-	case shell.MatchString(tail):
+	case shell().MatchString(tail):
 		c.Shell = tail
 	default:
 		c.line(tail)
@@ -98,15 +105,15 @@ func (c *Console) line(l string) {
 	if c.Banner == "" {
 		c.Banner = l
 	}
-	first(&c.Loader, loaders)
-	first(&c.System, systems)
-	first(&c.Activate, activate)
+	first(&c.Loader, loaders())
+	first(&c.System, systems())
+	first(&c.Activate, activate())
 	c.Last = l
 }
 
 // windowOf reads how long a loader says that it waits; a bare number is seconds.
 func windowOf(l string) time.Duration {
-	m := windowIn.FindStringSubmatch(l)
+	m := windowIn().FindStringSubmatch(l)
 	if m == nil {
 		return 0
 	}
@@ -127,7 +134,7 @@ func windowOf(l string) time.Duration {
 // left out, a line that returns to its beginning as its last writing. The last one
 // is that behind the last newline, and may be empty.
 func split(raw []byte) []string {
-	raw = colours.ReplaceAll(raw, nil)
+	raw = colours().ReplaceAll(raw, nil)
 	raw = bytes.ReplaceAll(raw, []byte("\x00"), nil)
 	var out []string
 	for l := range bytes.SplitSeq(raw, []byte("\n")) {
@@ -173,16 +180,16 @@ func legible(l string) bool {
 
 // changes are parts of a line that another boot, unit or build would write in
 // another way: what follows an opening bracket, a date, a time, an address.
-var changes = regexp.MustCompile(`[(\[{<]|\b\d{1,2}:\d\d|\b(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\b|0x[0-9a-fA-F]{4,}|\b[0-9a-fA-F]{2}:[0-9a-fA-F]{2}:`)
+var changes = lazily(`[(\[{<]|\b\d{1,2}:\d\d|\b(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\b|0x[0-9a-fA-F]{4,}|\b[0-9a-fA-F]{2}:[0-9a-fA-F]{2}:`)
 
 // Sign gives of a line what is fit for a pattern: its longest run of plain ASCII
 // without what changes from boot to boot, 48 characters at most; "" where nothing
 // is left that would tell it from others.
 func Sign(line string) string {
-	line = stamp.ReplaceAllString(line, "")
+	line = stamp().ReplaceAllString(line, "")
 	best := ""
 	for _, part := range strings.FieldsFunc(line, func(r rune) bool { return r < ' ' || r > '~' }) {
-		if at := changes.FindStringIndex(part); at != nil {
+		if at := changes().FindStringIndex(part); at != nil {
 			part = part[:at[0]]
 		}
 		if part = strings.TrimSpace(part[:min(len(part), 48)]); len(part) > len(best) {
@@ -196,4 +203,4 @@ func Sign(line string) string {
 }
 
 // stamp is the time that a kernel puts before a line.
-var stamp = regexp.MustCompile(`^\[ *\d+\.\d+\] `)
+var stamp = lazily(`^\[ *\d+\.\d+\] `)

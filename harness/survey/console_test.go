@@ -60,7 +60,7 @@ func TestWindow(t *testing.T) {
 		"Hit ESC to stop: 99999":                     0,
 		"Hit a key to stop: 1234567890123456789012":  0,
 	} {
-		assert.Regexp(t, windows, line)
+		assert.Regexp(t, windows(), line)
 		assert.Equal(t, want, windowOf(line), line)
 	}
 }

@@ -38,25 +38,25 @@ type Page struct {
 // greetings are how services begin that speak first.
 var greetings = []struct {
 	kind string
-	re   *regexp.Regexp
+	re   func() *regexp.Regexp
 }{
-	{"ssh", regexp.MustCompile(`^SSH-\d`)},
-	{"telnet", regexp.MustCompile(`^\xff[\xfb-\xfe]`)},
-	{"ftp", regexp.MustCompile(`(?i)^220[ -].*ftp`)},
-	{"smtp", regexp.MustCompile(`(?i)^220[ -].*smtp`)},
-	{"vnc", regexp.MustCompile(`^RFB \d{3}\.\d{3}`)},
-	{"imap", regexp.MustCompile(`^\* OK`)},
-	{"pop3", regexp.MustCompile(`^\+OK`)},
-	{"rsync", regexp.MustCompile(`^@RSYNCD:`)},
-	{"adb", regexp.MustCompile(`^(?:CNXN|AUTH)\x00`)},
-	{"telnet", regexp.MustCompile(`(?im)^.{0,80}(?:login|user ?name|password) ?: *\z`)}, // without options
-	{"http", regexp.MustCompile(`^HTTP/1\.[01] \d{3}`)},
+	{"ssh", lazily(`^SSH-\d`)},
+	{"telnet", lazily(`^\xff[\xfb-\xfe]`)},
+	{"ftp", lazily(`(?i)^220[ -].*ftp`)},
+	{"smtp", lazily(`(?i)^220[ -].*smtp`)},
+	{"vnc", lazily(`^RFB \d{3}\.\d{3}`)},
+	{"imap", lazily(`^\* OK`)},
+	{"pop3", lazily(`^\+OK`)},
+	{"rsync", lazily(`^@RSYNCD:`)},
+	{"adb", lazily(`^(?:CNXN|AUTH)\x00`)},
+	{"telnet", lazily(`(?im)^.{0,80}(?:login|user ?name|password) ?: *\z`)}, // without options
+	{"http", lazily(`^HTTP/1\.[01] \d{3}`)},
 }
 
 // Greeting says which service begins like this, "" where none is known.
 func Greeting(raw []byte) string {
 	for _, g := range greetings {
-		if g.re.Match(raw) {
+		if g.re().Match(raw) {
 			return g.kind
 		}
 	}
@@ -83,10 +83,10 @@ func FirstLine(raw []byte) string {
 }
 
 var (
-	title = regexp.MustCompile(`(?is)<title[^>]*>(.*?)</title`)
-	form  = regexp.MustCompile(`(?is)<form\b([^>]*)>(.*?)(?:</form|\z)`)
-	input = regexp.MustCompile(`(?is)<input\b([^>]*)>`)
-	attr  = regexp.MustCompile(`(?is)\b([a-z-]{1,20})\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))`)
+	title = lazily(`(?is)<title[^>]*>(.*?)</title`)
+	form  = lazily(`(?is)<form\b([^>]*)>(.*?)(?:</form|\z)`)
+	input = lazily(`(?is)<input\b([^>]*)>`)
+	attr  = lazily(`(?is)\b([a-z-]{1,20})\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))`)
 )
 
 // ReadPage reads the answer to a request for a page; nil where it is none of HTTP.
@@ -106,10 +106,10 @@ func ReadPage(path string, raw []byte) *Page {
 	}
 	var body bytes.Buffer
 	_, _ = body.ReadFrom(http.MaxBytesReader(nil, resp.Body, most)) // what came of it
-	if m := title.FindSubmatch(body.Bytes()); m != nil {
+	if m := title().FindSubmatch(body.Bytes()); m != nil {
 		p.Title = cut(strings.Join(strings.Fields(html.UnescapeString(string(m[1]))), " "))
 	}
-	for _, f := range form.FindAllSubmatch(body.Bytes(), 8) {
+	for _, f := range form().FindAllSubmatch(body.Bytes(), 8) {
 		p.form(string(f[1]), f[2])
 	}
 	return p
@@ -118,7 +118,7 @@ func ReadPage(path string, raw []byte) *Page {
 // form takes down a form that asks for a password.
 func (p *Page) form(attrs string, body []byte) {
 	user, pass := "", ""
-	for _, in := range input.FindAllSubmatch(body, 32) {
+	for _, in := range input().FindAllSubmatch(body, 32) {
 		a := attributes(string(in[1]))
 		switch strings.ToLower(a["type"]) {
 		case "password":
@@ -137,7 +137,7 @@ func (p *Page) form(attrs string, body []byte) {
 
 func attributes(s string) map[string]string {
 	out := map[string]string{}
-	for _, m := range attr.FindAllStringSubmatch(s, 32) {
+	for _, m := range attr().FindAllStringSubmatch(s, 32) {
 		out[strings.ToLower(m[1])] = html.UnescapeString(m[2] + m[3] + m[4])
 	}
 	return out

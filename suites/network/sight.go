@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"rigor/harness/profile"
 	"rigor/harness/verdict"
@@ -83,12 +84,12 @@ func (s *sight) in(body []byte) (verdict.Kind, string) {
 	return verdict.Unproven, text + "; let the profile say what decides (match)"
 }
 
-var word = regexp.MustCompile(`[\pL\pN][\pL\pN_.:-]+[\pL\pN]`)
+var word = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[\pL\pN][\pL\pN_.:-]+[\pL\pN]`) })
 
 // words gives the words of a page, from three letters on.
 func words(body []byte) map[string]bool {
 	out := map[string]bool{}
-	for _, w := range word.FindAll(body, -1) {
+	for _, w := range word().FindAll(body, -1) {
 		out[string(w)] = true
 	}
 	return out

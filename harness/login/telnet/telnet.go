@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"rigor/harness/login"
@@ -48,9 +49,13 @@ type Config struct {
 }
 
 var (
-	userPrompt     = regexp.MustCompile(`(?i)(?:^|\n)[^\n]{0,60}?\b(?:login|log in|username|user name|user|user id|account)(?: as)?\s?[:>] ?$`)
-	passwordPrompt = regexp.MustCompile(`(?i)(?:^|\n)[^\n]{0,60}?\b(?:password|passwd|passphrase|pass|pin)(?: for [^\n:]{1,40})?\s?[:>] ?$`)
-	shellPrompt    = regexp.MustCompile(`(?:^|\n)[^\n]{0,120}[#$>%] ?$`)
+	userPrompt = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`(?i)(?:^|\n)[^\n]{0,60}?\b(?:login|log in|username|user name|user|user id|account)(?: as)?\s?[:>] ?$`)
+	})
+	passwordPrompt = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`(?i)(?:^|\n)[^\n]{0,60}?\b(?:password|passwd|passphrase|pass|pin)(?: for [^\n:]{1,40})?\s?[:>] ?$`)
+	})
+	shellPrompt = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?:^|\n)[^\n]{0,120}[#$>%] ?$`) })
 	// What ends like a prompt and is the beginning of a line of news.
 	news = regexp.MustCompile(`(?i)\blast (?:failed )?login: ?$`)
 )
@@ -70,13 +75,13 @@ func New(cfg Config) (*Prober, error) {
 		return nil, fmt.Errorf("telnet: a proof needs a command and a pattern: %w", login.ErrConfig)
 	}
 	if cfg.UserPrompt == nil {
-		cfg.UserPrompt = userPrompt
+		cfg.UserPrompt = userPrompt()
 	}
 	if cfg.PasswordPrompt == nil {
-		cfg.PasswordPrompt = passwordPrompt
+		cfg.PasswordPrompt = passwordPrompt()
 	}
 	if cfg.Prompt == nil {
-		cfg.Prompt = shellPrompt
+		cfg.Prompt = shellPrompt()
 	}
 	cfg.Newline = cmp.Or(cfg.Newline, "\r\n")
 	cfg.Quiet = cmp.Or(cfg.Quiet, 100*time.Millisecond)

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"golang.org/x/net/html"
 	"golang.org/x/net/html/atom"
@@ -150,9 +151,11 @@ func (f *loginForm) fill(cfg *FormLogin, c login.Credential) url.Values {
 	return v
 }
 
-var passwordField = regexp.MustCompile(`(?i)<input\b[^>]{0,400}\btype\s*=\s*["']?password\b`)
+var passwordField = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)<input\b[^>]{0,400}\btype\s*=\s*["']?password\b`)
+})
 
-func hasPasswordField(page []byte) bool { return passwordField.Match(page) }
+func hasPasswordField(page []byte) bool { return passwordField().Match(page) }
 
 func attr(n *html.Node, key string) string {
 	for _, a := range n.Attr {

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 
 	"rigor/harness/login"
 )
@@ -106,7 +107,7 @@ func (s *Stranger) Close() {
 // equal but for what differs between two answers of a kind: digits and blanks, and
 // words as long as our own names for what is not there, or as a form's token.
 func Alike(a, b login.Response) bool {
-	return a.Status == b.Status && bytes.Equal(differing.ReplaceAll(a.Body, nil), differing.ReplaceAll(b.Body, nil))
+	return a.Status == b.Status && bytes.Equal(differing().ReplaceAll(a.Body, nil), differing().ReplaceAll(b.Body, nil))
 }
 
-var differing = regexp.MustCompile(`[\pL\pN]{12,}|[\d\s]+`)
+var differing = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[\pL\pN]{12,}|[\d\s]+`) })

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"sync"
 
 	"rigor/harness/journal"
 )
@@ -27,7 +28,7 @@ var csp = func() string {
 	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'; base-uri 'none'; form-action 'none'"
 }()
 
-var tmpl = template.Must(template.New("report").Parse(page))
+var tmpl = sync.OnceValue(func() *template.Template { return template.Must(template.New("report").Parse(page)) })
 
 // Limits of a page. What is left out is said in its place, and is in run.json.
 const (
@@ -43,7 +44,7 @@ const (
 // results give equal bytes.
 func Write(w io.Writer, res, before *journal.Result) error {
 	bw := bufio.NewWriterSize(w, 1<<16)
-	if err := tmpl.Execute(bw, newView(res, before)); err != nil {
+	if err := tmpl().Execute(bw, newView(res, before)); err != nil {
 		return fmt.Errorf("report.html: %w", err)
 	}
 	if err := bw.Flush(); err != nil {
