@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -341,26 +342,26 @@ func (d *decoder) pairs(n *yaml.Node, what string, each func(k, v *yaml.Node)) {
 
 func (d *decoder) structure(n *yaml.Node, v reflect.Value, what string) {
 	if n.Kind != yaml.MappingNode {
-		d.errorf(n, "write a mapping with "+list(fieldNames(v.Type())), "%s is %s; it must be a mapping", what, kind(n))
+		d.errorf(n, "write a mapping with "+list(shapeOf(v.Type()).names), "%s is %s; it must be a mapping", what, kind(n))
 		return
 	}
-	fields := fieldsOf(v)
+	shape := shapeOf(v.Type())
 	given := map[string]bool{}
 	d.pairs(n, what, func(k, val *yaml.Node) {
 		given[k.Value] = true
-		f, ok := fields[k.Value]
+		f, ok := shape.fields[k.Value]
 		if !ok {
-			d.errorf(k, suggest(k.Value, fieldNames(v.Type())), "%s has no key %s", what, quote(k.Value))
+			d.errorf(k, suggest(k.Value, shape.names), "%s has no key %s", what, quote(k.Value))
 			return
 		}
 		before := len(d.errs)
-		d.value(val, f.value, k.Value)
+		d.value(val, v.FieldByIndex(f.index), k.Value)
 		if len(d.errs) == before {
 			d.oneOf(val, f, k.Value)
 		}
 	})
-	for _, name := range fieldNames(v.Type()) {
-		if fields[name].required && !given[name] {
+	for _, name := range shape.names {
+		if shape.fields[name].required && !given[name] {
 			d.errorf(n, "add it", "%s has no %s", what, name)
 		}
 	}
@@ -389,24 +390,39 @@ func (d *decoder) oneOf(n *yaml.Node, f field, what string) {
 
 // field is one field of a struct with the rules of its tag strict.
 type field struct {
-	value    reflect.Value
+	index    []int // of reflect's FieldByIndex
 	required bool
 	words    []string
 }
 
-// fieldsOf gives the fields of a struct by their keys, those of inlined
-// structs too.
-func fieldsOf(v reflect.Value) map[string]field {
-	out := map[string]field{}
-	t := v.Type()
+// shape is what a struct's tags say: its fields by their keys, those of inlined structs
+// too, and the keys in the order of the fields.
+type shape struct {
+	fields map[string]field
+	names  []string
+}
+
+// shapes are those that were read before: a profile has a thousand mappings, of some
+// dozens of types.
+var shapes sync.Map // reflect.Type → *shape
+
+func shapeOf(t reflect.Type) *shape {
+	if s, ok := shapes.Load(t); ok {
+		return s.(*shape) //nolint:forcetypeassert // nothing else is kept there
+	}
+	s := &shape{fields: map[string]field{}}
 	for i := range t.NumField() {
 		name, inline := tag(t.Field(i))
 		if inline {
-			for k, f := range fieldsOf(v.Field(i)) {
-				out[k] = f
+			in := shapeOf(t.Field(i).Type)
+			for _, k := range in.names {
+				f := in.fields[k]
+				f.index = append([]int{i}, f.index...)
+				s.fields[k] = f
 			}
+			s.names = append(s.names, in.names...)
 		} else if name != "" {
-			f := field{value: v.Field(i)}
+			f := field{index: []int{i}}
 			for rule := range strings.SplitSeq(t.Field(i).Tag.Get("strict"), ",") {
 				if rule == "required" {
 					f.required = true
@@ -414,29 +430,17 @@ func fieldsOf(v reflect.Value) map[string]field {
 					f.words = strings.Split(words, "|")
 				}
 			}
-			out[name] = f
+			s.fields[name] = f
+			s.names = append(s.names, name)
 		}
 	}
-	return out
-}
-
-func fieldNames(t reflect.Type) []string {
-	var out []string
-	for i := range t.NumField() {
-		f := t.Field(i)
-		name, inline := tag(f)
-		if inline {
-			out = append(out, fieldNames(f.Type)...)
-		} else if name != "" {
-			out = append(out, name)
-		}
-	}
-	return out
+	shapes.Store(t, s)
+	return s
 }
 
 // KeysOf gives the keys that a struct's mapping can have, in the order of its
 // fields.
-func KeysOf(v any) []string { return fieldNames(reflect.TypeOf(v)) }
+func KeysOf(v any) []string { return slices.Clone(shapeOf(reflect.TypeOf(v)).names) }
 
 func tag(f reflect.StructField) (name string, inline bool) {
 	if !f.IsExported() && !f.Anonymous {
