@@ -1,10 +1,12 @@
 package check
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 
 	"rigor/harness/journal"
+	"rigor/harness/late"
 	"rigor/harness/verdict"
 )
 
@@ -63,8 +65,16 @@ func (c *Claim) Expect(expected, got string) {
 	}
 }
 
-// Fail says that the claim does not hold. The first reason stands.
+// Fail says that the claim does not hold. The first reason stands. One that is told with an
+// error of a computer that was too busy (late.ErrLate) rests on what did not come in time,
+// and is Unknown.
 func (c *Claim) Fail(r verdict.Reason, format string, args ...any) {
+	for _, a := range args {
+		if err, ok := a.(error); ok && errors.Is(err, late.ErrLate) {
+			c.Unknown(verdict.ReasonRigLate, format, args...)
+			return
+		}
+	}
 	if !c.failed {
 		c.failed, c.reason = true, r
 		c.got = fmt.Sprintf(format, args...)

@@ -16,6 +16,7 @@ import (
 	"rigor/harness/dut"
 	"rigor/harness/escape"
 	"rigor/harness/journal"
+	"rigor/harness/late"
 	"rigor/harness/login"
 	"rigor/harness/profile"
 	"rigor/harness/steps"
@@ -235,6 +236,8 @@ func Judge(err error) verdict.Judgement {
 	switch {
 	case errors.Is(err, dut.ErrRevoked):
 		return rig(verdict.ReasonBudget)
+	case errors.Is(err, late.ErrLate):
+		return inc(verdict.ReasonRigLate)
 	case errors.Is(err, dut.ErrOtherUnit), errors.Is(err, login.ErrIdentity):
 		return rig(verdict.ReasonWrongUnit)
 	case errors.Is(err, steps.ErrNeedsHuman):

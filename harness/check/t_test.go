@@ -7,11 +7,13 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"rigor/harness/check"
 	"rigor/harness/console"
 	"rigor/harness/dut"
 	"rigor/harness/journal"
+	"rigor/harness/late"
 	"rigor/harness/login"
 	"rigor/harness/steps"
 	"rigor/harness/verdict"
@@ -46,6 +48,12 @@ func TestClaims(t *testing.T) {
 		{"it cannot be said", func(ct *check.T) {
 			ct.Claim("it is so", func(c *check.Claim) { c.Show(shown(ct)); c.Unknown(verdict.ReasonNeedsHuman, "who knows") })
 		}, "inconclusive.needs-human"},
+		{"it rests on what did not come to a computer that was busy", func(ct *check.T) {
+			ct.Claim("it comes back", func(c *check.Claim) {
+				c.Show(shown(ct))
+				c.Fail(verdict.ReasonAbsent, "it does not: %v", fmt.Errorf("no boot: %w", &late.Error{}))
+			})
+		}, "inconclusive.rig-late"},
 		{"unknown, then failed", func(ct *check.T) {
 			ct.Claim("it is so", func(c *check.Claim) {
 				c.Unknown(verdict.ReasonNeedsHuman, "who knows")
@@ -136,6 +144,7 @@ func TestJudge(t *testing.T) {
 		{&console.TimeoutError{Cause: context.DeadlineExceeded}, "inconclusive.precondition"},
 		{&steps.StepError{At: "f:1:1", Verb: "http", What: "status 200", Got: "500"}, "inconclusive.precondition"},
 		{errOdd, "inconclusive.precondition"},
+		{fmt.Errorf("no boot: %w", &console.TimeoutError{Cause: &late.Error{Within: time.Second, Took: 4 * time.Second, Lost: 4 * time.Second}}), "inconclusive.rig-late"},
 	}
 	for _, tt := range tests {
 		j := check.Judge(tt.err)

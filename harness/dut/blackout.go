@@ -9,6 +9,7 @@ import (
 
 	"rigor/harness/console"
 	"rigor/harness/console/expect"
+	"rigor/harness/late"
 	"rigor/harness/login"
 	"rigor/harness/powercut"
 	"rigor/harness/profile"
@@ -74,7 +75,7 @@ func (b *Blackout) End(ctx context.Context, work []profile.CutPhase, own func(at
 	if err := d.PowerOn(ctx); err != nil {
 		return 0, err
 	}
-	m, err := con.Await(ctx, on, d.bootTime(), banner)
+	m, err := con.AwaitBoot(ctx, on, d.bootTime(), banner)
 	if err != nil {
 		return 0, lost("the DUT does not start when it has its supply again: no sign of a cold boot", err)
 	}
@@ -181,15 +182,15 @@ func (d *Device) CameUp(ctx context.Context, from console.Cursor, within time.Du
 	if sign, ok := Pattern("the sign of a boot that failed", con.Boot().Fail.Sign); ok {
 		patterns = append(patterns, sign)
 	}
-	m, err := con.Await(ctx, from, within, patterns...)
+	m, err := con.AwaitBoot(ctx, from, within, patterns...)
 	if err == nil && m.Index == 1 {
-		m, err = con.Await(ctx, m.To, max(con.Boot().Fail.Watch, time.Second), done)
+		m, err = con.AwaitBoot(ctx, m.To, max(con.Boot().Fail.Watch, time.Second), done)
 	}
 	switch {
 	case err == nil:
 		d.cameUp(con, m.To)
 		return d.reached(ctx, within)
-	case IsFault(err), errors.Is(err, ErrRevoked), ctx.Err() != nil:
+	case IsFault(err), errors.Is(err, ErrRevoked), errors.Is(err, late.ErrLate), ctx.Err() != nil:
 		return false, "", err
 	}
 	raw, rerr := con.Since(from)
@@ -202,13 +203,13 @@ func (d *Device) CameUp(ctx context.Context, from console.Cursor, within time.Du
 // reached waits until the DUT answers as a started one.
 func (d *Device) reached(ctx context.Context, within time.Duration) (up bool, last string, err error) {
 	within = max(within, d.bootTime())
-	waiting, cancel := context.WithTimeout(ctx, within)
+	waiting, cancel := d.Within(ctx, within)
 	defer cancel()
 	err = d.Reachable(waiting)
 	switch {
 	case err == nil:
 		return true, "", nil
-	case IsFault(err), errors.Is(err, ErrRevoked), ctx.Err() != nil:
+	case IsFault(err), errors.Is(err, ErrRevoked), errors.Is(err, late.ErrLate), ctx.Err() != nil:
 		return false, "", err
 	}
 	return false, err.Error(), nil

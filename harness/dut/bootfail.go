@@ -50,7 +50,7 @@ func (d *Device) ComeUp(ctx context.Context, con *Console, from console.Cursor) 
 	if !ok {
 		return fmt.Errorf("the end of a boot: %w (boot.done)", ErrNotDeclared)
 	}
-	_, err := con.Await(ctx, from, d.bootTime(), done)
+	_, err := con.AwaitBoot(ctx, from, d.bootTime(), done)
 	return err
 }
 

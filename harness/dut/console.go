@@ -10,6 +10,7 @@ import (
 	"rigor/harness/console"
 	"rigor/harness/console/expect"
 	"rigor/harness/journal"
+	"rigor/harness/late"
 	"rigor/harness/profile"
 	"rigor/harness/wire"
 )
@@ -23,6 +24,7 @@ type Console struct {
 	s    *Session
 	// waiting notes a wait for the DUT; never nil.
 	waiting func(what string) (done func())
+	late    *late.Meter // of the rig's computer; may be nil
 }
 
 var _ console.Talker = (*Console)(nil)
@@ -96,6 +98,14 @@ func (c *Console) awaited(ps []expect.Pattern) string {
 // Await is Expect with a time of its own: it gives the TimeoutError within d.
 func (c *Console) Await(ctx context.Context, from console.Cursor, d time.Duration, ps ...expect.Pattern) (console.Match, error) {
 	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	return c.Expect(ctx, from, ps...)
+}
+
+// AwaitBoot is Await for what the DUT has to show of a boot: what the rig's computer is late
+// with is given on top. The error says so where that was too much: late.ErrLate.
+func (c *Console) AwaitBoot(ctx context.Context, from console.Cursor, d time.Duration, ps ...expect.Pattern) (console.Match, error) {
+	ctx, cancel := c.late.Within(ctx, d, nil)
 	defer cancel()
 	return c.Expect(ctx, from, ps...)
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"rigor/harness/console"
+	"rigor/harness/late"
 	"rigor/harness/login/program"
 	"rigor/harness/login/pubkey"
 	"rigor/harness/login/tap"
@@ -78,6 +79,9 @@ type Bench struct {
 	// Waiting notes a declared wait, and for what; the function that it gives ends
 	// it.
 	Waiting func(what string) (done func())
+	// Late knows for how long the rig's computer kept its programs waiting: what did not
+	// come meanwhile is given that time on top. Nil: it never does.
+	Late *late.Meter
 }
 
 // Device is the DUT as a check sees it. With gives one over a session; without
@@ -138,7 +142,7 @@ func (d *Device) Console(name string) (*Console, error) {
 	if con == nil {
 		return nil, fmt.Errorf("console %s: %w", name, ErrNotWired)
 	}
-	return &Console{name: name, decl: d.Profile.Consoles.Items[name], con: con, s: d.s, waiting: d.waiting}, nil
+	return &Console{name: name, decl: d.Profile.Consoles.Items[name], con: con, s: d.s, waiting: d.waiting, late: d.bench.Late}, nil
 }
 
 // Gaps says of each console how often its port was away so far, and gives what was
@@ -228,6 +232,18 @@ func (d *Device) Wait(ctx context.Context, t time.Duration) error {
 			return fmt.Errorf("wait %v: %w", t, context.Cause(ctx))
 		}
 	})
+}
+
+// Within gives a context for what the DUT has to show in a time: it ends when that has gone
+// by without what the rig's computer was late in, and by a *late.Error where it was late for
+// so long that nothing is shown by what did not come.
+func (d *Device) Within(ctx context.Context, t time.Duration) (context.Context, context.CancelFunc) {
+	return d.WithinCause(ctx, t, nil)
+}
+
+// WithinCause is Within with what the end of the time is told as.
+func (d *Device) WithinCause(ctx context.Context, t time.Duration, cause error) (context.Context, context.CancelFunc) {
+	return d.bench.Late.Within(ctx, t, cause)
 }
 
 // Identity is what the DUT said of itself, and what the rig file says it must.
@@ -333,7 +349,7 @@ func (d *Device) Fingerprint(ctx context.Context) (string, error) {
 // read, or where none is declared, a service takes connections. Where there is
 // neither, it is taken as started.
 func (d *Device) Reachable(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, d.bootTime())
+	ctx, cancel := d.Within(ctx, d.bootTime())
 	defer cancel()
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		err := d.shows(ctx)
@@ -342,7 +358,7 @@ func (d *Device) Reachable(ctx context.Context) error {
 		}
 		d.moved()
 		if d.Wait(ctx, wait) != nil {
-			return fmt.Errorf("%w: it does not show itself: %w", ErrLost, err)
+			return lost("it does not show itself", late.Because(ctx, err))
 		}
 	}
 }

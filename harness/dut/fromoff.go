@@ -8,6 +8,7 @@ import (
 
 	"rigor/harness/console"
 	"rigor/harness/console/expect"
+	"rigor/harness/late"
 )
 
 // Memory switches the DUT off and reads one of its memories. The DUT stays off.
@@ -73,13 +74,19 @@ func (d *Device) StartFromOff(ctx context.Context, tries int) (Start, error) {
 	return out, nil
 }
 
+// overdue says whether what was waited for on a console did not come in its time, in which
+// the rig's computer was not late.
+func overdue(ctx context.Context, err error) bool {
+	return errors.Is(err, console.ErrTimeout) && !errors.Is(err, late.ErrLate) && ctx.Err() == nil
+}
+
 // watch waits for the end of a boot, or for signs that it failed.
 func (d *Device) watch(ctx context.Context, con *Console, from console.Cursor, tries int) (out Start, at console.Cursor, err error) {
 	boot := con.Boot()
 	at = from
 	if banner, ok := Pattern("the banner of a cold boot", boot.Banner); ok {
-		m, err := con.Await(ctx, at, d.bootTime(), banner)
-		if errors.Is(err, console.ErrTimeout) && ctx.Err() == nil {
+		m, err := con.AwaitBoot(ctx, at, d.bootTime(), banner)
+		if overdue(ctx, err) {
 			return out, con.Mark(), nil
 		} else if err != nil {
 			return out, at, err
@@ -92,9 +99,9 @@ func (d *Device) watch(ctx context.Context, con *Console, from console.Cursor, t
 		signs = append(signs, sign)
 	}
 	for out.Failed < tries {
-		m, err := con.Await(ctx, at, d.bootTime(), signs...)
+		m, err := con.AwaitBoot(ctx, at, d.bootTime(), signs...)
 		switch {
-		case errors.Is(err, console.ErrTimeout) && ctx.Err() == nil:
+		case overdue(ctx, err):
 			return out, con.Mark(), nil
 		case err != nil:
 			return out, at, err

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"rigor/harness/console"
+	"rigor/harness/late"
 	"rigor/harness/profile"
 	"rigor/harness/steps"
 	"rigor/harness/wire"
@@ -170,7 +171,7 @@ func (d *Device) lives(ctx context.Context) (bool, error) {
 
 // revives waits for the sign of life, as long as a boot may take.
 func (d *Device) revives(ctx context.Context) error {
-	within, cancel := context.WithTimeout(ctx, d.bootTime())
+	within, cancel := d.Within(ctx, d.bootTime())
 	defer cancel()
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		on, err := d.lives(within)
@@ -181,7 +182,7 @@ func (d *Device) revives(ctx context.Context) error {
 			return err
 		}
 		if d.Wait(within, wait) != nil {
-			return fmt.Errorf("%w: its sign of life (alive) does not come back", ErrLost)
+			return lost("its sign of life (alive) does not come back", late.Because(within, err))
 		}
 	}
 }
@@ -236,7 +237,7 @@ func (c *coldBoots) forget() {
 // declared, and for the declared end of the boot.
 func (d *Device) Booted(ctx context.Context, con *Console, from console.Cursor) (console.Match, error) {
 	boot := con.Decl().Boot
-	ctx, cancel := context.WithTimeout(ctx, d.bootTime())
+	ctx, cancel := d.Within(ctx, d.bootTime())
 	defer cancel()
 	if banner, ok := Pattern("the banner of a cold boot", boot.Banner); ok {
 		m, err := con.Expect(ctx, from, banner)
@@ -257,11 +258,14 @@ func (d *Device) Booted(ctx context.Context, con *Console, from console.Cursor) 
 	return m, nil
 }
 
-// lost makes an expectation that was not met a lost DUT; rig trouble and a
-// session that is gone stay what they are.
+// lost makes an expectation that was not met within a time a lost DUT; rig trouble and a
+// session that is gone stay what they are, and a computer that was late lost nothing.
 func lost(what string, err error) error {
 	if IsFault(err) || errors.Is(err, ErrRevoked) || errors.Is(err, context.Canceled) {
 		return err
+	}
+	if errors.Is(err, late.ErrLate) {
+		return fmt.Errorf("%s: %w", what, err)
 	}
 	return fmt.Errorf("%w: %s: %w", ErrLost, what, err)
 }
@@ -404,7 +408,7 @@ func (d *Device) Recover(ctx context.Context) error {
 	if within == 0 {
 		within = d.bootTime() + 10*time.Second
 	}
-	ctx, cancel := context.WithTimeout(ctx, within)
+	ctx, cancel := d.Within(ctx, within)
 	defer cancel()
 	var err error
 	if len(r.Steps) > 0 {

@@ -29,8 +29,9 @@ type board struct {
 	deadOn  bool // nor on
 	silent  bool // nothing on the console
 	noNet   bool
-	noState bool   // the switch cannot tell
-	boot    string // what it says when power comes
+	noState bool          // the switch cannot tell
+	boot    string        // what it says when power comes
+	slow    time.Duration // until then
 	out     chan []byte
 	closed  chan struct{}
 }
@@ -42,7 +43,11 @@ func (b *board) On(context.Context) error {
 		return nil
 	}
 	if was := b.on; !was && !b.silent {
-		b.out <- []byte(b.boot)
+		if b.slow == 0 {
+			b.out <- []byte(b.boot)
+		} else {
+			time.AfterFunc(b.slow, func() { b.out <- []byte(b.boot) })
+		}
 	}
 	b.on = true
 	return nil

@@ -11,6 +11,7 @@ import (
 
 	"rigor/harness/console"
 	"rigor/harness/console/expect"
+	"rigor/harness/late"
 	"rigor/harness/profile"
 	"rigor/harness/wire"
 )
@@ -209,7 +210,8 @@ type SignSeen struct {
 	// Idle says that it is seen also where nothing was done that it is a sign of, and so
 	// is none.
 	Idle bool
-	// Late says that the computer was too busy to see a light that blinks as fast.
+	// Late says that the computer was too busy to see a light that blinks as fast, or for
+	// the sign to come in its time.
 	Late bool
 }
 
@@ -343,20 +345,36 @@ const lookEvery = 5 * time.Millisecond
 // gives what became of them.
 func (w *SignWatch) Await(ctx context.Context, within time.Duration) ([]SignSeen, error) {
 	defer w.d.waiting("signs of the DUT")()
-	end := time.Now().Add(within)
+	limit, cancel := w.d.Within(ctx, within)
+	defer cancel()
 	for {
+		over := limit.Err()
 		seen, err := w.Look()
 		if err != nil {
 			return nil, err
 		}
 		open := slices.ContainsFunc(seen, func(s SignSeen) bool { return !s.Seen && s.Err == nil })
-		if !open || time.Now().After(end) {
+		switch {
+		case !open:
 			return seen, nil
+		case over != nil && ctx.Err() == nil:
+			return tooBusy(seen, over), nil
 		}
-		if err := w.d.Wait(ctx, lookEvery); err != nil {
+		if err := w.d.Wait(limit, lookEvery); err != nil && (limit.Err() == nil || ctx.Err() != nil) {
 			return nil, err
 		}
 	}
+}
+
+// tooBusy notes of the signs that did not come in a time that the computer was too busy
+// for them, where over says so of that.
+func tooBusy(seen []SignSeen, over error) []SignSeen {
+	for i := range seen {
+		if s := &seen[i]; errors.Is(over, late.ErrLate) && !s.Seen && s.Err == nil {
+			s.Late, s.Detail = true, s.Detail+"; "+over.Error()
+		}
+	}
+	return seen
 }
 
 // Lively gives the lines whose level changed while they were watched: a wire that is

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"rigor/harness/console"
+	"rigor/harness/late"
 	"rigor/harness/login"
 	"rigor/harness/login/web"
 	"rigor/harness/profile"
@@ -101,7 +102,7 @@ func (u *Update) deliver(ctx context.Context, img Image, ss []profile.Step, no p
 	}
 	defer remove()
 	whole := ctx
-	ctx, cancel := context.WithTimeout(ctx, u.decl.Time())
+	ctx, cancel := u.d.Within(ctx, u.decl.Time())
 	defer cancel()
 	sum := sha256.Sum256(img.Bytes)
 	c := &carrying{image: img}
@@ -115,11 +116,11 @@ func (u *Update) deliver(ctx context.Context, img Image, ss []profile.Step, no p
 	}
 	var se *steps.StepError
 	if !errors.As(err, &se) {
-		if ctx.Err() != nil && whole.Err() == nil && !IsFault(err) { // its own time is over, not the case's
+		if ctx.Err() != nil && whole.Err() == nil && !IsFault(err) && !errors.Is(ctx.Err(), late.ErrLate) { // its own time is over, not the case's
 			d.Kind, d.Detail = verdict.Unreachable, fmt.Sprintf("it was not delivered within %v: %v", u.decl.Time(), err)
 			return d, nil
 		}
-		return d, err
+		return d, late.Because(ctx, err)
 	}
 	d.Detail, d.Raw = se.Error(), se.Answer
 	d.Kind, d.SaysWhole = refusalOf(se, no)

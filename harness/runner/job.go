@@ -23,6 +23,7 @@ import (
 	"rigor/harness/dut"
 	"rigor/harness/escape"
 	"rigor/harness/journal"
+	"rigor/harness/late"
 	"rigor/harness/login"
 	"rigor/harness/login/program"
 	"rigor/harness/login/pubkey"
@@ -256,7 +257,9 @@ func (j *Job) bound(ctx context.Context, plan []Planned, rec *record, red *escap
 	if err != nil {
 		return abort("open the rig's state folder: %v", err)
 	}
-	device, err := j.device(bench, cons)
+	measuring, measured := context.WithCancel(context.WithoutCancel(ctx))
+	defer measured()
+	device, err := j.device(bench, cons, late.Start(measuring))
 	if err != nil {
 		return abort("%v", err)
 	}
@@ -399,7 +402,7 @@ func newline(fromRig string, con *profile.Console) console.Newline {
 	return console.CR
 }
 
-func (j *Job) device(bench *rig.Bench, cons map[string]*console.Console) (*dut.Device, error) {
+func (j *Job) device(bench *rig.Bench, cons map[string]*console.Console, meter *late.Meter) (*dut.Device, error) {
 	unit, err := j.unit(bench, j.File.Unit)
 	if err != nil {
 		return nil, err
@@ -411,7 +414,7 @@ func (j *Job) device(bench *rig.Bench, cons map[string]*console.Console) (*dut.D
 		}
 		unit.Others = append(unit.Others, other)
 	}
-	b := &dut.Bench{Power: bench.Power, Lines: bench.Lines, Consoles: cons, Link: bench.Link, Secret: bench.Secrets.Value, Ask: j.Ask, AskSecret: j.AskSecret, Exec: j.Exec, Waiting: bench.Meter.Waiting}
+	b := &dut.Bench{Power: bench.Power, Lines: bench.Lines, Consoles: cons, Link: bench.Link, Secret: bench.Secrets.Value, Ask: j.Ask, AskSecret: j.AskSecret, Exec: j.Exec, Waiting: bench.Meter.Waiting, Late: meter}
 	if p := j.File.Power; p != nil {
 		b.OffSettle = p.OffSettle
 	}

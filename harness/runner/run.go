@@ -16,6 +16,7 @@ import (
 	"rigor/harness/check"
 	"rigor/harness/dut"
 	"rigor/harness/journal"
+	"rigor/harness/late"
 	"rigor/harness/profile"
 	"rigor/harness/state"
 	"rigor/harness/verdict"
@@ -501,7 +502,7 @@ func (r *run) recover(ctx context.Context, d *dut.Device, cause error) error {
 		r.identify(ctx, d)
 		return nil
 	}
-	if dut.IsFault(err) || ctx.Err() != nil {
+	if dut.IsFault(err) || errors.Is(err, late.ErrLate) || ctx.Err() != nil {
 		r.append(&journal.Event{Kind: journal.KindLost, Case: r.last, Lost: &lost})
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"rigor/harness/console"
 	"rigor/harness/dut"
 	"rigor/harness/journal"
+	"rigor/harness/late"
 	"rigor/harness/rig"
 	"rigor/harness/wire"
 )
@@ -104,7 +105,9 @@ func (j *Job) Examine(ctx context.Context) (found []journal.Doctor, err error) {
 		defer func() { _ = con.Close() }() // the bench closes the port
 		cons[name] = con
 	}
-	device, err := j.device(bench, cons)
+	measuring, measured := context.WithCancel(ctx)
+	defer measured()
+	device, err := j.device(bench, cons, late.Start(measuring))
 	if err != nil {
 		return nil, err
 	}

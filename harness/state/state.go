@@ -233,7 +233,7 @@ func (m *Machine) walk(ctx context.Context, d *dut.Device, w profile.Way) (err e
 	if within == 0 {
 		within = defaultWithin
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, within, fmt.Errorf("the way from %s to %s took longer than %v", w.From, w.To, within))
+	ctx, cancel := d.WithinCause(ctx, within, fmt.Errorf("the way from %s to %s took longer than %v", w.From, w.To, within))
 	defer cancel()
 	start := time.Now()
 	defer func() {

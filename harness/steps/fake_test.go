@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"rigor/harness/console"
+	"rigor/harness/late"
 	"rigor/harness/login"
 	"rigor/harness/profile"
 	"rigor/harness/wire"
@@ -38,6 +39,7 @@ type bench struct {
 	exec     func(argv []string, values map[string]string) (string, map[string]string, error)
 	ask      func(string) (string, error)
 	closed   int
+	late     *late.Meter
 }
 
 var (
@@ -86,6 +88,10 @@ func (b *bench) Wait(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+}
+
+func (b *bench) WithinCause(ctx context.Context, d time.Duration, cause error) (context.Context, context.CancelFunc) {
+	return b.late.Within(ctx, d, cause)
 }
 
 func (b *bench) Value(name string) (string, bool, error) {

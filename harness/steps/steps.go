@@ -22,6 +22,7 @@ import (
 	"rigor/harness/console"
 	"rigor/harness/console/expect"
 	"rigor/harness/escape"
+	"rigor/harness/late"
 	"rigor/harness/login"
 	"rigor/harness/profile"
 	"rigor/harness/wire"
@@ -89,6 +90,9 @@ type Target interface {
 	PowerOff(ctx context.Context) error
 	PowerCycle(ctx context.Context) error
 	Wait(ctx context.Context, d time.Duration) error
+	// WithinCause gives a context for what may take a time of its own, and for what its end
+	// is told as: what the rig's computer is late with is given on top.
+	WithinCause(ctx context.Context, d time.Duration, cause error) (context.Context, context.CancelFunc)
 	// Value gives ${name} of unit, secret and profile.
 	Value(name string) (string, bool, error)
 	Exec(ctx context.Context, argv []string, values map[string]string) (text string, got map[string]string, err error)
@@ -208,11 +212,14 @@ func (r *runner) step(ctx context.Context, s *profile.Step) error {
 	default:
 		within = DefaultWithin + s.Wait
 	}
-	stepCtx, cancel := context.WithTimeoutCause(ctx, within, fmt.Errorf("%s: %s took longer than %v", s.At, s.Verb, within))
+	stepCtx, cancel := r.t.WithinCause(ctx, within, fmt.Errorf("%s: %s took longer than %v", s.At, s.Verb, within))
 	defer cancel()
 	err := r.act(stepCtx, s)
 	var se *StepError
 	switch {
+	case err != nil && !isFault(err) && errors.Is(stepCtx.Err(), late.ErrLate):
+		// What did not come, or not whole, is not held against the DUT.
+		return fmt.Errorf("%s: %s: %w: %v", s.At, s.Verb, stepCtx.Err(), err) //nolint:errorlint // what it was taken for does not hold
 	case err == nil || errors.As(err, &se):
 		return err
 	case ctx.Err() == nil && stepCtx.Err() != nil && !isFault(err):

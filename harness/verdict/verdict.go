@@ -109,6 +109,7 @@ const (
 	ReasonTwoUnits       Reason = "two-units"       // one unit cannot show it
 	ReasonLockout        Reason = "lockout-active"  // the DUT is locked by tries that cannot be waited out
 	ReasonAmbiguous      Reason = "ambiguous"       // the answer can mean either
+	ReasonRigLate        Reason = "rig-late"        // nothing came in time, and the rig's computer was too busy for that to show anything
 )
 
 // Reasons of an error.
@@ -144,7 +145,7 @@ var Reasons = []Reason{
 	ReasonNoClaim, ReasonNoEvidence, ReasonIneffective, ReasonWrongRefusal,
 	ReasonPrecondition, ReasonProfileMissing, ReasonRigLacks, ReasonDUTLost,
 	ReasonDUTChanged, ReasonCoverageGap, ReasonBracketOpen, ReasonState,
-	ReasonNeedsHuman, ReasonTwoUnits, ReasonLockout, ReasonAmbiguous,
+	ReasonNeedsHuman, ReasonTwoUnits, ReasonLockout, ReasonAmbiguous, ReasonRigLate,
 	ReasonFault, ReasonBrokenPart, ReasonUnfinished, ReasonPanic,
 	ReasonBudget, ReasonLeaked, ReasonWrongUnit, ReasonInterrupted,
 	ReasonJournal, ReasonBug, ReasonLeaseLost, ReasonWaiver,

@@ -210,7 +210,7 @@ func ours(err error) error {
 		return nil
 	}
 	j := check.Judge(err)
-	if j.Verdict == verdict.Error || j.Reason == verdict.ReasonRigLacks || j.Reason == verdict.ReasonNeedsHuman || j.Reason == verdict.ReasonProfileMissing ||
+	if j.Verdict == verdict.Error || j.Reason == verdict.ReasonRigLacks || j.Reason == verdict.ReasonNeedsHuman || j.Reason == verdict.ReasonProfileMissing || j.Reason == verdict.ReasonRigLate ||
 		errors.Is(err, context.Canceled) {
 		return err
 	}

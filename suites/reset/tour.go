@@ -333,7 +333,7 @@ func (g *guide) reset(ctx context.Context, tr *tour) bool {
 	if within == 0 {
 		within = signsWithin
 	}
-	limit, cancel := context.WithTimeout(ctx, within)
+	limit, cancel := d.Within(ctx, within)
 	defer cancel()
 	vars := g.trigger(limit, ctx, tr)
 	told := time.Now()
@@ -410,7 +410,7 @@ func (g *guide) late(ctx context.Context, err error) error {
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
-	if errors.Is(err, context.DeadlineExceeded) {
+	if errors.Is(err, context.DeadlineExceeded) && check.Judge(err).Reason != verdict.ReasonRigLate {
 		return nil
 	}
 	return ours(err)
