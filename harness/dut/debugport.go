@@ -52,6 +52,9 @@ func (d *Device) DebugPort(name string) (*DebugPort, error) {
 			return nil, fmt.Errorf("debug port %s: %w: %w", name, ErrNotDeclared, err)
 		}
 	}
+	for _, t := range decl.TAPs {
+		p.plan.TAPs = append(p.plan.TAPs, exam.TAP{ID: uint32(t.ID), Boundary: t.Boundary}) //nolint:gosec // the profile's lint bounds it
+	}
 	if p.plan.Memory, err = d.pieces(decl); err != nil {
 		return nil, err
 	}
@@ -144,9 +147,7 @@ func (p *DebugPort) Look(ctx context.Context, way exam.Way, halt bool) (ladder.L
 	l.Idle = pads
 	if again := p.d.bootsShown(); boots >= 0 && again > boots {
 		l.Restarted = true
-		if l.Halt == ladder.HaltRefused || l.Halt == ladder.HaltPends || l.Halt == ladder.HaltBroke {
-			l.Halt = ladder.HaltRestarts
-		}
+		l.NotRefused()
 	}
 	return l, err
 }
@@ -165,6 +166,9 @@ func (p *DebugPort) look(ctx context.Context, way exam.Way, plan exam.Plan) (l l
 	err = p.d.s.Do(ctx, PartPads, func(ctx context.Context) error {
 		if p.adapter != nil {
 			l, err = exam.Adapter(ctx, p.adapter.DebugPort(), plan)
+			if p.decl.Protocol == profile.JTAG && l.Reply == ladder.Answered && l.Blind == "" {
+				l.Blind = "an adapter shows one debug port: which other TAPs are in its chain is not seen"
+			}
 			return err
 		}
 		if p.decl.Protocol == profile.JTAG {

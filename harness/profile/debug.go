@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"rigor/harness/strictyaml"
 )
 
 // Debug says which debug ports and ROM loaders the model has, and how far each lets in
@@ -29,7 +31,7 @@ type DebugPort struct {
 	Protocol string            `yaml:"protocol"` // swd, jtag
 	Pads     map[string]string `yaml:"pads"`     // role: the pad's name on the board
 	DP       DebugDP           `yaml:"dp"`
-	TAPs     []int64           `yaml:"taps"` // jtag: the IDCODEs, TDO's end first
+	TAPs     []DebugTAP        `yaml:"taps"` // jtag: TDO's end first
 	// Level is the most open one that the maker declares, in any phase: "L0" (it never
 	// answers) to "L5". What is more open than declared is a failure, whatever the policy.
 	Level string `yaml:"level"`
@@ -43,6 +45,37 @@ type DebugPort struct {
 	Phases Section[*DebugPhase] `yaml:"phases"`
 	Memory []DebugMemory        `yaml:"memory"`
 }
+
+// DebugTAP is one TAP of a chain: its IDCODE, and where it is written that it scans the
+// boundary and does nothing else. What is behind any other that is no Arm debug port,
+// nobody can ask.
+type DebugTAP struct {
+	ID       int64  `yaml:"id"` // 0 for one that has no IDCODE
+	Boundary string `yaml:"boundary"`
+}
+
+// UnmarshalStrict reads an IDCODE, or {id: …, boundary: …}.
+func (t *DebugTAP) UnmarshalStrict(n *strictyaml.Node) {
+	if _, plain := n.Scalar(); plain {
+		n.Decode(&t.ID, "the IDCODE")
+		return
+	}
+	var m struct {
+		ID       *int64 `yaml:"id"`
+		Boundary string `yaml:"boundary"`
+	}
+	if !n.Decode(&m, "the TAP") {
+		return
+	}
+	if m.ID == nil {
+		n.Errorf("write id: 0x06413041, or id: 0 where it has no IDCODE", "which TAP it is, is not said")
+		return
+	}
+	t.ID, t.Boundary = *m.ID, m.Boundary
+}
+
+// ArmPort says whether an IDCODE is that of an Arm debug port.
+func (t DebugTAP) ArmPort() bool { return t.ID&0xfff == 0x477 && t.ID>>20&0xff == 0xba }
 
 // DebugDP is the debug port behind the pads.
 type DebugDP struct {
@@ -212,8 +245,11 @@ func (l *linter) debugPort(at []string, name string, p *DebugPort, taken map[str
 		}
 	}
 	for i, t := range p.TAPs {
-		if t&1 == 0 || !word(t) {
-			l.errorf(key("taps", strconv.Itoa(i)), "write the IDCODE, as 0x4ba00477: bit 0 is set", "0x%08x is no IDCODE", t)
+		switch at := key("taps", strconv.Itoa(i)); {
+		case t.ID != 0 && t.ID&1 == 0 || !word(t.ID):
+			l.errorf(at, "write the IDCODE, as 0x4ba00477: bit 0 is set; 0 for a TAP that has none", "0x%08x is no IDCODE", t.ID)
+		case t.Boundary != "" && t.ArmPort():
+			l.errorf(at, "take boundary out", "0x%08x is an Arm debug port, which does more than scan the boundary", t.ID)
 		}
 	}
 	if p.Sweep < 0 || p.Sweep > 10*time.Second {

@@ -18,16 +18,19 @@ debug:
     swd: {protocol: swd, pads: {clk: J3.2, io: J3.4, vref: J3.1}, dp: {version: 2, targets: [0x01002927]}, level: L1, lock: nrf52, reset: reset,
       phases: {sleep: {none: never}}, memory: [{at: 0x0, length: 64, what: flash, image: 512}]}
     old: {none: left out since rev B}
+    jtag: {protocol: jtag, pads: {tck: J4.1, tms: J4.2, tdi: J4.3, tdo: J4.4}, taps: [0x4ba00477, {id: 0x06413041, boundary: 'RM0090, 38.6'}, 0], level: L1}
   loaders: {uart: {rom: stm32, console: main, enter: [{power: cycle}], permits: [erase]}}
 `
 	p, err := profile.Parse("p.yaml", []byte(good))
 	require.NoError(t, err)
 	swd := p.Debug.Ports.Items["swd"]
-	assert.Equal(t, []string{"J3.1", "J3.2", "J3.4"}, p.Debug.PadNames())
+	assert.Equal(t, []string{"J3.1", "J3.2", "J3.4", "J4.1", "J4.2", "J4.3", "J4.4"}, p.Debug.PadNames())
+	assert.Equal(t, []profile.DebugTAP{{ID: 0x4ba00477}, {ID: 0x06413041, Boundary: "RM0090, 38.6"}, {}}, p.Debug.Ports.Items["jtag"].TAPs)
 	assert.Equal(t, profile.DefaultSweep, swd.SweepTime())
 	assert.True(t, swd.Memory[0].Known())
 	assert.True(t, p.Debug.Ports.Items["old"].Declared())
 	port := "protocol: swd, pads: {clk: a, io: b}, level: L1"
+	chain := "protocol: jtag, pads: {tck: a, tms: b, tdi: c, tdo: d}, level: L1"
 	for name, c := range map[string]struct{ debug, want string }{
 		"nothing":            {"{}", "debug says nothing"},
 		"no protocol":        {"{ports: {swd: {level: L1}}}", `port swd speaks ""`},
@@ -37,6 +40,9 @@ debug:
 		"no level":           {"{ports: {swd: {protocol: swd, pads: {clk: a, io: b}}}}", "how far port swd lets in is not said"},
 		"no such level":      {"{ports: {swd: {protocol: swd, pads: {clk: a, io: b}, level: L6}}}", `level is "L6"`},
 		"no target":          {"{ports: {swd: {" + port + ", dp: {targets: [2]}}}}", "is no target"},
+		"no IDCODE":          {"{ports: {j: {" + chain + ", taps: [2]}}}", "is no IDCODE"},
+		"a TAP and no id":    {"{ports: {j: {" + chain + ", taps: [{boundary: here}]}}}", "which TAP it is, is not said"},
+		"a port that scans":  {"{ports: {j: {" + chain + ", taps: [{id: 0x4ba00477, boundary: here}]}}}", "does more than scan the boundary"},
 		"no such phase":      {"{ports: {swd: {" + port + ", phases: {lunch: {none: never}}}}}", `no phase "lunch"`},
 		"a phase and no way": {"{ports: {swd: {" + port + ", phases: {sleep: {}}}}}", "how phase sleep begins is not said"},
 		"an odd length":      {"{ports: {swd: {" + port + ", memory: [{at: 0, length: 3}]}}}", "has 3 bytes"},

@@ -166,7 +166,7 @@ func (s *survey) say(format string, args ...any) { fmt.Fprintf(&s.log, format+"\
 func (s *survey) take(l ladder.Look) {
 	lv, why := l.Level()
 	s.say("%s, %s: %s: %s [%s]", l.When(), l.Way, lv, why, l.Acks)
-	s.Looks = append(s.Looks, l)
+	s.Looks = append(s.Looks, l.Each()...)
 }
 
 // full looks at a port in every way. What was answered in one way with the same name is

@@ -38,6 +38,13 @@ type Plan struct {
 	Memory []Piece
 	Lock   *lock.Lock  // what names the lock; nil for none
 	Halt   dap.Consent // the zero value halts nothing
+	TAPs   []TAP       // of a chain, as they are declared, that next to TDO first
+}
+
+// TAP is what is declared of one TAP.
+type TAP struct {
+	ID       uint32 // 0 for one that has no IDCODE
+	Boundary string // where it is written that it scans the boundary and does nothing else; "" where that is not so
 }
 
 const (

@@ -199,6 +199,16 @@ const (
 	HaltBroke    Halt = "broke"    // no answer to it
 )
 
+// NotRefused notes of a halt that was not done that the DUT began a boot: nobody refused.
+func (l *Look) NotRefused() {
+	if l.Halt == HaltRefused || l.Halt == HaltPends || l.Halt == HaltBroke {
+		l.Halt = HaltRestarts
+	}
+	for i := range l.More {
+		l.More[i].NotRefused()
+	}
+}
+
 // Reading is what a register of the lock said.
 type Reading struct {
 	Name  string `json:"name"`
@@ -244,6 +254,8 @@ type Look struct {
 	// Broke says where a port that had answered did not any more; "" where it did to the
 	// end.
 	Broke string `json:"broke,omitempty"`
+	// More are the looks at further debug ports of the same chain.
+	More []Look `json:"more,omitempty"`
 	Steps int64  `json:"steps,omitempty"` // half periods that it took
 }
 
@@ -255,9 +267,35 @@ func (l *Look) When() string {
 	return fmt.Sprintf("%s, %v after", l.Phase, l.After.Round(time.Microsecond))
 }
 
+// Each gives the look, and those at further debug ports of the same chain, as looks of
+// the same moment.
+func (l Look) Each() []Look {
+	more := l.More
+	l.More = nil
+	out := []Look{l}
+	for _, m := range more {
+		m.Phase, m.After, m.Idle, m.Supplied, m.Restarted, m.More = l.Phase, l.After, l.Idle, l.Supplied, l.Restarted, nil
+		out = append(out, m)
+	}
+	return out
+}
+
 // Level gives the level that the look shows, and in words why. Unsaid says that what was
-// seen can mean either.
+// seen can mean either. Of several ports in a chain the most open one counts, and then one
+// of which it cannot be said.
 func (l *Look) Level() (Level, string) {
+	level, why := l.level()
+	for i := range l.More {
+		lv, w := l.More[i].level()
+		if max(lv, level) > Most && lv > level || max(lv, level) <= Most && level != Unsaid && (lv == Unsaid || lv > level) {
+			level, why = lv, l.More[i].Way+": "+w
+		}
+	}
+	return level, why
+}
+
+// level is that of the look's own port.
+func (l *Look) level() (Level, string) {
 	switch l.Reply {
 	case Answered:
 	case Silent:
