@@ -289,6 +289,9 @@ func (k *looker) memory(ctx context.Context, ap *ladder.AP) error {
 		ap.Note = fmt.Sprintf("its CSW is refused: %v", a)
 		return nil
 	}
+	if dap.DebugBus(ap.IDR) {
+		return k.units(ctx, m, ap)
+	}
 	for _, p := range k.plan.pieces() {
 		r, err := read(ctx, m, p)
 		if err != nil {
@@ -304,6 +307,28 @@ func (k *looker) memory(ctx context.Context, ap *ladder.AP) error {
 		return nil
 	}
 	return k.core(ctx, m, ap)
+}
+
+// units looks for the debug units of cores on a bus that has no memory. What is declared of
+// memory is not asked for there: a fault would say nothing, and what comes is a table.
+func (k *looker) units(ctx context.Context, m *adi.Memory, ap *ladder.AP) error {
+	ap.Debug = true
+	at, is := adi.TableAt(uint32(ap.Base)) //nolint:gosec // it came from one
+	if !is {
+		ap.Gap = fmt.Sprintf("its BASE (0x%08x) names no table", ap.Base)
+		return nil
+	}
+	found, gap, a, err := m.Components(ctx, at)
+	if err != nil {
+		return err
+	}
+	if ap.Gap = gap; a != dap.OK && a != dap.Fault {
+		return broke(k.l, fmt.Sprintf("the table of debug units at 0x%08x", at), a, nil)
+	}
+	for _, c := range found {
+		ap.Units = append(ap.Units, ladder.Unit{At: uint64(c.At), Core: c.Core(), Auth: ladder.Auth(c.Auth)})
+	}
+	return nil
 }
 
 // read asks for one piece.

@@ -115,6 +115,26 @@ type AP struct {
 	CSW     uint32 `json:"csw,omitempty"`
 	Base    uint64 `json:"base,omitempty"`
 	Note    string `json:"note,omitempty"`
+	// Debug says that behind it is a bus of debug units, and no memory. Units are those
+	// that were found there, and Gap says why these may not be all.
+	Debug bool   `json:"debug,omitempty"`
+	Units []Unit `json:"units,omitempty"`
+	Gap   string `json:"gap,omitempty"`
+}
+
+// Unit is a debug unit on a bus.
+type Unit struct {
+	At   uint64 `json:"at"`
+	Core bool   `json:"core"` // of a core of the A or R profile
+	Auth Auth   `json:"auth"` // its AUTHSTATUS
+}
+
+// Open says whether the unit gives the right to debug what it belongs to.
+func (u Unit) Open() bool { return u.Auth.Has(NonSecure) == Yes || u.Auth.Has(Secure) == Yes }
+
+// shut says whether it says no to that.
+func (u Unit) shut() bool {
+	return !u.Open() && (u.Auth.Has(NonSecure) == No || u.Auth.Has(Secure) == No)
 }
 
 // Got is what came of reading memory.
@@ -255,7 +275,7 @@ type Look struct {
 	// end.
 	Broke string `json:"broke,omitempty"`
 	// More are the looks at further debug ports of the same chain.
-	More []Look `json:"more,omitempty"`
+	More  []Look `json:"more,omitempty"`
 	Steps int64  `json:"steps,omitempty"` // half periods that it took
 }
 
@@ -334,6 +354,13 @@ func (l *Look) open() (Level, string) {
 	if l.Halt == Halted {
 		take(L3, "the core was halted")
 	}
+	for _, ap := range l.AP {
+		for _, u := range ap.Units {
+			if u.Core && u.Open() {
+				take(L3, "the debug unit of a core at 0x%08x, behind access port 0x%x, is read and says that the core may be debugged: %v", u.At, ap.Addr, u.Auth)
+			}
+		}
+	}
 	for _, r := range l.Reads {
 		if !r.Gives() || r.What == System {
 			continue // what the core says of itself is no memory
@@ -410,9 +437,15 @@ func (l *Look) shut() (Level, string) {
 			return Unsaid, fmt.Sprintf("%d bytes at 0x%08x: no answer that says yes or no", r.Length, r.At)
 		}
 	}
+	debug := false
 	for _, ap := range mem {
 		switch {
 		case ap.Enabled == No, asked[ap.Addr]:
+		case ap.Debug:
+			if why := ap.unclear(); why != "" {
+				return Unsaid, fmt.Sprintf("access port 0x%x leads to debug units of cores: %s", ap.Addr, why)
+			}
+			debug = true
 		case guessed[ap.Addr]:
 			return Unsaid, fmt.Sprintf("the memory access port 0x%x faults where nobody says that there is memory: that is no refusal", ap.Addr)
 		case ap.Enabled == Yes:
@@ -424,8 +457,33 @@ func (l *Look) shut() (Level, string) {
 	if !l.All && !l.Quick {
 		return Unsaid, "not every access port that there can be was asked for"
 	}
+	if debug {
+		return L2, "an access port shows, and the debug units of the cores behind it say that nobody may debug them"
+	}
 	if refused {
 		return L2, "a memory access port shows, and gives nothing"
 	}
 	return L2, "a memory access port shows, and says that it is not enabled"
+}
+
+// unclear says why debug units are not shown to be shut; "" where each says so.
+func (ap AP) unclear() string {
+	cores := 0
+	for _, u := range ap.Units {
+		switch {
+		case u.Open():
+			return fmt.Sprintf("the unit at 0x%08x says that it may be used: %v", u.At, u.Auth)
+		case u.Core && !u.shut():
+			return fmt.Sprintf("the core's unit at 0x%08x does not say whether the core may be debugged (%v)", u.At, u.Auth)
+		case u.Core:
+			cores++
+		}
+	}
+	switch {
+	case ap.Gap != "":
+		return ap.Gap
+	case cores == 0:
+		return "none of a core was found"
+	}
+	return ""
 }
