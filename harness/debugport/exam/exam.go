@@ -149,7 +149,7 @@ func behind(ctx context.Context, t dap.Transport, l *ladder.Look, plan Plan) err
 	up, a, err := s.PowerUp(ctx)
 	switch {
 	case errors.Is(err, dap.ErrForbidden): // the rescue port of an RP2040: it is only asked who it is
-		l.Up = ladder.No
+		l.All, l.Note = true, "a port for rescue: it has no access port, and is asked who it is alone"
 		return nil
 	case err != nil:
 		return err

@@ -66,7 +66,7 @@ func TestLevel(t *testing.T) {
 		"waits for ever":                  {ladder.Look{Reply: ladder.Waits}, ladder.Unsaid},
 		"faults":                          {ladder.Look{Reply: ladder.Faulted}, ladder.Unsaid},
 		"not asked":                       {ladder.Look{}, ladder.Unsaid},
-		"no debug power":                  {answered("system", func(l *ladder.Look) { l.AP, l.Up = nil, ladder.No }), ladder.L1},
+		"no debug power":                  {answered("system", func(l *ladder.Look) { l.AP, l.All, l.Up = nil, false, ladder.No }), ladder.Unsaid},
 		"no access port":                  {answered("system", func(l *ladder.Look) { l.AP = nil }), ladder.L1},
 		"the maker's alone":               {answered("system", nil), ladder.L1},
 		"not all asked":                   {answered("system", func(l *ladder.Look) { l.All = false }), ladder.Unsaid},

@@ -412,8 +412,8 @@ func (l *Look) shut() (Level, string) {
 	}
 	if len(mem) == 0 {
 		switch {
-		case l.Up == No && len(l.AP) == 0:
-			return L1, "it says what it is, and grants no debug power"
+		case l.Up == No: // it may sleep, or be held in reset, and grant it in the next moment
+			return Unsaid, "it says what it is, and did not grant debug power as long as it was asked: what is behind it was not seen"
 		case !l.All && !l.Quick:
 			return Unsaid, "not every access port that there can be was asked for"
 		case len(l.AP) > 0:
