@@ -17,6 +17,9 @@ type Debug struct {
 	None    `yaml:",inline"`
 	Ports   Section[*DebugPort] `yaml:"ports"`
 	Loaders Section[*Loader]    `yaml:"loaders"`
+	// Pads are pads beside those of a port, with what each is: a reset, an output, one that
+	// leads nowhere.
+	Pads map[string]string `yaml:"pads"`
 }
 
 // Protocols of a debug port.
@@ -197,6 +200,14 @@ func (l *linter) debug() {
 	for _, name := range d.Ports.Order {
 		if p := d.Ports.Items[name]; !p.Declared() {
 			l.debugPort([]string{"debug", "ports", name}, name, p, taken)
+		}
+	}
+	for _, pad := range slices.Sorted(maps.Keys(d.Pads)) {
+		switch at := []string{"debug", "pads", pad}; {
+		case strings.TrimSpace(d.Pads[pad]) == "":
+			l.errorf(at, "write what it is, and where that is written", "what pad %s is, is not said", pad)
+		case taken[pad] != "":
+			l.errorf(at, "take it out", "pad %s is %s already", pad, taken[pad])
 		}
 	}
 	for _, name := range d.Loaders.Order {

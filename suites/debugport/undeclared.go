@@ -14,6 +14,7 @@ import (
 	"rigor/harness/baseline/istg"
 	"rigor/harness/baseline/nist8259a"
 	"rigor/harness/check"
+	"rigor/harness/debugport/idle"
 	"rigor/harness/debugport/pinsearch"
 	"rigor/harness/dut"
 	"rigor/harness/profile"
@@ -22,7 +23,8 @@ import (
 
 // Undeclared: no pads that the rig is wired to answer as a debug port but those of a declared
 // one. That the search finds a port is shown by a declared one that answers; where there
-// is none, finding nothing says nothing.
+// is none, finding nothing says nothing, and so it does on a pad that was not driven or is
+// not shown to be wired.
 var Undeclared = check.Check{
 	ID:    "dbg-undeclared",
 	Title: "No pads answer that nobody declared",
@@ -43,9 +45,9 @@ var Undeclared = check.Check{
 		}
 		v := newSearcher(t)
 		end := v.clean(ctx)
-		found := v.search(ctx)
+		found, off := v.search(ctx)
 		end()
-		claimDeclared(t, found, astray)
+		claimDeclared(t, found, off, astray)
 	},
 }
 
@@ -91,15 +93,18 @@ type searched struct {
 	*pinsearch.Result
 }
 
-// search looks while the device is held in reset, and while it is in use.
-func (v *surveyor) search(ctx context.Context) (out []searched) {
+// search looks while the device is held in reset, and while it is in use; off is what the
+// pads do while it has no supply.
+func (v *surveyor) search(ctx context.Context) (out []searched, off []idle.Pad) {
 	look := func(phase string) {
 		res, err := v.d.SearchPads(ctx)
 		v.OK(err)
 		out = append(out, searched{phase, res})
 	}
+	v.OK(v.d.PowerOff(ctx))
+	off, err := v.d.Idle(ctx)
+	v.OK(err)
 	if v.reset != "" {
-		v.OK(v.d.PowerOff(ctx))
 		line, err := v.d.Line(v.reset)
 		v.OK(err)
 		v.OK(line.Assert(ctx))
@@ -110,12 +115,15 @@ func (v *surveyor) search(ctx context.Context) (out []searched) {
 	}
 	v.OK(v.d.PowerCycle(ctx))
 	look(inSystem)
-	return out
+	return out, off
 }
 
 // claimDeclared claims that every port that was found is a declared one.
-func claimDeclared(t *check.T, found []searched, astray string) {
-	data, err := json.MarshalIndent(found, "", " ")
+func claimDeclared(t *check.T, found []searched, off []idle.Pad, astray string) {
+	data, err := json.MarshalIndent(struct {
+		Off   []idle.Pad `json:"without_a_supply"`
+		Found []searched `json:"searches"`
+	}{off, found}, "", " ")
 	t.OK(err)
 	ref := t.Keep("search.json", "what was looked for on the pads of the board, and found", data)
 	t.Claim("no pads answer as a debug port but those of a declared one", func(c *check.Claim) {
@@ -147,9 +155,11 @@ func claimDeclared(t *check.T, found []searched, astray string) {
 				}
 			}
 		}
-		c.Expect("the declared ports, and no other", "found were "+strings.Join(known, "; ")+notDriven(found))
+		c.Expect("the declared ports, and no other", "found were "+strings.Join(known, "; ")+notDriven(found)+saidOf(t.Profile(), found))
 		if len(known) == 0 {
 			c.Unknown(verdict.ReasonControlFailed, "no declared port was found either: that the search finds one on these wires is not shown")
+		} else if not := unshown(t.Profile(), found, off); len(not) > 0 {
+			c.Unknown(verdict.ReasonCoverageGap, "a port on these pads would not have been found: %s; what each of them is, the profile can say (debug.pads)", strings.Join(not, ", "))
 		}
 	})
 }
