@@ -30,18 +30,21 @@ type DebugPort struct {
 	traced map[string]bool // looks whose waves are kept
 }
 
-// DebugPort gives a declared debug port on the rig's pads.
-func (d *Device) DebugPort(name string) (*DebugPort, error) {
-	decl := d.Profile.Debug.Ports.Items[name]
-	if decl == nil || decl.Declared() {
-		return nil, fmt.Errorf("debug port %s: %w", name, ErrNotDeclared)
+// DebugPort gives a declared debug port on the rig's pads, as it is to one of the protocols
+// that it speaks.
+func (d *Device) DebugPort(name, protocol string) (*DebugPort, error) {
+	whole := d.Profile.Debug.Ports.Items[name]
+	if whole == nil || whole.Declared() || !slices.Contains(whole.Speaks(), protocol) {
+		return nil, fmt.Errorf("debug port %s (%s): %w", name, protocol, ErrNotDeclared)
 	}
+	decl := whole.As(protocol)
 	pads, err := d.pads()
 	if err != nil {
 		return nil, err
 	}
 	p := &DebugPort{name: name, decl: decl, d: d, wires: debugport.New(pads, debugport.Options{Part: PartPads})}
 	p.adapter, _ = pads.(dap.Adapter)
+	p.plan.Both = whole.Protocol == profile.SWJ
 	for role, pad := range decl.Pads {
 		if _, ok := p.wires.Pin(pad); !ok {
 			return nil, fmt.Errorf("pad %s (%s of debug port %s): %w", pad, role, name, ErrNotWired)
@@ -87,7 +90,7 @@ func (d *Device) pieces(decl *profile.DebugPort) (out []exam.Piece, err error) {
 // Name gives the port's name, and Decl what is declared of it.
 func (p *DebugPort) Name() string { return p.name }
 
-// Decl gives what the profile says of the port.
+// Decl gives what the profile says of the port, as it is to its protocol.
 func (p *DebugPort) Decl() *profile.DebugPort { return p.decl }
 
 // Wires gives what the port is played on, for its trace.

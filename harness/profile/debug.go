@@ -26,12 +26,13 @@ type Debug struct {
 const (
 	SWD  = "swd"
 	JTAG = "jtag"
+	SWJ  = "swj" // both on the same pads: TCK is the clock of the serial wire, TMS its data
 )
 
 // DebugPort is one debug port, on pads of the board.
 type DebugPort struct {
 	None     `yaml:",inline"`
-	Protocol string            `yaml:"protocol"` // swd, jtag
+	Protocol string            `yaml:"protocol"` // swd, jtag, swj
 	Pads     map[string]string `yaml:"pads"`     // role: the pad's name on the board
 	DP       DebugDP           `yaml:"dp"`
 	TAPs     []DebugTAP        `yaml:"taps"` // jtag: TDO's end first
@@ -144,6 +145,37 @@ const (
 var padRoles = map[string]struct{ must, may []string }{
 	SWD:  {[]string{"clk", "io"}, []string{"vref"}},
 	JTAG: {[]string{"tck", "tms", "tdi", "tdo"}, []string{"ntrst", "vref"}},
+	SWJ:  {[]string{"clk", "io", "tdi", "tdo"}, []string{"ntrst", "vref"}},
+}
+
+// Speaks lists the protocols that can be tried at the port: SWD, JTAG.
+func (p *DebugPort) Speaks() []string {
+	if p.Protocol == SWJ {
+		return []string{SWD, JTAG}
+	}
+	return []string{p.Protocol}
+}
+
+// As gives the port as it is to one of the protocols that it speaks: its pads have the
+// roles of that.
+func (p *DebugPort) As(protocol string) *DebugPort {
+	if p.Protocol != SWJ {
+		return p
+	}
+	one := *p
+	one.Protocol, one.Pads = protocol, map[string]string{}
+	for role, pad := range p.Pads {
+		switch {
+		case protocol == JTAG && role == "clk":
+			role = "tck"
+		case protocol == JTAG && role == "io":
+			role = "tms"
+		}
+		if roles := padRoles[protocol]; slices.Contains(roles.must, role) || slices.Contains(roles.may, role) {
+			one.Pads[role] = pad
+		}
+	}
+	return &one
 }
 
 // word says whether a number is one of 32 bits.
@@ -221,7 +253,7 @@ func (l *linter) debugPort(at []string, name string, p *DebugPort, taken map[str
 	key := func(keys ...string) []string { return append(slices.Clone(at), keys...) }
 	roles, ok := padRoles[p.Protocol]
 	if !ok {
-		l.errorf(key("protocol"), "write protocol: swd, or protocol: jtag", "port %s speaks %q", name, p.Protocol)
+		l.errorf(key("protocol"), "write protocol: swd, protocol: jtag, or protocol: swj where both are on the same pads", "port %s speaks %q", name, p.Protocol)
 		return
 	}
 	for _, r := range roles.must {
@@ -237,7 +269,7 @@ func (l *linter) debugPort(at []string, name string, p *DebugPort, taken map[str
 			l.errorf(key("pads", r), near(r, all), "a port of %s has no pad %q", p.Protocol, r)
 		case pad == "":
 		case taken[pad] != "" && r != "vref":
-			l.errorf(key("pads", r), "name another pad, or make one port of them", "pad %s is %s already", pad, taken[pad])
+			l.errorf(key("pads", r), "name another pad, or make one port of them: protocol: swj is both on the same pads", "pad %s is %s already", pad, taken[pad])
 		default:
 			taken[pad] = r + " of " + name
 		}

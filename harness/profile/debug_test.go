@@ -31,6 +31,15 @@ debug:
 	assert.True(t, p.Debug.Ports.Items["old"].Declared())
 	port := "protocol: swd, pads: {clk: a, io: b}, level: L1"
 	chain := "protocol: jtag, pads: {tck: a, tms: b, tdi: c, tdo: d}, level: L1"
+	both, err := profile.Parse("p.yaml", []byte("profile: a\ndebug: {ports: {x: {protocol: swj, pads: {clk: a, io: b, tdi: c, tdo: d, vref: v}, level: L1}}}\n"))
+	require.NoError(t, err)
+	x := both.Debug.Ports.Items["x"]
+	assert.Equal(t, []string{profile.SWD, profile.JTAG}, x.Speaks())
+	assert.Equal(t, map[string]string{"clk": "a", "io": "b", "vref": "v"}, x.As(profile.SWD).Pads)
+	assert.Equal(t, map[string]string{"tck": "a", "tms": "b", "tdi": "c", "tdo": "d", "vref": "v"}, x.As(profile.JTAG).Pads)
+	assert.Equal(t, profile.JTAG, x.As(profile.JTAG).Protocol)
+	assert.Equal(t, []string{profile.SWD}, swd.Speaks())
+	assert.Same(t, swd, swd.As(profile.SWD))
 	for name, c := range map[string]struct{ debug, want string }{
 		"nothing":             {"{}", "debug says nothing"},
 		"no protocol":         {"{ports: {swd: {level: L1}}}", `port swd speaks ""`},

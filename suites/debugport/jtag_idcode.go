@@ -57,7 +57,7 @@ func (s *survey) taps(t *check.T) {
 		case answered == 0 && !v.Shut:
 			c.Unknown(v.Reason, "%s", v.Why)
 		case answered > 0 && len(want) == 0:
-			c.Unknown(verdict.ReasonProfileMissing, "the profile does not say which TAPs there are (debug.ports.%s.taps)", s.Port)
+			c.Unknown(verdict.ReasonProfileMissing, "the profile does not say which TAPs there are (debug.ports.%s.taps)", s.name)
 		}
 		c.Expect(fmt.Sprintf("%08x", want), fmt.Sprintf("the same in %d looks; %s", answered, s.got(v)))
 	})

@@ -44,6 +44,7 @@ const behindPort = 30 * time.Millisecond
 // survey is what a run has seen of one port.
 type survey struct {
 	ladder.Survey
+	name  string // in the profile
 	port  *dut.DebugPort
 	decl  *profile.DebugPort
 	log   strings.Builder
@@ -115,13 +116,19 @@ func survey1(ctx context.Context, t *check.T) *surveys {
 func newSurveyor(t *check.T) *surveyor {
 	v := &surveyor{T: t, d: t.Device(), all: &surveys{}, halt: slices.Contains(t.Input().Allow, check.Halt)}
 	for _, name := range ofProtocol(t.Profile(), "") {
-		p, err := v.d.DebugPort(name)
-		t.OK(err)
-		s := &survey{port: p, decl: p.Decl(), lacks: map[string]string{}}
-		s.Port, s.Protocol, s.Roles, s.Declared = name, p.Decl().Protocol, p.Decl().Pads, ladder.Parse(p.Decl().Level)
-		v.all.list = append(v.all.list, s)
-		if line := p.Decl().Reset; slices.Contains(t.Input().Lines, line) {
-			v.reset = line
+		speaks := t.Profile().Debug.Ports.Items[name].Speaks()
+		for _, protocol := range speaks {
+			p, err := v.d.DebugPort(name, protocol)
+			t.OK(err)
+			s := &survey{name: name, port: p, decl: p.Decl(), lacks: map[string]string{}}
+			s.Port, s.Protocol, s.Roles, s.Declared = name, protocol, p.Decl().Pads, ladder.Parse(p.Decl().Level)
+			if len(speaks) > 1 {
+				s.Port += "-" + protocol
+			}
+			v.all.list = append(v.all.list, s)
+			if line := p.Decl().Reset; slices.Contains(t.Input().Lines, line) {
+				v.reset = line
+			}
 		}
 	}
 	return v
@@ -376,7 +383,7 @@ func (v *surveyor) special(ctx context.Context) {
 			ph := s.decl.Phases.Items[name]
 			switch {
 			case ph == nil:
-				s.lack(name, verdict.ReasonProfileMissing, "the profile does not say how it begins (debug.ports."+s.Port+".phases)")
+				s.lack(name, verdict.ReasonProfileMissing, "the profile does not say how it begins (debug.ports."+s.name+".phases)")
 				continue
 			case ph.Declared():
 				s.say("%s: there is none: %s", name, ph.None.None)

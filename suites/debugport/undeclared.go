@@ -192,7 +192,7 @@ func pads(h pinsearch.Hit) string {
 func declaredAs(p *profile.Profile, h pinsearch.Hit) string {
 	role := map[string]string{"swclk": "clk", "swdio": "io"}
 	for _, name := range ofProtocol(p, h.Protocol) {
-		d := p.Debug.Ports.Items[name]
+		d := p.Debug.Ports.Items[name].As(h.Protocol)
 		if !slices.ContainsFunc(h.Roles, func(r pinsearch.Role) bool {
 			as := r.Role
 			if s, ok := role[as]; ok {

@@ -39,6 +39,8 @@ type Plan struct {
 	Lock   *lock.Lock  // what names the lock; nil for none
 	Halt   dap.Consent // the zero value halts nothing
 	TAPs   []TAP       // of a chain, as they are declared, that next to TDO first
+	// Both says that the pads of a chain are a serial wire's, too: it is switched to JTAG.
+	Both bool
 }
 
 // TAP is what is declared of one TAP.

@@ -121,6 +121,11 @@ func JTAG(ctx context.Context, w *debugport.Wires, c Chain, plan Plan) (l ladder
 	if c.NTRST >= 0 {
 		w.Hold(c.NTRST, gpio.High)
 	}
+	if plan.Both {
+		if err := swd.New(w, c.TCK, c.TMS).SWDToJTAG(ctx); err != nil {
+			return l, err
+		}
+	}
 	e := jtag.New(w, c.TCK, c.TMS, c.TDI, c.TDO)
 	var taps []jtag.TAP
 	var acks string
