@@ -83,7 +83,9 @@ func (t DebugTAP) ArmPort() bool { return t.ID&0xfff == 0x477 && t.ID>>20&0xff =
 
 // DebugDP is the debug port behind the pads.
 type DebugDP struct {
-	Version int `yaml:"version"` // 1, 2, 3; 0 where it is not said
+	Version int   `yaml:"version"` // 1, 2, 3; 0 where it is not said
+	ID      int64 `yaml:"id"`      // DPIDR; 0 where it is not said
+	Target  int64 `yaml:"target"`  // TARGETID, from version 2 on; its revision does not count
 	// Targets are the TARGETSEL values of a multidrop port, instance included.
 	Targets []int64 `yaml:"targets"`
 }
@@ -281,6 +283,12 @@ func (l *linter) debugPort(at []string, name string, p *DebugPort, taken map[str
 	}
 	if v := p.DP.Version; v < 0 || v > 3 {
 		l.errorf(key("dp", "version"), "write 1, 2 or 3", "a debug port has no version %d", v)
+	}
+	if id := p.DP.ID; id != 0 && (id&1 == 0 || !word(id) || p.DP.Version != 0 && id>>12&0xf != int64(p.DP.Version)) {
+		l.errorf(key("dp", "id"), "write what DPIDR reads, as 0x2ba01477: bit 0 is set, and bits 12 to 15 are the version", "0x%08x is no DPIDR of it", id)
+	}
+	if t := p.DP.Target; t != 0 && (t&1 == 0 || !word(t) || p.DP.Version == 1) {
+		l.errorf(key("dp", "target"), "write what TARGETID reads, as 0x01002927: bit 0 is set; a port of version 1 has none", "0x%08x is no TARGETID of it", t)
 	}
 	for i, t := range p.DP.Targets {
 		if t&1 == 0 || !word(t) {

@@ -48,6 +48,8 @@ debug:
 		"one pad twice":       {"{ports: {swd: {" + port + "}, two: {" + port + "}}}", "pad a is clk of swd already"},
 		"no level":            {"{ports: {swd: {protocol: swd, pads: {clk: a, io: b}}}}", "how far port swd lets in is not said"},
 		"no such level":       {"{ports: {swd: {protocol: swd, pads: {clk: a, io: b}, level: L6}}}", `level is "L6"`},
+		"no DPIDR":            {"{ports: {swd: {" + port + ", dp: {version: 2, id: 0x2ba01477}}}}", "is no DPIDR of it"},
+		"no TARGETID":         {"{ports: {swd: {" + port + ", dp: {version: 1, target: 0x01002927}}}}", "is no TARGETID of it"},
 		"no target":           {"{ports: {swd: {" + port + ", dp: {targets: [2]}}}}", "is no target"},
 		"no IDCODE":           {"{ports: {j: {" + chain + ", taps: [2]}}}", "is no IDCODE"},
 		"a TAP and no id":     {"{ports: {j: {" + chain + ", taps: [{boundary: here}]}}}", "which TAP it is, is not said"},

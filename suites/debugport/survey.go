@@ -122,6 +122,7 @@ func newSurveyor(t *check.T) *surveyor {
 			t.OK(err)
 			s := &survey{name: name, port: p, decl: p.Decl(), lacks: map[string]string{}}
 			s.Port, s.Protocol, s.Roles, s.Declared = name, protocol, p.Decl().Pads, ladder.Parse(p.Decl().Level)
+			s.Chip = chipOf(p.Decl(), len(speaks) > 1)
 			if len(speaks) > 1 {
 				s.Port += "-" + protocol
 			}
@@ -132,6 +133,22 @@ func newSurveyor(t *check.T) *surveyor {
 		}
 	}
 	return v
+}
+
+// chipOf gives which chip a port is declared to be. Of one of both kinds the names are
+// those that it says over serial wire: over JTAG its TAPs are.
+func chipOf(d *profile.DebugPort, both bool) (c ladder.Chip) {
+	for _, t := range d.TAPs {
+		c.TAPs = append(c.TAPs, uint32(t.ID)) //nolint:gosec // the profile's lint bounds it
+	}
+	if both && d.Protocol == profile.JTAG {
+		return c
+	}
+	c.Version, c.ID, c.Target = d.DP.Version, uint32(d.DP.ID), uint32(d.DP.Target) //nolint:gosec // likewise
+	for _, t := range d.DP.Targets {
+		c.Targets = append(c.Targets, uint32(t)) //nolint:gosec // likewise
+	}
+	return c
 }
 
 // clean writes down that somebody attaches, and gives what makes the device clean again:

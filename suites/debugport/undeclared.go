@@ -15,6 +15,7 @@ import (
 	"rigor/harness/baseline/nist8259a"
 	"rigor/harness/check"
 	"rigor/harness/debugport/idle"
+	"rigor/harness/debugport/ladder"
 	"rigor/harness/debugport/pinsearch"
 	"rigor/harness/dut"
 	"rigor/harness/profile"
@@ -147,6 +148,10 @@ func claimDeclared(t *check.T, found []searched, off []idle.Pad, astray string) 
 					}
 					continue
 				}
+				if why := another(t.Profile().Debug.Ports.Items[name], h); why != "" {
+					c.Unknown(verdict.ReasonControlFailed, "%s, %s: %s", name, f.phase, why)
+					continue
+				}
 				known = append(known, fmt.Sprintf("%s, %s", name, f.phase))
 			}
 			for _, h := range f.Doubtful {
@@ -207,6 +212,20 @@ func declaredAs(p *profile.Profile, h pinsearch.Hit) string {
 		}
 	}
 	return ""
+}
+
+// another says in what a hit on the pads of a declared port is another chip; "" in nothing.
+func another(d *profile.DebugPort, h pinsearch.Hit) string {
+	c, l := chipOf(d.As(h.Protocol), d.Protocol == profile.SWJ), ladder.Look{Reply: ladder.Answered}
+	for _, id := range h.IDs {
+		if l.ID = 0; h.Protocol == profile.JTAG {
+			l.TAPs = append(l.TAPs, id.Value)
+		} else {
+			l.ID = id.Value
+		}
+	}
+	s := ladder.Survey{Chip: c}
+	return s.Stranger(&l)
 }
 
 // contradicted gives the cases that do not apply because no port of a protocol is declared.

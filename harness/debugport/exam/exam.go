@@ -162,7 +162,7 @@ func behind(ctx context.Context, t dap.Transport, l *ladder.Look, plan Plan) err
 	if !up {
 		return k.still(ctx)
 	}
-	for _, f := range []func(context.Context) error{k.ports, k.memories, k.locks, k.still} {
+	for _, f := range []func(context.Context) error{k.target, k.ports, k.memories, k.locks, k.still} {
 		if err := f(ctx); err != nil || l.Broke != "" {
 			return err
 		}
@@ -193,6 +193,23 @@ func (k *looker) still(ctx context.Context) error {
 	}
 	if a != dap.OK || v != k.l.ID {
 		return broke(k.l, fmt.Sprintf("at the end, as 0x%08x", v), a, nil)
+	}
+	return nil
+}
+
+// target asks which chip it is: a port from version 2 on says that.
+func (k *looker) target(ctx context.Context) error {
+	if k.s.ID().Version() < 2 {
+		return nil
+	}
+	v, _, a, err := k.s.Target(ctx)
+	if err != nil {
+		return err
+	}
+	if a == dap.OK {
+		k.l.Target = v
+	} else if a != dap.Fault {
+		return broke(k.l, "TARGETID", a, nil)
 	}
 	return nil
 }

@@ -250,8 +250,9 @@ type Look struct {
 	// Restarted says that the DUT began a boot in the midst of it.
 	Restarted bool     `json:"restarted,omitempty"`
 	Reply     Reply    `json:"reply"`
-	Acks      string   `json:"acks,omitempty"` // the answers as they came
-	ID        uint32   `json:"id,omitempty"`   // DPIDR
+	Acks      string   `json:"acks,omitempty"`   // the answers as they came
+	ID        uint32   `json:"id,omitempty"`     // DPIDR
+	Target    uint32   `json:"target,omitempty"` // TARGETID, of a port from version 2 on
 	TAPs      []uint32 `json:"taps,omitempty"`
 	Delay     int      `json:"delay,omitempty"` // bits through all TAPs in BYPASS
 	Note      string   `json:"note,omitempty"`
