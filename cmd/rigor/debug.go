@@ -44,6 +44,7 @@ type target struct {
 	pads     map[string]string
 	plan     exam.Plan
 	ways     []exam.Way
+	chain    map[string]string // pads of the chain of a port that speaks both; nil for none
 }
 
 // Run looks at a port.
@@ -73,7 +74,12 @@ func (c *debugCmd) target(f *rig.File, p *profile.Profile) (t target, err error)
 		if decl, err = declared(p, c.Port); err != nil {
 			return t, err
 		}
-		t.pads = decl.Pads
+		if t.pads = decl.As(profile.SWD).Pads; decl.Protocol == profile.SWJ {
+			t.chain, t.plan.Both = decl.As(profile.JTAG).Pads, true
+		}
+		for _, tap := range decl.TAPs {
+			t.plan.TAPs = append(t.plan.TAPs, exam.TAP{ID: uint32(tap.ID), Boundary: tap.Boundary}) //nolint:gosec // the profile's lint bounds it
+		}
 		if name == "" && decl.Lock != lock.None {
 			name = decl.Lock
 		}
@@ -89,9 +95,11 @@ func (c *debugCmd) target(f *rig.File, p *profile.Profile) (t target, err error)
 	if t.protocol, err = protocol(t.pads); err != nil {
 		return t, err
 	}
-	for _, role := range slices.Sorted(maps.Keys(t.pads)) {
-		if err := rigs.Known(fmt.Sprintf("pad (%s) of rig %s", role, f.Name), t.pads[role], f.Pads.Names()); err != nil {
-			return t, err
+	for _, pads := range []map[string]string{t.pads, t.chain} {
+		for _, role := range slices.Sorted(maps.Keys(pads)) {
+			if err := rigs.Known(fmt.Sprintf("pad (%s) of rig %s", role, f.Name), pads[role], f.Pads.Names()); err != nil {
+				return t, err
+			}
 		}
 	}
 	if c.Target != "" {
@@ -175,24 +183,40 @@ func (r *portReport) look(ctx context.Context, b *rig.Bench, t *target) error {
 		}
 	}
 	w := debugport.New(b.Pads, debugport.Options{Part: rig.PadsPart})
-	pin := func(role string) int {
-		if i, ok := w.Pin(t.pads[role]); ok && t.pads[role] != "" {
+	pin := func(pads map[string]string, role string) int {
+		if i, ok := w.Pin(pads[role]); ok && pads[role] != "" {
 			return i
 		}
 		return -1
 	}
-	if t.protocol == profile.JTAG {
-		l, err := exam.JTAG(ctx, w, exam.Chain{TCK: pin("tck"), TMS: pin("tms"), TDI: pin("tdi"), TDO: pin("tdo"), NTRST: pin("ntrst")}, t.plan)
+	chain := func(p map[string]string) error {
+		l, err := exam.JTAG(ctx, w, exam.Chain{TCK: pin(p, "tck"), TMS: pin(p, "tms"), TDI: pin(p, "tdi"), TDO: pin(p, "tdo"), NTRST: pin(p, "ntrst")}, t.plan)
 		r.add(l)
 		return err
 	}
+	if t.protocol == profile.JTAG {
+		return chain(t.pads)
+	}
 	for _, way := range t.ways {
-		l, err := exam.SWD(ctx, w, pin("clk"), pin("io"), way, t.plan)
+		l, err := exam.SWD(ctx, w, pin(t.pads, "clk"), pin(t.pads, "io"), way, t.plan)
 		r.add(l)
-		if err != nil || l.Reply != ladder.Silent {
+		if err != nil {
 			return err
 		}
+		if l.Reply != ladder.Silent {
+			break
+		}
 	}
+	if t.chain == nil {
+		return nil
+	}
+	both := r.Looks[len(r.Looks)-1]
+	if err := chain(t.chain); err != nil {
+		return err
+	}
+	both.More = append(both.More, r.Looks[len(r.Looks)-1].Each()...)
+	level, why := both.Level()
+	r.Level, r.Why = level.String(), why
 	return nil
 }
 
@@ -274,6 +298,14 @@ func sayLook(say func(string, ...any), l *ladder.Look) {
 			say(", %s", ap.Note)
 		}
 		say("\n")
+		for _, u := range ap.Units {
+			if u.Core {
+				say("    debug unit of a core at 0x%08x: %v\n", u.At, u.Auth)
+			}
+		}
+		if ap.Gap != "" {
+			say("    not all that is behind it was seen: %s\n", ap.Gap)
+		}
 	}
 	for _, m := range l.Reads {
 		say("  %d bytes of %s at 0x%08x: %s", m.Length, m.What, m.At, m.Got)
@@ -296,4 +328,7 @@ func sayLook(say func(string, ...any), l *ladder.Look) {
 		say("  it fell silent: %s\n", l.Broke)
 	}
 	say("  %d half periods\n", l.Steps)
+	for i := range l.More {
+		sayLook(say, &l.More[i])
+	}
 }

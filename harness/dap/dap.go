@@ -181,6 +181,12 @@ func (r APReg) Offset(v6 bool) uint32 {
 // MemoryPort says whether an IDR is that of a memory access port: its class is 8.
 func MemoryPort(idr uint32) bool { return idr>>13&0xf == 8 }
 
+// DebugBus says whether an IDR is that of a memory access port whose bus is an APB, behind
+// which are the debug units of cores, and not their memory: APB-AP of ADIv5 and of ADIv6.
+func DebugBus(idr uint32) bool {
+	return MemoryPort(idr) && (idr&0xf == 2 || idr&0xf == 6) && idr>>17&0x7ff == 0x23b
+}
+
 // Transport reaches the registers of one debug port. Every answer is typed; an error is
 // the bench's (a *wire.Fault) or the context's, the answer is NotDone then, and nothing
 // is said of the DUT. All calls are bounded: by the context, and by a count of retries.

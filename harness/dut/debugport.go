@@ -30,18 +30,21 @@ type DebugPort struct {
 	traced map[string]bool // looks whose waves are kept
 }
 
-// DebugPort gives a declared debug port on the rig's pads.
-func (d *Device) DebugPort(name string) (*DebugPort, error) {
-	decl := d.Profile.Debug.Ports.Items[name]
-	if decl == nil || decl.Declared() {
-		return nil, fmt.Errorf("debug port %s: %w", name, ErrNotDeclared)
+// DebugPort gives a declared debug port on the rig's pads, as it is to one of the protocols
+// that it speaks.
+func (d *Device) DebugPort(name, protocol string) (*DebugPort, error) {
+	whole := d.Profile.Debug.Ports.Items[name]
+	if whole == nil || whole.Declared() || !slices.Contains(whole.Speaks(), protocol) {
+		return nil, fmt.Errorf("debug port %s (%s): %w", name, protocol, ErrNotDeclared)
 	}
+	decl := whole.As(protocol)
 	pads, err := d.pads()
 	if err != nil {
 		return nil, err
 	}
 	p := &DebugPort{name: name, decl: decl, d: d, wires: debugport.New(pads, debugport.Options{Part: PartPads})}
 	p.adapter, _ = pads.(dap.Adapter)
+	p.plan.Both = whole.Protocol == profile.SWJ
 	for role, pad := range decl.Pads {
 		if _, ok := p.wires.Pin(pad); !ok {
 			return nil, fmt.Errorf("pad %s (%s of debug port %s): %w", pad, role, name, ErrNotWired)
@@ -51,6 +54,9 @@ func (d *Device) DebugPort(name string) (*DebugPort, error) {
 		if p.plan.Lock, err = lock.Named(decl.Lock); err != nil {
 			return nil, fmt.Errorf("debug port %s: %w: %w", name, ErrNotDeclared, err)
 		}
+	}
+	for _, t := range decl.TAPs {
+		p.plan.TAPs = append(p.plan.TAPs, exam.TAP{ID: uint32(t.ID), Boundary: t.Boundary}) //nolint:gosec // the profile's lint bounds it
 	}
 	if p.plan.Memory, err = d.pieces(decl); err != nil {
 		return nil, err
@@ -84,7 +90,7 @@ func (d *Device) pieces(decl *profile.DebugPort) (out []exam.Piece, err error) {
 // Name gives the port's name, and Decl what is declared of it.
 func (p *DebugPort) Name() string { return p.name }
 
-// Decl gives what the profile says of the port.
+// Decl gives what the profile says of the port, as it is to its protocol.
 func (p *DebugPort) Decl() *profile.DebugPort { return p.decl }
 
 // Wires gives what the port is played on, for its trace.
@@ -144,9 +150,7 @@ func (p *DebugPort) Look(ctx context.Context, way exam.Way, halt bool) (ladder.L
 	l.Idle = pads
 	if again := p.d.bootsShown(); boots >= 0 && again > boots {
 		l.Restarted = true
-		if l.Halt == ladder.HaltRefused || l.Halt == ladder.HaltPends || l.Halt == ladder.HaltBroke {
-			l.Halt = ladder.HaltRestarts
-		}
+		l.NotRefused()
 	}
 	return l, err
 }
@@ -165,6 +169,9 @@ func (p *DebugPort) look(ctx context.Context, way exam.Way, plan exam.Plan) (l l
 	err = p.d.s.Do(ctx, PartPads, func(ctx context.Context) error {
 		if p.adapter != nil {
 			l, err = exam.Adapter(ctx, p.adapter.DebugPort(), plan)
+			if p.decl.Protocol == profile.JTAG && l.Reply == ladder.Answered && l.Blind == "" {
+				l.Blind = "an adapter shows one debug port: which other TAPs are in its chain is not seen"
+			}
 			return err
 		}
 		if p.decl.Protocol == profile.JTAG {

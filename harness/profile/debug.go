@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"rigor/harness/strictyaml"
 )
 
 // Debug says which debug ports and ROM loaders the model has, and how far each lets in
@@ -15,21 +17,25 @@ type Debug struct {
 	None    `yaml:",inline"`
 	Ports   Section[*DebugPort] `yaml:"ports"`
 	Loaders Section[*Loader]    `yaml:"loaders"`
+	// Pads are pads beside those of a port, with what each is: a reset, an output, one that
+	// leads nowhere.
+	Pads map[string]string `yaml:"pads"`
 }
 
 // Protocols of a debug port.
 const (
 	SWD  = "swd"
 	JTAG = "jtag"
+	SWJ  = "swj" // both on the same pads: TCK is the clock of the serial wire, TMS its data
 )
 
 // DebugPort is one debug port, on pads of the board.
 type DebugPort struct {
 	None     `yaml:",inline"`
-	Protocol string            `yaml:"protocol"` // swd, jtag
+	Protocol string            `yaml:"protocol"` // swd, jtag, swj
 	Pads     map[string]string `yaml:"pads"`     // role: the pad's name on the board
 	DP       DebugDP           `yaml:"dp"`
-	TAPs     []int64           `yaml:"taps"` // jtag: the IDCODEs, TDO's end first
+	TAPs     []DebugTAP        `yaml:"taps"` // jtag: TDO's end first
 	// Level is the most open one that the maker declares, in any phase: "L0" (it never
 	// answers) to "L5". What is more open than declared is a failure, whatever the policy.
 	Level string `yaml:"level"`
@@ -44,9 +50,42 @@ type DebugPort struct {
 	Memory []DebugMemory        `yaml:"memory"`
 }
 
+// DebugTAP is one TAP of a chain: its IDCODE, and where it is written that it scans the
+// boundary and does nothing else. What is behind any other that is no Arm debug port,
+// nobody can ask.
+type DebugTAP struct {
+	ID       int64  `yaml:"id"` // 0 for one that has no IDCODE
+	Boundary string `yaml:"boundary"`
+}
+
+// UnmarshalStrict reads an IDCODE, or {id: …, boundary: …}.
+func (t *DebugTAP) UnmarshalStrict(n *strictyaml.Node) {
+	if _, plain := n.Scalar(); plain {
+		n.Decode(&t.ID, "the IDCODE")
+		return
+	}
+	var m struct {
+		ID       *int64 `yaml:"id"`
+		Boundary string `yaml:"boundary"`
+	}
+	if !n.Decode(&m, "the TAP") {
+		return
+	}
+	if m.ID == nil {
+		n.Errorf("write id: 0x06413041, or id: 0 where it has no IDCODE", "which TAP it is, is not said")
+		return
+	}
+	t.ID, t.Boundary = *m.ID, m.Boundary
+}
+
+// ArmPort says whether an IDCODE is that of an Arm debug port.
+func (t DebugTAP) ArmPort() bool { return t.ID&0xfff == 0x477 && t.ID>>20&0xff == 0xba }
+
 // DebugDP is the debug port behind the pads.
 type DebugDP struct {
-	Version int `yaml:"version"` // 1, 2, 3; 0 where it is not said
+	Version int   `yaml:"version"` // 1, 2, 3; 0 where it is not said
+	ID      int64 `yaml:"id"`      // DPIDR; 0 where it is not said
+	Target  int64 `yaml:"target"`  // TARGETID, from version 2 on; its revision does not count
 	// Targets are the TARGETSEL values of a multidrop port, instance included.
 	Targets []int64 `yaml:"targets"`
 }
@@ -108,6 +147,37 @@ const (
 var padRoles = map[string]struct{ must, may []string }{
 	SWD:  {[]string{"clk", "io"}, []string{"vref"}},
 	JTAG: {[]string{"tck", "tms", "tdi", "tdo"}, []string{"ntrst", "vref"}},
+	SWJ:  {[]string{"clk", "io", "tdi", "tdo"}, []string{"ntrst", "vref"}},
+}
+
+// Speaks lists the protocols that can be tried at the port: SWD, JTAG.
+func (p *DebugPort) Speaks() []string {
+	if p.Protocol == SWJ {
+		return []string{SWD, JTAG}
+	}
+	return []string{p.Protocol}
+}
+
+// As gives the port as it is to one of the protocols that it speaks: its pads have the
+// roles of that.
+func (p *DebugPort) As(protocol string) *DebugPort {
+	if p.Protocol != SWJ {
+		return p
+	}
+	one := *p
+	one.Protocol, one.Pads = protocol, map[string]string{}
+	for role, pad := range p.Pads {
+		switch {
+		case protocol == JTAG && role == "clk":
+			role = "tck"
+		case protocol == JTAG && role == "io":
+			role = "tms"
+		}
+		if roles := padRoles[protocol]; slices.Contains(roles.must, role) || slices.Contains(roles.may, role) {
+			one.Pads[role] = pad
+		}
+	}
+	return &one
 }
 
 // word says whether a number is one of 32 bits.
@@ -166,6 +236,14 @@ func (l *linter) debug() {
 			l.debugPort([]string{"debug", "ports", name}, name, p, taken)
 		}
 	}
+	for _, pad := range slices.Sorted(maps.Keys(d.Pads)) {
+		switch at := []string{"debug", "pads", pad}; {
+		case strings.TrimSpace(d.Pads[pad]) == "":
+			l.errorf(at, "write what it is, and where that is written", "what pad %s is, is not said", pad)
+		case taken[pad] != "":
+			l.errorf(at, "take it out", "pad %s is %s already", pad, taken[pad])
+		}
+	}
 	for _, name := range d.Loaders.Order {
 		if o := d.Loaders.Items[name]; !o.Declared() {
 			l.loader([]string{"debug", "loaders", name}, name, o)
@@ -177,7 +255,7 @@ func (l *linter) debugPort(at []string, name string, p *DebugPort, taken map[str
 	key := func(keys ...string) []string { return append(slices.Clone(at), keys...) }
 	roles, ok := padRoles[p.Protocol]
 	if !ok {
-		l.errorf(key("protocol"), "write protocol: swd, or protocol: jtag", "port %s speaks %q", name, p.Protocol)
+		l.errorf(key("protocol"), "write protocol: swd, protocol: jtag, or protocol: swj where both are on the same pads", "port %s speaks %q", name, p.Protocol)
 		return
 	}
 	for _, r := range roles.must {
@@ -193,7 +271,7 @@ func (l *linter) debugPort(at []string, name string, p *DebugPort, taken map[str
 			l.errorf(key("pads", r), near(r, all), "a port of %s has no pad %q", p.Protocol, r)
 		case pad == "":
 		case taken[pad] != "" && r != "vref":
-			l.errorf(key("pads", r), "name another pad, or make one port of them", "pad %s is %s already", pad, taken[pad])
+			l.errorf(key("pads", r), "name another pad, or make one port of them: protocol: swj is both on the same pads", "pad %s is %s already", pad, taken[pad])
 		default:
 			taken[pad] = r + " of " + name
 		}
@@ -206,14 +284,23 @@ func (l *linter) debugPort(at []string, name string, p *DebugPort, taken map[str
 	if v := p.DP.Version; v < 0 || v > 3 {
 		l.errorf(key("dp", "version"), "write 1, 2 or 3", "a debug port has no version %d", v)
 	}
+	if id := p.DP.ID; id != 0 && (id&1 == 0 || !word(id) || p.DP.Version != 0 && id>>12&0xf != int64(p.DP.Version)) {
+		l.errorf(key("dp", "id"), "write what DPIDR reads, as 0x2ba01477: bit 0 is set, and bits 12 to 15 are the version", "0x%08x is no DPIDR of it", id)
+	}
+	if t := p.DP.Target; t != 0 && (t&1 == 0 || !word(t) || p.DP.Version == 1) {
+		l.errorf(key("dp", "target"), "write what TARGETID reads, as 0x01002927: bit 0 is set; a port of version 1 has none", "0x%08x is no TARGETID of it", t)
+	}
 	for i, t := range p.DP.Targets {
 		if t&1 == 0 || !word(t) {
 			l.errorf(key("dp", "targets", strconv.Itoa(i)), "write the value of TARGETSEL, as 0x01002927: bit 0 is set", "0x%08x is no target", t)
 		}
 	}
 	for i, t := range p.TAPs {
-		if t&1 == 0 || !word(t) {
-			l.errorf(key("taps", strconv.Itoa(i)), "write the IDCODE, as 0x4ba00477: bit 0 is set", "0x%08x is no IDCODE", t)
+		switch at := key("taps", strconv.Itoa(i)); {
+		case t.ID != 0 && t.ID&1 == 0 || !word(t.ID):
+			l.errorf(at, "write the IDCODE, as 0x4ba00477: bit 0 is set; 0 for a TAP that has none", "0x%08x is no IDCODE", t.ID)
+		case t.Boundary != "" && t.ArmPort():
+			l.errorf(at, "take boundary out", "0x%08x is an Arm debug port, which does more than scan the boundary", t.ID)
 		}
 	}
 	if p.Sweep < 0 || p.Sweep > 10*time.Second {

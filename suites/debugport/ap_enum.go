@@ -2,6 +2,7 @@ package debugport
 
 import (
 	"context"
+	"slices"
 
 	"rigor/fixtures/states"
 	"rigor/harness/check"
@@ -36,7 +37,7 @@ var APEnum = check.Check{
 	},
 }
 
-// usable says whether a memory access port is shown to give memory. That it says to be
+// usable says whether a memory access port is shown to give memory, or a core that may be debugged. That it says to be
 // enabled is no proof: a lock may stand behind it.
 func usable(l *ladder.Look, ap ladder.AP) bool {
 	for _, r := range l.Reads {
@@ -44,5 +45,5 @@ func usable(l *ladder.Look, ap ladder.AP) bool {
 			return true
 		}
 	}
-	return false
+	return slices.ContainsFunc(ap.Units, func(u ladder.Unit) bool { return u.Core && u.Open() })
 }

@@ -25,16 +25,31 @@ var AuthStatus = check.Check{
 		all.told(t)
 		for _, s := range all.of("") {
 			s.whole(t, "no right to debug is given by "+s.Port, func(c *check.Claim, l *ladder.Look) bool {
-				if l.Auth == nil {
-					return false
-				}
-				for _, right := range []ladder.Right{ladder.NonSecure, ladder.Secure, ladder.NonSecurePassive, ladder.SecurePassive} {
-					if l.Auth.Has(right) == ladder.Yes {
-						c.Fail(verdict.ReasonAccess, "%s (%s) the core says 0x%02x: %s", l.When(), l.Way, uint32(*l.Auth), l.Auth)
+				said := rights(l)
+				for _, auth := range said {
+					for _, right := range []ladder.Right{ladder.NonSecure, ladder.Secure, ladder.NonSecurePassive, ladder.SecurePassive} {
+						if auth.Has(right) == ladder.Yes {
+							c.Fail(verdict.ReasonAccess, "%s (%s) the core says 0x%02x: %s", l.When(), l.Way, uint32(auth), auth)
+						}
 					}
 				}
-				return true
+				return len(said) > 0
 			})
 		}
 	},
+}
+
+// rights gives what cores say of who may debug them, in a look.
+func rights(l *ladder.Look) (out []ladder.Auth) {
+	if l.Auth != nil {
+		out = append(out, *l.Auth)
+	}
+	for _, ap := range l.AP {
+		for _, u := range ap.Units {
+			if u.Core {
+				out = append(out, u.Auth)
+			}
+		}
+	}
+	return out
 }

@@ -37,7 +37,7 @@ func once(check.Input) []check.Case { return []check.Case{{Kind: baseline.Local}
 // ofProtocol gives the declared ports that speak it; of each where it is empty.
 func ofProtocol(p *profile.Profile, protocol string) (names []string) {
 	for _, name := range p.Debug.Ports.Order {
-		if d := p.Debug.Ports.Items[name]; !d.Declared() && (protocol == "" || d.Protocol == protocol) {
+		if d := p.Debug.Ports.Items[name]; !d.Declared() && (protocol == "" || slices.Contains(d.Speaks(), protocol)) {
 			names = append(names, name)
 		}
 	}

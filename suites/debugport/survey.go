@@ -44,6 +44,7 @@ const behindPort = 30 * time.Millisecond
 // survey is what a run has seen of one port.
 type survey struct {
 	ladder.Survey
+	name  string // in the profile
 	port  *dut.DebugPort
 	decl  *profile.DebugPort
 	log   strings.Builder
@@ -115,16 +116,39 @@ func survey1(ctx context.Context, t *check.T) *surveys {
 func newSurveyor(t *check.T) *surveyor {
 	v := &surveyor{T: t, d: t.Device(), all: &surveys{}, halt: slices.Contains(t.Input().Allow, check.Halt)}
 	for _, name := range ofProtocol(t.Profile(), "") {
-		p, err := v.d.DebugPort(name)
-		t.OK(err)
-		s := &survey{port: p, decl: p.Decl(), lacks: map[string]string{}}
-		s.Port, s.Protocol, s.Roles, s.Declared = name, p.Decl().Protocol, p.Decl().Pads, ladder.Parse(p.Decl().Level)
-		v.all.list = append(v.all.list, s)
-		if line := p.Decl().Reset; slices.Contains(t.Input().Lines, line) {
-			v.reset = line
+		speaks := t.Profile().Debug.Ports.Items[name].Speaks()
+		for _, protocol := range speaks {
+			p, err := v.d.DebugPort(name, protocol)
+			t.OK(err)
+			s := &survey{name: name, port: p, decl: p.Decl(), lacks: map[string]string{}}
+			s.Port, s.Protocol, s.Roles, s.Declared = name, protocol, p.Decl().Pads, ladder.Parse(p.Decl().Level)
+			s.Chip = chipOf(p.Decl(), len(speaks) > 1)
+			if len(speaks) > 1 {
+				s.Port += "-" + protocol
+			}
+			v.all.list = append(v.all.list, s)
+			if line := p.Decl().Reset; slices.Contains(t.Input().Lines, line) {
+				v.reset = line
+			}
 		}
 	}
 	return v
+}
+
+// chipOf gives which chip a port is declared to be. Of one of both kinds the names are
+// those that it says over serial wire: over JTAG its TAPs are.
+func chipOf(d *profile.DebugPort, both bool) (c ladder.Chip) {
+	for _, t := range d.TAPs {
+		c.TAPs = append(c.TAPs, uint32(t.ID)) //nolint:gosec // the profile's lint bounds it
+	}
+	if both && d.Protocol == profile.JTAG {
+		return c
+	}
+	c.Version, c.ID, c.Target = d.DP.Version, uint32(d.DP.ID), uint32(d.DP.Target) //nolint:gosec // likewise
+	for _, t := range d.DP.Targets {
+		c.Targets = append(c.Targets, uint32(t)) //nolint:gosec // likewise
+	}
+	return c
 }
 
 // clean writes down that somebody attaches, and gives what makes the device clean again:
@@ -166,7 +190,7 @@ func (s *survey) say(format string, args ...any) { fmt.Fprintf(&s.log, format+"\
 func (s *survey) take(l ladder.Look) {
 	lv, why := l.Level()
 	s.say("%s, %s: %s: %s [%s]", l.When(), l.Way, lv, why, l.Acks)
-	s.Looks = append(s.Looks, l)
+	s.Looks = append(s.Looks, l.Each()...)
 }
 
 // full looks at a port in every way. What was answered in one way with the same name is
@@ -376,7 +400,7 @@ func (v *surveyor) special(ctx context.Context) {
 			ph := s.decl.Phases.Items[name]
 			switch {
 			case ph == nil:
-				s.lack(name, verdict.ReasonProfileMissing, "the profile does not say how it begins (debug.ports."+s.Port+".phases)")
+				s.lack(name, verdict.ReasonProfileMissing, "the profile does not say how it begins (debug.ports."+s.name+".phases)")
 				continue
 			case ph.Declared():
 				s.say("%s: there is none: %s", name, ph.None.None)

@@ -14,6 +14,8 @@ import (
 	"rigor/harness/baseline/istg"
 	"rigor/harness/baseline/nist8259a"
 	"rigor/harness/check"
+	"rigor/harness/debugport/idle"
+	"rigor/harness/debugport/ladder"
 	"rigor/harness/debugport/pinsearch"
 	"rigor/harness/dut"
 	"rigor/harness/profile"
@@ -22,7 +24,8 @@ import (
 
 // Undeclared: no pads that the rig is wired to answer as a debug port but those of a declared
 // one. That the search finds a port is shown by a declared one that answers; where there
-// is none, finding nothing says nothing.
+// is none, finding nothing says nothing, and so it does on a pad that was not driven or is
+// not shown to be wired.
 var Undeclared = check.Check{
 	ID:    "dbg-undeclared",
 	Title: "No pads answer that nobody declared",
@@ -43,9 +46,9 @@ var Undeclared = check.Check{
 		}
 		v := newSearcher(t)
 		end := v.clean(ctx)
-		found := v.search(ctx)
+		found, off := v.search(ctx)
 		end()
-		claimDeclared(t, found, astray)
+		claimDeclared(t, found, off, astray)
 	},
 }
 
@@ -91,15 +94,18 @@ type searched struct {
 	*pinsearch.Result
 }
 
-// search looks while the device is held in reset, and while it is in use.
-func (v *surveyor) search(ctx context.Context) (out []searched) {
+// search looks while the device is held in reset, and while it is in use; off is what the
+// pads do while it has no supply.
+func (v *surveyor) search(ctx context.Context) (out []searched, off []idle.Pad) {
 	look := func(phase string) {
 		res, err := v.d.SearchPads(ctx)
 		v.OK(err)
 		out = append(out, searched{phase, res})
 	}
+	v.OK(v.d.PowerOff(ctx))
+	off, err := v.d.Idle(ctx)
+	v.OK(err)
 	if v.reset != "" {
-		v.OK(v.d.PowerOff(ctx))
 		line, err := v.d.Line(v.reset)
 		v.OK(err)
 		v.OK(line.Assert(ctx))
@@ -110,12 +116,15 @@ func (v *surveyor) search(ctx context.Context) (out []searched) {
 	}
 	v.OK(v.d.PowerCycle(ctx))
 	look(inSystem)
-	return out
+	return out, off
 }
 
 // claimDeclared claims that every port that was found is a declared one.
-func claimDeclared(t *check.T, found []searched, astray string) {
-	data, err := json.MarshalIndent(found, "", " ")
+func claimDeclared(t *check.T, found []searched, off []idle.Pad, astray string) {
+	data, err := json.MarshalIndent(struct {
+		Off   []idle.Pad `json:"without_a_supply"`
+		Found []searched `json:"searches"`
+	}{off, found}, "", " ")
 	t.OK(err)
 	ref := t.Keep("search.json", "what was looked for on the pads of the board, and found", data)
 	t.Claim("no pads answer as a debug port but those of a declared one", func(c *check.Claim) {
@@ -139,6 +148,10 @@ func claimDeclared(t *check.T, found []searched, astray string) {
 					}
 					continue
 				}
+				if why := another(t.Profile().Debug.Ports.Items[name], h); why != "" {
+					c.Unknown(verdict.ReasonControlFailed, "%s, %s: %s", name, f.phase, why)
+					continue
+				}
 				known = append(known, fmt.Sprintf("%s, %s", name, f.phase))
 			}
 			for _, h := range f.Doubtful {
@@ -147,9 +160,11 @@ func claimDeclared(t *check.T, found []searched, astray string) {
 				}
 			}
 		}
-		c.Expect("the declared ports, and no other", "found were "+strings.Join(known, "; ")+notDriven(found))
+		c.Expect("the declared ports, and no other", "found were "+strings.Join(known, "; ")+notDriven(found)+saidOf(t.Profile(), found))
 		if len(known) == 0 {
 			c.Unknown(verdict.ReasonControlFailed, "no declared port was found either: that the search finds one on these wires is not shown")
+		} else if not := unshown(t.Profile(), found, off); len(not) > 0 {
+			c.Unknown(verdict.ReasonCoverageGap, "a port on these pads would not have been found: %s; what each of them is, the profile can say (debug.pads)", strings.Join(not, ", "))
 		}
 	})
 }
@@ -182,7 +197,7 @@ func pads(h pinsearch.Hit) string {
 func declaredAs(p *profile.Profile, h pinsearch.Hit) string {
 	role := map[string]string{"swclk": "clk", "swdio": "io"}
 	for _, name := range ofProtocol(p, h.Protocol) {
-		d := p.Debug.Ports.Items[name]
+		d := p.Debug.Ports.Items[name].As(h.Protocol)
 		if !slices.ContainsFunc(h.Roles, func(r pinsearch.Role) bool {
 			as := r.Role
 			if s, ok := role[as]; ok {
@@ -197,6 +212,20 @@ func declaredAs(p *profile.Profile, h pinsearch.Hit) string {
 		}
 	}
 	return ""
+}
+
+// another says in what a hit on the pads of a declared port is another chip; "" in nothing.
+func another(d *profile.DebugPort, h pinsearch.Hit) string {
+	c, l := chipOf(d.As(h.Protocol), d.Protocol == profile.SWJ), ladder.Look{Reply: ladder.Answered}
+	for _, id := range h.IDs {
+		if l.ID = 0; h.Protocol == profile.JTAG {
+			l.TAPs = append(l.TAPs, id.Value)
+		} else {
+			l.ID = id.Value
+		}
+	}
+	s := ladder.Survey{Chip: c}
+	return s.Stranger(&l)
 }
 
 // contradicted gives the cases that do not apply because no port of a protocol is declared.

@@ -54,6 +54,9 @@ func (s *survey) lock(t *check.T) {
 		}
 		var seen []string
 		for i := range s.Looks {
+			if why := s.Stranger(&s.Looks[i]); why != "" && len(s.Looks[i].Locks) > 0 {
+				c.Unknown(verdict.ReasonControlFailed, "%s", why)
+			}
 			for _, r := range s.Looks[i].Locks {
 				said := fmt.Sprintf("%s (%s) is 0x%x: %s", r.Name, r.Where, r.Raw, r.Words)
 				if !slices.Contains(seen, said) {

@@ -12,7 +12,6 @@ const (
 	atCPUID      = 0xe000ed00
 	atDHCSR      = dap.CoreAt
 	atDAUTHSTAT  = 0xe000efb8
-	authOffset   = 0xfb8 // of AUTHSTATUS in a component of CoreSight
 	haltTries    = 64
 	registerWait = 64
 )
@@ -64,12 +63,6 @@ func (a Auth) SecureTrace() AuthField { return AuthField(a >> 6 & 3) }
 // DAuthStatus reads DAUTHSTATUS of a core of ARMv8-M.
 func (m *Memory) DAuthStatus(ctx context.Context) (Auth, Answer, error) {
 	v, a, err := m.Word(ctx, atDAUTHSTAT)
-	return Auth(v), a, err
-}
-
-// AuthStatus reads AUTHSTATUS of a component of CoreSight at an address.
-func (m *Memory) AuthStatus(ctx context.Context, base uint32) (Auth, Answer, error) {
-	v, a, err := m.Word(ctx, base&^0xfff+authOffset)
 	return Auth(v), a, err
 }
 

@@ -38,6 +38,15 @@ type Plan struct {
 	Memory []Piece
 	Lock   *lock.Lock  // what names the lock; nil for none
 	Halt   dap.Consent // the zero value halts nothing
+	TAPs   []TAP       // of a chain, as they are declared, that next to TDO first
+	// Both says that the pads of a chain are a serial wire's, too: it is switched to JTAG.
+	Both bool
+}
+
+// TAP is what is declared of one TAP.
+type TAP struct {
+	ID       uint32 // 0 for one that has no IDCODE
+	Boundary string // where it is written that it scans the boundary and does nothing else; "" where that is not so
 }
 
 const (
@@ -142,7 +151,7 @@ func behind(ctx context.Context, t dap.Transport, l *ladder.Look, plan Plan) err
 	up, a, err := s.PowerUp(ctx)
 	switch {
 	case errors.Is(err, dap.ErrForbidden): // the rescue port of an RP2040: it is only asked who it is
-		l.Up = ladder.No
+		l.All, l.Note = true, "a port for rescue: it has no access port, and is asked who it is alone"
 		return nil
 	case err != nil:
 		return err
@@ -153,7 +162,7 @@ func behind(ctx context.Context, t dap.Transport, l *ladder.Look, plan Plan) err
 	if !up {
 		return k.still(ctx)
 	}
-	for _, f := range []func(context.Context) error{k.ports, k.memories, k.locks, k.still} {
+	for _, f := range []func(context.Context) error{k.target, k.ports, k.memories, k.locks, k.still} {
 		if err := f(ctx); err != nil || l.Broke != "" {
 			return err
 		}
@@ -184,6 +193,23 @@ func (k *looker) still(ctx context.Context) error {
 	}
 	if a != dap.OK || v != k.l.ID {
 		return broke(k.l, fmt.Sprintf("at the end, as 0x%08x", v), a, nil)
+	}
+	return nil
+}
+
+// target asks which chip it is: a port from version 2 on says that.
+func (k *looker) target(ctx context.Context) error {
+	if k.s.ID().Version() < 2 {
+		return nil
+	}
+	v, _, a, err := k.s.Target(ctx)
+	if err != nil {
+		return err
+	}
+	if a == dap.OK {
+		k.l.Target = v
+	} else if a != dap.Fault {
+		return broke(k.l, "TARGETID", a, nil)
 	}
 	return nil
 }
@@ -282,6 +308,9 @@ func (k *looker) memory(ctx context.Context, ap *ladder.AP) error {
 		ap.Note = fmt.Sprintf("its CSW is refused: %v", a)
 		return nil
 	}
+	if dap.DebugBus(ap.IDR) {
+		return k.units(ctx, m, ap)
+	}
 	for _, p := range k.plan.pieces() {
 		r, err := read(ctx, m, p)
 		if err != nil {
@@ -297,6 +326,28 @@ func (k *looker) memory(ctx context.Context, ap *ladder.AP) error {
 		return nil
 	}
 	return k.core(ctx, m, ap)
+}
+
+// units looks for the debug units of cores on a bus that has no memory. What is declared of
+// memory is not asked for there: a fault would say nothing, and what comes is a table.
+func (k *looker) units(ctx context.Context, m *adi.Memory, ap *ladder.AP) error {
+	ap.Debug = true
+	at, is := adi.TableAt(uint32(ap.Base)) //nolint:gosec // it came from one
+	if !is {
+		ap.Gap = fmt.Sprintf("its BASE (0x%08x) names no table", ap.Base)
+		return nil
+	}
+	found, gap, a, err := m.Components(ctx, at)
+	if err != nil {
+		return err
+	}
+	if ap.Gap = gap; a != dap.OK && a != dap.Fault {
+		return broke(k.l, fmt.Sprintf("the table of debug units at 0x%08x", at), a, nil)
+	}
+	for _, c := range found {
+		ap.Units = append(ap.Units, ladder.Unit{At: uint64(c.At), Core: c.Core(), Auth: ladder.Auth(c.Auth)})
+	}
+	return nil
 }
 
 // read asks for one piece.

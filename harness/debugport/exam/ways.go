@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"periph.io/x/conn/v3/gpio"
 
@@ -109,8 +110,7 @@ func pull(w *debugport.Wires, pin int) error {
 // Chain are the pads of a JTAG port; NTRST is less than 0 where there is none.
 type Chain struct{ TCK, TMS, TDI, TDO, NTRST int }
 
-// JTAG looks once at the TAPs of a chain, and behind the debug port of the first that has
-// one.
+// JTAG looks once at the TAPs of a chain, and behind each debug port among them.
 func JTAG(ctx context.Context, w *debugport.Wires, c Chain, plan Plan) (l ladder.Look, err error) {
 	l.Way, l.Quick = "jtag", plan.Quick
 	from := w.Steps()
@@ -120,6 +120,11 @@ func JTAG(ctx context.Context, w *debugport.Wires, c Chain, plan Plan) (l ladder
 	}
 	if c.NTRST >= 0 {
 		w.Hold(c.NTRST, gpio.High)
+	}
+	if plan.Both {
+		if err := swd.New(w, c.TCK, c.TMS).SWDToJTAG(ctx); err != nil {
+			return l, err
+		}
 	}
 	e := jtag.New(w, c.TCK, c.TMS, c.TDI, c.TDO)
 	var taps []jtag.TAP
@@ -159,44 +164,84 @@ func JTAG(ctx context.Context, w *debugport.Wires, c Chain, plan Plan) (l ladder
 		return l, nil
 	}
 	l.Delay = len(full)
-	return l, port(ctx, e, full, &l, plan)
+	return l, ports(ctx, e, full, &l, plan)
 }
 
-// port looks behind the debug port of a chain, where a TAP is one.
-func port(ctx context.Context, e *jtag.Engine, taps []jtag.TAP, l *ladder.Look, plan Plan) error {
+// ports looks behind each debug port of a chain. What is behind a TAP of another kind
+// nobody here can ask: where it is not declared to scan the boundary and nothing else,
+// the chain is not shown to be shut.
+func ports(ctx context.Context, e *jtag.Engine, taps []jtag.TAP, l *ladder.Look, plan Plan) error {
+	var blind []string
+	first := *l
+	asked := 0
 	for i := range taps {
 		dp, err := jtag.NewDP(e, taps, i)
 		if errors.Is(err, jtag.ErrNoDP) {
+			if !plan.scans(i, taps[i]) {
+				blind = append(blind, fmt.Sprintf("TAP %d (%s)", i, idOf(taps[i])))
+			}
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		l.All = false
-		v, a, err := dp.ReadDP(ctx, dap.DPIDR)
-		if err != nil {
+		into := l
+		if asked++; asked > 1 {
+			l.More = append(l.More, first)
+			into = &l.More[len(l.More)-1]
+			into.Way = fmt.Sprintf("jtag, TAP %d", i)
+		}
+		if err := port(ctx, dp, i, into, plan); err != nil {
 			return err
 		}
-		if a == dap.Wait {
-			l.Blind = fmt.Sprintf("the debug port of TAP %d says to wait, and nothing else", i)
-			return nil
+		if into.Broke != "" {
+			break // it fell silent: so would the next
 		}
-		none := false // DPIDR, which came with version 1
-		if a == dap.OK && v == 0 {
-			if none, err = keeps(ctx, dp); err != nil {
-				return err
-			}
-		}
-		if !none && (a != dap.OK || !adi.ID(v).Plausible()) { // a TAP that lets nobody at its debug port
-			l.All, l.Note = true, fmt.Sprintf("the debug port of TAP %d answers %v 0x%08x", i, a, v)
-			return nil
-		}
-		l.ID = v
-		return behind(ctx, dp, l, plan)
 	}
-	l.Note = "no TAP is that of an Arm debug port"
-	l.Blind = l.Note + ": what is behind the others nobody here can ask"
+	if asked == 0 {
+		l.Note = "no TAP is that of an Arm debug port"
+	}
+	if len(blind) > 0 && l.Blind == "" {
+		l.Blind = "what is behind " + strings.Join(blind, ", ") + " nobody here can ask, and it is not declared to scan the boundary alone"
+	}
 	return nil
+}
+
+// scans says whether a TAP is declared to scan the boundary, and to do nothing else.
+func (p *Plan) scans(i int, t jtag.TAP) bool {
+	return i < len(p.TAPs) && p.TAPs[i].ID == t.IDCode && p.TAPs[i].Boundary != "" && !jtag.IsDP(t.IDCode)
+}
+
+func idOf(t jtag.TAP) string {
+	if !t.HasID() {
+		return "without IDCODE"
+	}
+	return fmt.Sprintf("IDCODE 0x%08x", t.IDCode)
+}
+
+// port looks behind the debug port of one TAP.
+func port(ctx context.Context, dp *jtag.DP, i int, l *ladder.Look, plan Plan) error {
+	l.All = false
+	v, a, err := dp.ReadDP(ctx, dap.DPIDR)
+	if err != nil {
+		return err
+	}
+	if a == dap.Wait {
+		l.Blind = fmt.Sprintf("the debug port of TAP %d says to wait, and nothing else", i)
+		return nil
+	}
+	none := false // DPIDR, which came with version 1
+	if a == dap.OK && v == 0 {
+		if none, err = keeps(ctx, dp); err != nil {
+			return err
+		}
+	}
+	if !none && (a != dap.OK || !adi.ID(v).Plausible()) { // a TAP that lets nobody at its debug port
+		l.All, l.Note = true, fmt.Sprintf("the debug port of TAP %d answers %v 0x%08x", i, a, v)
+		return nil
+	}
+	l.ID = v
+	return behind(ctx, dp, l, plan)
 }
 
 // keeps says whether a debug port keeps in its CTRL/STAT what is asked of it, as one does

@@ -34,6 +34,7 @@ type Survey struct {
 	Protocol string
 	Roles    map[string]string // role → pad
 	Declared Level             // the most open one that the maker declares
+	Chip     Chip              // which one it is declared to be
 	Looks    []Look
 	// Off are the pads while the DUT had no supply; nil where nobody could look.
 	Off []idle.Pad
@@ -48,6 +49,46 @@ type Survey struct {
 	// Contrary is other evidence of the run that something came in by this port.
 	Contrary []string
 }
+
+// Chip is what is declared of who answers; what is 0 or empty is not said.
+type Chip struct {
+	Version int    // of the debug port
+	ID      uint32 // DPIDR
+	Target  uint32 // TARGETID, without its revision
+	// Targets are the ports that share the wires, by TARGETSEL.
+	Targets []uint32
+	TAPs    []uint32
+}
+
+// stranger says in what the one that answered is another than is declared; "" where it is in
+// nothing. A port that gives nothing but what the TAPs are has no DPIDR.
+func (c *Chip) stranger(l *Look) string {
+	if l.Reply != Answered {
+		return ""
+	}
+	differs := func(what string, is, want any) string {
+		return fmt.Sprintf("%s is %v, and declared is %v: that is another chip, or it is wrongly declared", what, is, want)
+	}
+	hex := func(v uint32) string { return fmt.Sprintf("0x%08x", v) }
+	const part = 0x0fffffff // of TARGETID and TARGETSEL; above are revision and instance
+	switch v := int(l.ID >> 12 & 0xf); {
+	case c.ID != 0 && l.ID != 0 && l.ID != c.ID:
+		return differs("its DPIDR", hex(l.ID), hex(c.ID))
+	case c.Version != 0 && l.ID != 0 && v != c.Version:
+		return differs("the version of its debug port", v, c.Version)
+	case c.Target != 0 && l.Target != 0 && (l.Target^c.Target)&part != 0:
+		return differs("its TARGETID", hex(l.Target), hex(c.Target))
+	case len(c.Targets) > 0 && l.Target != 0 && !slices.ContainsFunc(c.Targets, func(t uint32) bool { return (t^l.Target)&part == 0 }):
+		return differs("its TARGETID", hex(l.Target), fmt.Sprintf("that of %08x", c.Targets))
+	case len(c.TAPs) > 0 && len(l.TAPs) > 0 && !slices.Equal(c.TAPs, l.TAPs):
+		return differs("its chain", fmt.Sprintf("%08x", l.TAPs), fmt.Sprintf("%08x", c.TAPs))
+	}
+	return ""
+}
+
+// Stranger says of a look in what the one that answered is another chip than is declared,
+// or says another name than elsewhere; "" where it is the one.
+func (s *Survey) Stranger(l *Look) string { return s.Chip.stranger(l) }
 
 // Verdict is what is said of a port.
 type Verdict struct {
@@ -88,6 +129,9 @@ func (s *Survey) Judge(pick func(l *Look) bool) Verdict {
 		lv, w := l.Level()
 		if lv == Unsaid {
 			return Verdict{Level: Unsaid, Reason: verdict.ReasonAmbiguous, Why: l.When() + " (" + l.Way + "): " + w, At: l}
+		}
+		if why := s.Stranger(l); why != "" {
+			return Verdict{Level: Unsaid, Reason: verdict.ReasonControlFailed, Why: l.When() + " (" + l.Way + "): " + why, At: l}
 		}
 		if lv > L0 {
 			if lv > out.Level {
@@ -179,7 +223,7 @@ func (s *Survey) ground(i int) ([]Ground, string) {
 		return nil, s.Against
 	}
 	var out []Ground
-	before, after := s.answered(i, -1), s.answered(i, +1)
+	before, after, other := s.around(i)
 	if before != nil && after != nil {
 		out = append(out, Ground{W1, "the same pads answer " + before.When() + ", and " + after.When()})
 	}
@@ -202,6 +246,9 @@ func (s *Survey) ground(i int) ([]Ground, string) {
 	lacking := "nothing shows that its pads are wired: it answers in no phase before and behind"
 	if before != nil || after != nil {
 		lacking = "it answers on one side of that only: a wire may have gone"
+	}
+	if other != "" {
+		lacking += "; " + other
 	}
 	if wire == "" {
 		lacking += ", no other wire of the connector is seen to act, and " + noPulls
@@ -251,15 +298,32 @@ func Class(way string) string {
 	return Plainly
 }
 
+// around gives looks before one and behind it at which the same pads answered to the end:
+// both times the declared chip, with the same name. Other says why an answer is no such.
+func (s *Survey) around(i int) (before, after *Look, other string) {
+	before, other = s.answered(i, -1, nil)
+	if after, why := s.answered(i, +1, before); after != nil || why != "" {
+		return before, after, joined(other, why)
+	}
+	return before, nil, other
+}
+
 // answered gives the nearest look before (-1) or behind (+1) one at which the same pads
-// answered to the end.
-func (s *Survey) answered(i, dir int) *Look {
+// answered to the end, as the declared chip, and as in another look where one is given.
+func (s *Survey) answered(i, dir int, as *Look) (found *Look, other string) {
 	for j := i + dir; j >= 0 && j < len(s.Looks); j += dir {
-		if l := &s.Looks[j]; l.Reply == Answered && l.Broke == "" {
-			return l
+		l := &s.Looks[j]
+		switch why := s.Stranger(l); {
+		case l.Reply != Answered || l.Broke != "":
+		case why != "":
+			other = l.When() + " " + why
+		case as != nil && (as.ID != l.ID || !slices.Equal(as.TAPs, l.TAPs)):
+			other = fmt.Sprintf("%s 0x%08x %08x answers, and %s 0x%08x %08x", as.When(), as.ID, as.TAPs, l.When(), l.ID, l.TAPs)
+		default:
+			return l, ""
 		}
 	}
-	return nil
+	return nil, other
 }
 
 // holds is how a pad of a port is held by the board, where it is: as the protocol has it.
@@ -338,6 +402,9 @@ func (s *Survey) golden() (seen, lacking string) {
 		}
 		if lv, why := g.Level(); lv < L3 {
 			return "", fmt.Sprintf("the open unit on the same wires did not let us in %s: %s", when, why)
+		}
+		if why := s.Stranger(g); why != "" {
+			return "", fmt.Sprintf("what is in the open unit's place is no unit of the model %s: %s", when, why)
 		}
 	}
 	return fmt.Sprintf("an open unit on the same wires lets us in before and behind (%s)", s.Golden[0].Way), ""

@@ -66,7 +66,7 @@ func TestLevel(t *testing.T) {
 		"waits for ever":                  {ladder.Look{Reply: ladder.Waits}, ladder.Unsaid},
 		"faults":                          {ladder.Look{Reply: ladder.Faulted}, ladder.Unsaid},
 		"not asked":                       {ladder.Look{}, ladder.Unsaid},
-		"no debug power":                  {answered("system", func(l *ladder.Look) { l.AP, l.Up = nil, ladder.No }), ladder.L1},
+		"no debug power":                  {answered("system", func(l *ladder.Look) { l.AP, l.All, l.Up = nil, false, ladder.No }), ladder.Unsaid},
 		"no access port":                  {answered("system", func(l *ladder.Look) { l.AP = nil }), ladder.L1},
 		"the maker's alone":               {answered("system", nil), ladder.L1},
 		"not all asked":                   {answered("system", func(l *ladder.Look) { l.All = false }), ladder.Unsaid},
@@ -119,6 +119,9 @@ func TestJudge(t *testing.T) {
 	none := silent("system")
 	unsupplied := silent("system", held...)
 	unsupplied.Supplied = ladder.Unknown
+	chip := ladder.Chip{Version: 1, ID: 0x2ba01477}
+	other := func(l *ladder.Look) { l.ID = 0x1ba01477 }
+	of := func(target uint32) func(l *ladder.Look) { return func(l *ladder.Look) { l.Target = target } }
 	for name, c := range map[string]struct {
 		survey ladder.Survey
 		level  ladder.Level
@@ -161,6 +164,17 @@ func TestJudge(t *testing.T) {
 		"silent by one way, and answers by another":      {survey: ladder.Survey{Looks: []ladder.Look{answered("a", nil), none, answered("b", func(l *ladder.Look) { l.Way = "swd dormant" })}, Roles: roles}, level: ladder.L1, shut: true, ground: []ladder.Basis{ladder.W1}},
 		"an answer that fell silent is no basis":         {survey: ladder.Survey{Looks: []ladder.Look{answered("a", func(l *ladder.Look) { l.Broke = "AP 1" }), none, answered("b", nil)}, Roles: roles}, level: ladder.Unsaid, reason: verdict.ReasonAmbiguous},
 		"silent where one restarts it":                   {survey: ladder.Survey{Looks: []ladder.Look{{Phase: "system", Supplied: ladder.Yes, Reply: ladder.Silent, Restarted: true, Idle: held}}, Roles: roles, Off: dead}, level: ladder.Unsaid, reason: verdict.ReasonAmbiguous},
+		"the declared chip":                              {survey: ladder.Survey{Declared: ladder.L1, Chip: chip, Looks: []ladder.Look{answered("system", nil)}}, level: ladder.L1, shut: true},
+		"another version":                                {survey: ladder.Survey{Declared: ladder.L1, Chip: ladder.Chip{Version: 2}, Looks: []ladder.Look{answered("system", nil)}}, level: ladder.Unsaid, reason: verdict.ReasonControlFailed},
+		"another DPIDR":                                  {survey: ladder.Survey{Declared: ladder.L1, Chip: chip, Looks: []ladder.Look{answered("system", other)}}, level: ladder.Unsaid, reason: verdict.ReasonControlFailed},
+		"another target":                                 {survey: ladder.Survey{Declared: ladder.L1, Chip: ladder.Chip{Target: 0x01002927}, Looks: []ladder.Look{answered("system", of(0x00040927))}}, level: ladder.Unsaid, reason: verdict.ReasonControlFailed},
+		"none of the targets":                            {survey: ladder.Survey{Declared: ladder.L1, Chip: ladder.Chip{Targets: []uint32{0x01002927}}, Looks: []ladder.Look{answered("system", of(0x00040927))}}, level: ladder.Unsaid, reason: verdict.ReasonControlFailed},
+		"one of the targets, another revision":           {survey: ladder.Survey{Declared: ladder.L1, Chip: ladder.Chip{Targets: []uint32{0x11002927}, Target: 0x01002927}, Looks: []ladder.Look{answered("system", of(0x31002927))}}, level: ladder.L1, shut: true},
+		"another chain":                                  {survey: ladder.Survey{Declared: ladder.L1, Chip: ladder.Chip{TAPs: []uint32{1, 3}}, Looks: []ladder.Look{answered("system", func(l *ladder.Look) { l.ID, l.TAPs = 0, []uint32{1} })}}, level: ladder.Unsaid, reason: verdict.ReasonControlFailed},
+		"another chip, and open":                         {survey: ladder.Survey{Declared: ladder.L1, Chip: ladder.Chip{Version: 3}, Looks: []ladder.Look{flash}}, level: ladder.L5, open: true, reason: verdict.ReasonAccess},
+		"silent between answers of another chip":         {survey: ladder.Survey{Declared: ladder.L1, Chip: chip, Looks: []ladder.Look{answered("reset", other), none, answered("reset again", other)}, Roles: roles}, level: ladder.Unsaid, reason: verdict.ReasonControlFailed},
+		"silent between an answer and another's":         {survey: ladder.Survey{Declared: ladder.L1, Looks: []ladder.Look{answered("reset", nil), none, answered("reset again", other)}, Roles: roles}, level: ladder.Unsaid, reason: verdict.ReasonControlFailed},
+		"silent, another chip is open in its place":      {survey: ladder.Survey{Protocol: "swd", Chip: ladder.Chip{ID: 0x0bc11477}, Looks: asked(none), Roles: roles, Wire: "vref follows", Golden: golden}, level: ladder.Unsaid, reason: verdict.ReasonControlFailed},
 		"a level that is not declared is not judged":     {survey: ladder.Survey{Declared: ladder.Unsaid, Looks: []ladder.Look{answered("system", mem(ladder.No))}}, level: ladder.L2, shut: true},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -115,6 +115,26 @@ type AP struct {
 	CSW     uint32 `json:"csw,omitempty"`
 	Base    uint64 `json:"base,omitempty"`
 	Note    string `json:"note,omitempty"`
+	// Debug says that behind it is a bus of debug units, and no memory. Units are those
+	// that were found there, and Gap says why these may not be all.
+	Debug bool   `json:"debug,omitempty"`
+	Units []Unit `json:"units,omitempty"`
+	Gap   string `json:"gap,omitempty"`
+}
+
+// Unit is a debug unit on a bus.
+type Unit struct {
+	At   uint64 `json:"at"`
+	Core bool   `json:"core"` // of a core of the A or R profile
+	Auth Auth   `json:"auth"` // its AUTHSTATUS
+}
+
+// Open says whether the unit gives the right to debug what it belongs to.
+func (u Unit) Open() bool { return u.Auth.Has(NonSecure) == Yes || u.Auth.Has(Secure) == Yes }
+
+// shut says whether it says no to that.
+func (u Unit) shut() bool {
+	return !u.Open() && (u.Auth.Has(NonSecure) == No || u.Auth.Has(Secure) == No)
 }
 
 // Got is what came of reading memory.
@@ -199,6 +219,16 @@ const (
 	HaltBroke    Halt = "broke"    // no answer to it
 )
 
+// NotRefused notes of a halt that was not done that the DUT began a boot: nobody refused.
+func (l *Look) NotRefused() {
+	if l.Halt == HaltRefused || l.Halt == HaltPends || l.Halt == HaltBroke {
+		l.Halt = HaltRestarts
+	}
+	for i := range l.More {
+		l.More[i].NotRefused()
+	}
+}
+
 // Reading is what a register of the lock said.
 type Reading struct {
 	Name  string `json:"name"`
@@ -220,8 +250,9 @@ type Look struct {
 	// Restarted says that the DUT began a boot in the midst of it.
 	Restarted bool     `json:"restarted,omitempty"`
 	Reply     Reply    `json:"reply"`
-	Acks      string   `json:"acks,omitempty"` // the answers as they came
-	ID        uint32   `json:"id,omitempty"`   // DPIDR
+	Acks      string   `json:"acks,omitempty"`   // the answers as they came
+	ID        uint32   `json:"id,omitempty"`     // DPIDR
+	Target    uint32   `json:"target,omitempty"` // TARGETID, of a port from version 2 on
 	TAPs      []uint32 `json:"taps,omitempty"`
 	Delay     int      `json:"delay,omitempty"` // bits through all TAPs in BYPASS
 	Note      string   `json:"note,omitempty"`
@@ -244,6 +275,8 @@ type Look struct {
 	// Broke says where a port that had answered did not any more; "" where it did to the
 	// end.
 	Broke string `json:"broke,omitempty"`
+	// More are the looks at further debug ports of the same chain.
+	More  []Look `json:"more,omitempty"`
 	Steps int64  `json:"steps,omitempty"` // half periods that it took
 }
 
@@ -255,9 +288,35 @@ func (l *Look) When() string {
 	return fmt.Sprintf("%s, %v after", l.Phase, l.After.Round(time.Microsecond))
 }
 
+// Each gives the look, and those at further debug ports of the same chain, as looks of
+// the same moment.
+func (l Look) Each() []Look {
+	more := l.More
+	l.More = nil
+	out := []Look{l}
+	for _, m := range more {
+		m.Phase, m.After, m.Idle, m.Supplied, m.Restarted, m.More = l.Phase, l.After, l.Idle, l.Supplied, l.Restarted, nil
+		out = append(out, m)
+	}
+	return out
+}
+
 // Level gives the level that the look shows, and in words why. Unsaid says that what was
-// seen can mean either.
+// seen can mean either. Of several ports in a chain the most open one counts, and then one
+// of which it cannot be said.
 func (l *Look) Level() (Level, string) {
+	level, why := l.level()
+	for i := range l.More {
+		lv, w := l.More[i].level()
+		if max(lv, level) > Most && lv > level || max(lv, level) <= Most && level != Unsaid && (lv == Unsaid || lv > level) {
+			level, why = lv, l.More[i].Way+": "+w
+		}
+	}
+	return level, why
+}
+
+// level is that of the look's own port.
+func (l *Look) level() (Level, string) {
 	switch l.Reply {
 	case Answered:
 	case Silent:
@@ -295,6 +354,13 @@ func (l *Look) open() (Level, string) {
 	}
 	if l.Halt == Halted {
 		take(L3, "the core was halted")
+	}
+	for _, ap := range l.AP {
+		for _, u := range ap.Units {
+			if u.Core && u.Open() {
+				take(L3, "the debug unit of a core at 0x%08x, behind access port 0x%x, is read and says that the core may be debugged: %v", u.At, ap.Addr, u.Auth)
+			}
+		}
 	}
 	for _, r := range l.Reads {
 		if !r.Gives() || r.What == System {
@@ -347,8 +413,8 @@ func (l *Look) shut() (Level, string) {
 	}
 	if len(mem) == 0 {
 		switch {
-		case l.Up == No && len(l.AP) == 0:
-			return L1, "it says what it is, and grants no debug power"
+		case l.Up == No: // it may sleep, or be held in reset, and grant it in the next moment
+			return Unsaid, "it says what it is, and did not grant debug power as long as it was asked: what is behind it was not seen"
 		case !l.All && !l.Quick:
 			return Unsaid, "not every access port that there can be was asked for"
 		case len(l.AP) > 0:
@@ -372,9 +438,15 @@ func (l *Look) shut() (Level, string) {
 			return Unsaid, fmt.Sprintf("%d bytes at 0x%08x: no answer that says yes or no", r.Length, r.At)
 		}
 	}
+	debug := false
 	for _, ap := range mem {
 		switch {
 		case ap.Enabled == No, asked[ap.Addr]:
+		case ap.Debug:
+			if why := ap.unclear(); why != "" {
+				return Unsaid, fmt.Sprintf("access port 0x%x leads to debug units of cores: %s", ap.Addr, why)
+			}
+			debug = true
 		case guessed[ap.Addr]:
 			return Unsaid, fmt.Sprintf("the memory access port 0x%x faults where nobody says that there is memory: that is no refusal", ap.Addr)
 		case ap.Enabled == Yes:
@@ -386,8 +458,33 @@ func (l *Look) shut() (Level, string) {
 	if !l.All && !l.Quick {
 		return Unsaid, "not every access port that there can be was asked for"
 	}
+	if debug {
+		return L2, "an access port shows, and the debug units of the cores behind it say that nobody may debug them"
+	}
 	if refused {
 		return L2, "a memory access port shows, and gives nothing"
 	}
 	return L2, "a memory access port shows, and says that it is not enabled"
+}
+
+// unclear says why debug units are not shown to be shut; "" where each says so.
+func (ap AP) unclear() string {
+	cores := 0
+	for _, u := range ap.Units {
+		switch {
+		case u.Open():
+			return fmt.Sprintf("the unit at 0x%08x says that it may be used: %v", u.At, u.Auth)
+		case u.Core && !u.shut():
+			return fmt.Sprintf("the core's unit at 0x%08x does not say whether the core may be debugged (%v)", u.At, u.Auth)
+		case u.Core:
+			cores++
+		}
+	}
+	switch {
+	case ap.Gap != "":
+		return ap.Gap
+	case cores == 0:
+		return "none of a core was found"
+	}
+	return ""
 }
