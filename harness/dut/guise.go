@@ -160,10 +160,22 @@ func (g Guise) dressed(ss []profile.Step) []profile.Step {
 	return out
 }
 
-// guised is a target to which who is nobody comes in a session that is over.
+// guised is a target to which who is nobody comes in a session that is over, or the owner
+// in one that is open already.
 type guised struct {
 	target
-	over map[string]login.Access
+	over, own sessions
+}
+
+// sessions are open ones, or such that are over, by login.
+type sessions map[string]login.Access
+
+// Access gives the owner's session that is open already, where there is one.
+func (t guised) Access(ctx context.Context, name, password string) (login.Access, error) {
+	if s := t.own[name]; s != nil && password == "" {
+		return keptOpen{s}, nil
+	}
+	return t.target.Access(ctx, name, password)
 }
 
 // Visit gives the session that is over, where there is one.
@@ -184,7 +196,7 @@ func (u *Update) In(ctx context.Context, g Guise, img Image) (Delivery, error) {
 	if !ok {
 		return Delivery{}, fmt.Errorf("update channel %s without a login: %w", u.name, ErrNotDeclared)
 	}
-	d, err := u.deliver(ctx, img, g.dressed(ss), u.decl.Stranger.Refused, g.Over)
+	d, err := u.deliver(ctx, img, g.dressed(ss), u.decl.Stranger.Refused, guised{over: g.Over})
 	d.Early = true // who is nobody is told so before anything is taken
 	return d, err
 }

@@ -43,7 +43,7 @@ func TestRace(t *testing.T) {
 		p := &profile.Profile{}
 		p.Updates.Items = map[string]*profile.Update{"api": {Steps: []profile.Step{{Verb: "exec", Exec: []string{"deliver"}}}}}
 		d := New(p, Unit{}, b).With(NewSession(t.Context(), nil))
-		first, others, err := d.Update("api").Race(t.Context(), Image{Name: "genuine", Bytes: []byte("genuine")}, Image{Name: "forged", Bytes: []byte("forge")})
+		first, others, err := d.Update("api").Race(t.Context(), Image{Name: "genuine", Bytes: []byte("genuine")}, d.Update("api"), Image{Name: "forged", Bytes: []byte("forge")})
 		require.NoError(t, err)
 		assert.True(t, first.Taken, first.Detail)
 		assert.Greater(t, sentAway, 2*raceLanes)
@@ -53,7 +53,9 @@ func TestRace(t *testing.T) {
 			assert.False(t, o.Taken)
 			assert.True(t, o.Answered())
 		}
-		_, _, err = d.Update("web").Race(t.Context(), Image{}, Image{})
+		_, _, err = d.Update("web").Race(t.Context(), Image{}, d.Update("api"), Image{})
+		require.ErrorIs(t, err, ErrNotDeclared)
+		_, _, err = d.Update("api").Overwrite(t.Context(), Image{}, Image{}, 0)
 		require.ErrorIs(t, err, ErrNotDeclared)
 	})
 }

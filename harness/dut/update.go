@@ -47,6 +47,8 @@ type Image struct {
 	// Back says that it brings the DUT back to a genuine image: it may use up what the
 	// limit of flash-writes keeps for that.
 	Back bool
+	// gone is called when a file of the delivery has gone over; nil for nobody.
+	gone func()
 	// Behind is how many times the DUT may fetch the first one from its beginning on,
 	// until the second comes; 0: from its second request on.
 	Behind int
@@ -82,7 +84,7 @@ func (u *Update) Deliver(ctx context.Context, img Image) (Delivery, error) {
 	if u.decl == nil {
 		return Delivery{}, fmt.Errorf("update channel %s: %w", u.name, ErrNotDeclared)
 	}
-	d, err := u.deliver(ctx, img, u.decl.Steps, u.decl.Refused, nil)
+	d, err := u.deliver(ctx, img, u.decl.Steps, u.decl.Refused, guised{})
 	if d.Taken {
 		return d, nil
 	}
@@ -92,7 +94,7 @@ func (u *Update) Deliver(ctx context.Context, img Image) (Delivery, error) {
 	return d, err
 }
 
-func (u *Update) deliver(ctx context.Context, img Image, ss []profile.Step, no profile.Refusals, over map[string]login.Access) (Delivery, error) {
+func (u *Update) deliver(ctx context.Context, img Image, ss []profile.Step, no profile.Refusals, as guised) (Delivery, error) {
 	if err := u.d.spend(img); err != nil {
 		return Delivery{}, fmt.Errorf("deliver %s over %s: %w", img.Name, u.name, err)
 	}
@@ -107,7 +109,8 @@ func (u *Update) deliver(ctx context.Context, img Image, ss []profile.Step, no p
 	sum := sha256.Sum256(img.Bytes)
 	c := &carrying{image: img}
 	start := time.Now()
-	vars, err := steps.Run(ctx, guised{target{Device: u.d, c: c}, over}, ss, map[string]string{"image": path, "image-size": strconv.Itoa(len(img.Bytes)), "image-sha256": hex.EncodeToString(sum[:])})
+	as.target = target{Device: u.d, c: c}
+	vars, err := steps.Run(ctx, as, ss, map[string]string{"image": path, "image-size": strconv.Itoa(len(img.Bytes)), "image-sha256": hex.EncodeToString(sum[:])})
 	d := c.delivery(img, vars)
 	d.Took, d.Early = time.Since(start), u.decl.Early
 	if err == nil {
@@ -325,7 +328,7 @@ func (d *Device) ReturnBelow(ctx context.Context) (Delivery, error) {
 
 func (d *Device) walked(ctx context.Context, ss []profile.Step, no profile.Refusals, over map[string]login.Access) (out Delivery, err error) {
 	start := time.Now()
-	_, err = steps.Run(ctx, guised{target{Device: d}, over}, ss, nil)
+	_, err = steps.Run(ctx, guised{target: target{Device: d}, over: over}, ss, nil)
 	out.Carried, out.Early, out.Took = -1, true, time.Since(start) // nothing is carried
 	var se *steps.StepError
 	switch {
@@ -370,5 +373,8 @@ func (t target) Serve(ctx context.Context, file []byte) (url string, stop func()
 func (t target) Carried(n, of int) {
 	if t.c != nil {
 		t.c.n, t.c.of, t.c.told = t.c.n+min(n, of), t.c.of+of, true
+		if t.c.image.gone != nil && n >= of {
+			t.c.image.gone()
+		}
 	}
 }

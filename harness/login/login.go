@@ -174,9 +174,25 @@ type Request struct {
 
 	Input []byte // what the command reads, for SSH; nothing where it is nil
 
+	Put *Put // a file that goes to the DUT, for SSH: in place of a command
+
 	// Within is how long the answer may take; what the prober gives one try where it
 	// is 0.
 	Within time.Duration
+}
+
+// Ways in which a file goes over SSH.
+const (
+	PutByShell = "shell" // cat(1) and wc(1) of a shell
+	PutByRCP   = "scp"   // scp -t, the protocol of rcp(1)
+	PutBySFTP  = "sftp"  // the subsystem sftp
+)
+
+// Put is a file that goes to the DUT.
+type Put struct {
+	Data []byte
+	To   string // its path on the DUT
+	By   string // one of the ways; PutByShell where it is empty
 }
 
 // Window gives the context of one request: ctx, ended when the request has had its
@@ -190,6 +206,8 @@ type Response struct {
 	Status int // exit status of the command, or HTTP status; -1 where the DUT did not say
 	Header map[string]string
 	Body   []byte // output, or body, cut to MaxBody
+	// Arrived is how many bytes of what was put the DUT shows that it has got.
+	Arrived int
 }
 
 // MaxBody is how much of an output or of a page is read.

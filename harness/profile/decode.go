@@ -172,7 +172,7 @@ var stepKeys = map[string][]string{
 	"repeat":  {"steps", "within"},
 
 	"serve":    {},
-	"copy":     {"login", "to", "password", "within"},
+	"copy":     {"login", "to", "by", "password", "within"},
 	"transfer": {"within"},
 	"smp":      {"within"},
 }

@@ -148,6 +148,9 @@ func (l *stepLint) carries(s *Step) {
 		if s.Copy == "" || s.To == "" {
 			l.at(s, "write copy: '${image}' and to: PATH", "the step does not say what is copied where")
 		}
+		if !slices.Contains([]string{"", "shell", "scp", "sftp"}, s.By) {
+			l.at(s, "write shell, scp or sftp", "a file is copied by %q", s.By)
+		}
 	case "transfer":
 		t := s.Transfer
 		console(t.Console)

@@ -192,7 +192,7 @@ func TestStepListsCoverEveryListOfSteps(t *testing.T) {
 	// no steps.
 	serial := strings.Count(string(builtIn(t)), "transfer: {console:") + strings.Count(string(builtIn(t)), "smp: {console:")
 	assert.Equal(t, strings.Count(string(builtIn(t)), "serve:")+strings.Count(string(builtIn(t)), "http:")+strings.Count(string(builtIn(t)), "assert:")+strings.Count(string(builtIn(t)), "release:")+
-		strings.Count(string(builtIn(t)), "power:")+strings.Count(string(builtIn(t)), "{console:")+strings.Count(string(builtIn(t)), "{run:")-
+		strings.Count(string(builtIn(t)), "power:")+strings.Count(string(builtIn(t)), "{console:")+strings.Count(string(builtIn(t)), "{run:")+strings.Count(string(builtIn(t)), "{copy:")-
 		strings.Count(string(builtIn(t)), "{console: main, seen:"), n, "%d of them over a serial protocol", serial)
 }
 

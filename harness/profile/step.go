@@ -45,9 +45,11 @@ type Step struct {
 	// Serve has the rig serve a file by http from now on to the end of the list of
 	// steps, and gives ${url}.
 	Serve string `yaml:"serve"`
-	// Copy copies a file of the rig to the path To of the DUT, over Login.
+	// Copy copies a file of the rig to the path To of the DUT, over Login: By its shell,
+	// scp or sftp; by its shell where nothing is said.
 	Copy string `yaml:"copy"`
 	To   string `yaml:"to"`
+	By   string `yaml:"by"`
 
 	Transfer Transfer `yaml:"transfer"`
 	SMP      SMP      `yaml:"smp"`

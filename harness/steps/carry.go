@@ -116,7 +116,8 @@ func (r *runner) serve(ctx context.Context, s *profile.Step) error {
 	return nil
 }
 
-// copy copies a file over a login's shell, without a program for it on the DUT.
+// copy copies a file over a login of SSH. Only what the DUT shows that it has got has gone
+// over.
 func (r *runner) copy(ctx context.Context, s *profile.Step) error {
 	data, err := r.load(s.Copy)
 	if err != nil {
@@ -130,18 +131,15 @@ func (r *runner) copy(ctx context.Context, s *profile.Step) error {
 	if err != nil {
 		return r.notAnswered(ctx, s, "to be let in as the owner", err)
 	}
-	// What arrived is told by its length: a shell that ends early has not taken all.
-	quoted := "'" + strings.ReplaceAll(to, "'", `'\''`) + "'"
-	resp, err := a.Do(ctx, login.Request{Command: "cat > " + quoted + " && wc -c < " + quoted, Input: data, Within: s.Within})
+	resp, err := a.Do(ctx, login.Request{Put: &login.Put{Data: data, To: to, By: s.By}, Within: s.Within})
 	if err != nil {
 		return r.notAnswered(ctx, s, "the file to be taken", err)
 	}
-	var n int
-	if _, serr := fmt.Sscan(string(resp.Body), &n); serr != nil || resp.Status != 0 || n != len(data) {
-		r.t.Carried(min(max(n, 0), len(data)-1), len(data)) // whatever it says of it, it has not got all
-		return r.failed(s, fmt.Sprintf("%d bytes in %s", len(data), to), fmt.Sprintf("%d: %s", resp.Status, resp.Body))
+	if resp.Status != 0 || resp.Arrived != len(data) {
+		r.t.Carried(min(max(resp.Arrived, 0), len(data)-1), len(data)) // whatever it says of it, it has not got all
+		return r.failed(s, fmt.Sprintf("%d bytes in %s", len(data), to), fmt.Sprintf("%d bytes, status %d: %s", resp.Arrived, resp.Status, resp.Body))
 	}
-	r.t.Carried(n, len(data))
+	r.t.Carried(len(data), len(data))
 	return nil
 }
 

@@ -64,3 +64,40 @@ func TestServe(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, []string{"serve 8 bytes", `POST /f {"url":"http://192.0.2.1/f"}`, "serve no more"}, b.did)
 }
+
+// TestCopy: a file goes in the way that is declared, and only what the DUT shows that it
+// has got has gone over.
+func TestCopy(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "firmware.bin")
+	require.NoError(t, os.WriteFile(path, []byte("an image"), 0o600))
+	for _, c := range []struct {
+		name    string
+		resp    login.Response
+		carried string
+		fails   string
+	}{
+		{"all of it", login.Response{Arrived: 8}, "carried 8 of 8", ""},
+		{"a piece of it, and well done", login.Response{Arrived: 5}, "carried 5 of 8", "5 bytes, status 0: "},
+		{"a no", login.Response{Status: 1, Body: []byte("no space left")}, "carried 0 of 8", "0 bytes, status 1: no space left"},
+		{"all of it, and a no", login.Response{Status: 1, Arrived: 8}, "carried 7 of 8", "8 bytes, status 1: "},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var got login.Request
+			b := &bench{do: func(_ context.Context, r login.Request) (login.Response, error) {
+				got = r
+				return c.resp, nil
+			}}
+			_, err := Run(t.Context(), b, stepsOf(t, "    - {copy: '${old}', to: /tmp/x, by: sftp, login: shell}\n"), map[string]string{"old": path})
+			require.NotNil(t, got.Put)
+			assert.Equal(t, login.Put{Data: []byte("an image"), To: "/tmp/x", By: login.PutBySFTP}, *got.Put)
+			assert.Contains(t, b.did, c.carried)
+			if c.fails == "" {
+				require.NoError(t, err)
+				return
+			}
+			var se *StepError
+			require.ErrorAs(t, err, &se)
+			assert.Equal(t, c.fails, string(se.Answer))
+		})
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"rigor/harness/check"
 	"rigor/harness/dut"
@@ -14,9 +15,14 @@ import (
 	"rigor/harness/verdict"
 )
 
+// overwrittenAfter is how long a copied image lies there, try by try, until another one is
+// copied over it again and again: what looks at it late may find the other one before it
+// has looked at all.
+var overwrittenAfter = [patience]time.Duration{4 * time.Millisecond, 40 * time.Millisecond, 400 * time.Millisecond}
+
 // raced claims that what runs is what was verified where two images come at the same time:
 // a buffer, a file or a flag that both of them share is where the one stands in for the
-// other.
+// other. Where an image is copied first and installed then, the other one is copied over it.
 func (s *seat) raced(ctx context.Context, parent *shelf.Image, forged *mutant.Mutant) {
 	image := dut.Image{Name: forged.Name, Bytes: padded(forged.Bytes(), len(parent.Bytes))}
 	if !s.refusedAlone(ctx, image) {
@@ -26,10 +32,15 @@ func (s *seat) raced(ctx context.Context, parent *shelf.Image, forged *mutant.Mu
 	var d dut.Delivery
 	var others []dut.Delivery
 	answered := 0
-	for range patience {
+	for i := range patience {
 		s.mind()
 		var err error
-		d, others, err = s.u.Race(ctx, dut.Image{Name: parent.String(), Bytes: parent.Bytes}, image)
+		genuine := dut.Image{Name: parent.String(), Bytes: parent.Bytes}
+		if s.u.Copies() {
+			d, others, err = s.u.Overwrite(ctx, genuine, image, overwrittenAfter[i])
+		} else {
+			d, others, err = s.u.Race(ctx, genuine, s.u, image)
+		}
 		s.t.OK(err)
 		answered = 0
 		for _, o := range others {

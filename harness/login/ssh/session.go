@@ -202,11 +202,18 @@ func (s *session) open(ctx context.Context) (*ssh.Session, error) {
 
 // Do runs a command, by exec, or in a shell where the device has only that.
 func (s *session) Do(ctx context.Context, r login.Request) (login.Response, error) {
-	if r.Command == "" {
+	if r.Command == "" && r.Put == nil {
 		return login.Response{}, fmt.Errorf("ssh: %w", login.ErrRequest)
 	}
 	win, cancel := r.Window(ctx, s.cfg.Timeout)
 	defer cancel()
+	if r.Put != nil {
+		resp, err := s.put(win, r.Put)
+		if rig := login.Rig(ctx, err); rig != nil {
+			err = rig
+		}
+		return resp, err
+	}
 	if !s.shell {
 		out, status, err := s.exec(win, r.Command, r.Input)
 		if rig := login.Rig(ctx, err); rig != nil {
