@@ -18,7 +18,7 @@ import (
 
 type boardCmd struct {
 	Build   boardBuildCmd   `cmd:"" help:"Build the emulated board, a rig's computer, from Debian's packages and this program, without root."`
-	Run     boardRunCmd     `cmd:"" help:"Start the board, wired to the reference gateway, and run rigor on it."`
+	Run     boardRunCmd     `cmd:"" help:"Start the board, wired to the reference gateway or to a chip, and run rigor on it."`
 	Results boardResultsCmd `cmd:"" help:"Copy the runs that the board's disk holds."`
 }
 
@@ -83,6 +83,7 @@ type boardRunCmd struct {
 	Args    []string      `arg:"" passthrough:"" help:"What rigor is started with on the board: run --rig board …"`
 	Board   string        `placeholder:"DIR" help:"The board. Default: as board build."`
 	Gateway string        `placeholder:"DIR" help:"The gateway. Default: as gateway build."`
+	Chip    string        `placeholder:"PART:STATE" help:"A model of a chip on the pads of rig board-debug, in the gateway's place, as nrf52:locked or stm32f4:open."`
 	Disk    string        `placeholder:"FILE" help:"The board's disk for results, kept from start to start. Default: results.img beside the board."`
 	Out     string        `placeholder:"DIR" default:"runs" help:"The folder that new runs are copied to from the disk."`
 	Log     string        `placeholder:"FILE" help:"What went over the wires, in JSON lines."`
@@ -92,7 +93,7 @@ type boardRunCmd struct {
 
 // Help says how wires are broken.
 func (*boardRunCmd) Help() string {
-	return "Wires: supply, reset, reset-button, pairing, recovery, led, console, cable. Commands: " + strings.Join(wires.Forms(), "; ") + "."
+	return "Wires: supply, reset, reset-button, pairing, recovery, led, console, cable; with --chip supply, J3.1, J3.2, J3.3, J3.4, which can be cut, shorted, crossed and mended. Commands: " + strings.Join(wires.Forms(), "; ") + "."
 }
 
 func (c *boardRunCmd) commands() ([]wires.Timed, error) {
@@ -124,7 +125,14 @@ func (c *boardRunCmd) Run(ctx context.Context, a *app) (err error) {
 	if s.Board, err = or(c.Board, "board"); err != nil {
 		return err
 	}
-	if s.Gateway, err = or(c.Gateway, "gateway", "device"); err != nil {
+	if c.Chip != "" {
+		if c.Gateway != "" {
+			return usage(errors.New("--chip or --gateway: one of them hangs on the board"))
+		}
+		if s.Chip, err = wires.NewChip(c.Chip); err != nil {
+			return usage(err)
+		}
+	} else if s.Gateway, err = or(c.Gateway, "gateway", "device"); err != nil {
 		return err
 	}
 	if s.Results = c.Disk; s.Results == "" {

@@ -130,7 +130,7 @@ func (n *padPin) In(pull periph.Pull, edge periph.Edge) error {
 		return p.fault(n, "let go", err)
 	}
 	n.pull = pull
-	p.driven, p.level = p.driven&^bit, p.level&^bit
+	p.driven, p.level, p.moved = p.driven&^bit, p.level&^bit, time.Now()
 	return nil
 }
 
@@ -147,16 +147,22 @@ func (n *padPin) Out(l periph.Level) error {
 	if l {
 		level |= bit
 	}
+	p.moved = time.Now()
 	return p.set(p.driven|bit, level)
 }
 
-// Read gives the level of the pad, from memory while we drive it.
+// Read gives the level of the pad, from memory while we drive it. Behind an In or an Out
+// of any of the pads half a period goes by first, as in Play: the wires that need a slow
+// clock need it here as well.
 func (n *padPin) Read() periph.Level {
 	p := n.pads
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
 		return periph.Low
+	}
+	if due := p.conf.HalfPeriod - time.Since(p.moved); due > 0 {
+		<-time.After(due) // a second at most
 	}
 	got, err := p.look()
 	return periph.Level(err == nil && got>>n.index&1 != 0)

@@ -87,6 +87,7 @@ type Pads struct {
 	driven uint32 // the pins that we drive
 	level  uint32 // and their levels
 	closed bool
+	moved  time.Time // when a pin was changed by itself: see padPin.Read
 	group  group
 	after  func() error // at the end of Close, may be nil
 }

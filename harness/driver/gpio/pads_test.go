@@ -308,3 +308,25 @@ func TestRegistersElsewhere(t *testing.T) {
 	_, err = regs.take(chipLine{offset: 4, label: "pl061"})
 	assert.ErrorContains(t, err, "on chip pl061")
 }
+
+// TestPadsPinsWait: wires that need a slow clock need time behind a single pin's change
+// too, before it is read: once, however often it is read then.
+func TestPadsPinsWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conf := padsConf(2)
+		conf.HalfPeriod = 10 * time.Millisecond
+		p := newTestPads(t, conf, newCdevPin(low), newCdevPin(high))
+		pins := p.Pins()
+		begun := time.Now()
+		pins[1].Read()
+		assert.Zero(t, time.Since(begun), "nothing was changed")
+		require.NoError(t, pins[0].In(periph.PullUp, periph.NoEdge))
+		pins[0].Read()
+		pins[1].Read()
+		assert.Equal(t, 10*time.Millisecond, time.Since(begun))
+		require.NoError(t, pins[1].Out(high))
+		pins[0].Read()
+		pins[0].Read()
+		assert.Equal(t, 20*time.Millisecond, time.Since(begun))
+	})
+}

@@ -82,12 +82,18 @@ func (p *pins) read() {
 	close(p.over)
 }
 
-// do gives a command and waits for its answer, 5 s at most. After one that was
-// not answered the order is lost, and the connection of no use.
+// do gives a command that is answered by OK alone.
 func (p *pins) do(ctx context.Context, command string) error {
+	_, err := p.ask(ctx, command)
+	return err
+}
+
+// ask gives a command and waits for its answer, 5 s at most. After one that was
+// not answered the order is lost, and the connection of no use.
+func (p *pins) ask(ctx context.Context, command string) (string, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	fail := func(err error) error { return fmt.Errorf("%s: %w", command, err) }
+	fail := func(err error) (string, error) { return "", fmt.Errorf("%s: %w", command, err) }
 	if err := send(ctx, p.conn, []byte(command+"\n")); err != nil {
 		return fail(err)
 	}
@@ -98,7 +104,7 @@ func (p *pins) do(ctx context.Context, command string) error {
 		if !s.ok {
 			return fail(errors.New(s.text))
 		}
-		return nil
+		return s.text, nil
 	case <-p.over:
 		return fail(p.err)
 	case <-late.C:
@@ -119,4 +125,18 @@ func (p *pins) set(ctx context.Context, chip string, line int, high bool) error 
 		level = "1"
 	}
 	return p.do(ctx, "set_irq_in "+chip+" unnamed-gpio-in "+strconv.Itoa(line)+" "+level)
+}
+
+// peek reads a byte of the machine's memory, as its processor would.
+func (p *pins) peek(ctx context.Context, addr uint64) (byte, error) {
+	command := fmt.Sprintf("readb %#x", addr)
+	text, err := p.ask(ctx, command)
+	if err != nil {
+		return 0, err
+	}
+	v, err := strconv.ParseUint(text, 0, 8)
+	if err != nil {
+		return 0, fmt.Errorf("%s: an answer that is no byte: %.80q", command, text)
+	}
+	return byte(v), nil
 }

@@ -20,12 +20,33 @@ const firstAdapter = 100
 
 const maxAdapters = 4
 
-var errNoPower = errors.New("the machine has no power")
+// ErrNoPower says that a machine without power cannot do what is asked of it.
+var ErrNoPower = errors.New("the machine has no power")
 
 // Drive puts a level on an input of the chip. Without power it is on the wire, and
 // the chip sees it once it has its supply.
 func (m *Machine) Drive(ctx context.Context, line int, high bool) error {
 	return m.drive(ctx, line, high)
+}
+
+// Peek reads a byte of the machine's memory, as a register of its GPIO chip. All changes
+// of outputs that came before have been told (Config.Outputs) when it returns. A machine
+// without power is ErrNoPower.
+func (m *Machine) Peek(ctx context.Context, addr uint64) (byte, error) {
+	if err := m.Alive(); err != nil {
+		return 0, err
+	}
+	m.mu.Lock()
+	r := m.run
+	m.mu.Unlock()
+	if r == nil || r.pins == nil {
+		return 0, ErrNoPower
+	}
+	b, err := r.pins.peek(ctx, addr)
+	if m.unlessOff(r, err) == nil && err != nil { // the supply went meanwhile
+		return 0, ErrNoPower
+	}
+	return b, err
 }
 
 // Hold keeps the whole machine in its reset state, or lets it begin anew.
@@ -76,7 +97,7 @@ func (m *Machine) command(ctx context.Context, name string, args any) error {
 	r := m.run
 	m.mu.Unlock()
 	if r == nil {
-		return fmt.Errorf("%s: %w", name, errNoPower)
+		return fmt.Errorf("%s: %w", name, ErrNoPower)
 	}
 	_, err := r.mon.execute(ctx, name, args)
 	return m.unlessOff(r, err)
