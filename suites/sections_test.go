@@ -67,6 +67,7 @@ func greener(now, was *verdict.Judgement) bool {
 // TestSections: with any one section of profile or rig taken out, no case gets
 // lost and none gets greener.
 func TestSections(t *testing.T) {
+	t.Parallel()
 	file, prof, err := rigs.Load("virtual")
 	require.NoError(t, err)
 	whole := plan(t, file, prof)

@@ -24,3 +24,15 @@ func Main(m *testing.M) int {
 	Allow()
 	return m.Run()
 }
+
+// idle is how many run at a time of those that do next to nothing but wait.
+const idle = "24"
+
+// Idle does the same for a package whose tests wait out what a peer is declared to take,
+// and keep no processor busy: all of them at once are no load.
+func Idle(m *testing.M) int {
+	if err := flag.Set("test.parallel", idle); err != nil {
+		panic(err) // the package testing has lost a flag
+	}
+	return m.Run()
+}

@@ -16,6 +16,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"rigor/harness/abreast"
 )
 
 // roleEnv makes the test binary play another process.
@@ -25,7 +27,7 @@ func TestMain(m *testing.M) {
 	var err error
 	switch role := os.Getenv(roleEnv); role {
 	case "":
-		os.Exit(m.Run())
+		os.Exit(abreast.Main(m))
 	case "lease":
 		if _, err = Acquire("bench-a", res("k"), LeaseConfig{Dir: os.Getenv("RIG_TEST_DIR")}); err == nil {
 			fmt.Println("held")
@@ -198,6 +200,7 @@ func TestGuardOutlivesSignals(t *testing.T) {
 }
 
 func TestGuardMakesSafeWhatItCan(t *testing.T) {
+	t.Parallel()
 	for _, bench := range []string{"broken", "hang"} {
 		t.Run(bench, func(t *testing.T) {
 			t.Parallel()
@@ -240,6 +243,7 @@ func TestGuardDismissedDoesNothing(t *testing.T) {
 }
 
 func TestGuardThatDoesNotStart(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	spec := GuardSpec{File: guardedFile(dir), Dir: dir, Store: newStore(t)}
 	ctx := t.Context()

@@ -272,11 +272,26 @@ func TestIPv6(t *testing.T) {
 	}
 	onIPv6 := func(p *profile.Profile) { p.Network.IPv6 = profile.IPv6{Host: "unit.ipv6"} }
 	unit := func(f *rig.File) { f.Unit.Values = map[string]string{"ipv6": "fd00::7"} }
-	got := run(t, rigtest.Planted{Drivers: put(stack("")), Profile: onIPv6, File: unit}, "net-ports[tcp6]", "net-ports[udp6]")
-	assert.Equal(t, pass, judged(got["net-ports[tcp6]"]))
-	assert.Equal(t, pass, judged(got["net-ports[udp6]"]))
-	got = run(t, rigtest.Planted{Drivers: put(stack("5555")), Profile: onIPv6, File: unit}, "net-ports[tcp6]")
-	assert.Equal(t, "fail.undeclared", judged(got["net-ports[tcp6]"]))
-	got = run(t, rigtest.Planted{Drivers: put(stack("")), Profile: onIPv6}, "net-ports[tcp6]")
-	assert.Equal(t, "inconclusive.profile-missing", judged(got["net-ports[tcp6]"]), "the rig file does not say where")
+	for _, tc := range []struct {
+		name, extra string
+		file        func(*rig.File)
+		tcp, udp    string
+	}{
+		{"as declared", "", unit, pass, pass},
+		{"one more", "5555", unit, "fail.undeclared", ""},
+		{"the rig file does not say where", "", nil, "inconclusive.profile-missing", ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			ids := []string{"net-ports[tcp6]"}
+			if tc.udp != "" {
+				ids = append(ids, "net-ports[udp6]")
+			}
+			got := run(t, rigtest.Planted{Drivers: put(stack(tc.extra)), Profile: onIPv6, File: tc.file}, ids...)
+			assert.Equal(t, tc.tcp, judged(got[ids[0]]))
+			if tc.udp != "" {
+				assert.Equal(t, tc.udp, judged(got[ids[1]]))
+			}
+		})
+	}
 }

@@ -197,8 +197,11 @@ func wrongPresses(all []profile.Press, powerOn bool) (out []wrongPress) {
 		for _, o := range mine[:i] {
 			before.least = max(before.least, o.Until)
 		}
+		twice := func(hold time.Duration) bool { // a little too long for one is a little too short for the next
+			return slices.ContainsFunc(out, func(w wrongPress) bool { return w.hold == hold })
+		}
 		short := wrongPress{press: p, hold: under(p.Hold), in: before, name: fmt.Sprintf("held for %v, four fifths of what %s takes", under(p.Hold), p.ID)}
-		if room(short) && short.hold > before.least {
+		if room(short) && !twice(short.hold) && short.hold > before.least {
 			out = append(out, short)
 		}
 		if p.Until == 0 {
@@ -208,8 +211,7 @@ func wrongPresses(all []profile.Press, powerOn bool) (out []wrongPress) {
 		if i+1 < len(mine) {
 			long.in.most = mine[i+1].Hold
 		}
-		same := slices.ContainsFunc(out, func(w wrongPress) bool { return w.hold == long.hold })
-		if room(long) && !same && (long.in.most == 0 || long.hold <= under(long.in.most)) {
+		if room(long) && !twice(long.hold) && (long.in.most == 0 || long.hold <= under(long.in.most)) {
 			out = append(out, long)
 		}
 	}

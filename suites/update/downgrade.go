@@ -46,7 +46,7 @@ func (s *seat) whilePending(ctx context.Context) {
 	d, err := s.deliver(ctx, dut.Image{Name: next.String(), Bytes: next.Bytes})
 	s.t.OK(err)
 	log.add(next.String(), d)
-	waits, err := s.look(ctx)
+	waits, err := s.waiting(ctx)
 	s.t.OK(err)
 	if d.Taken && (!waits.Tells || waits.Pending == "") {
 		s.t.Note("whether an older image is taken while another one waits was not looked at: the DUT does not tell that one waits")

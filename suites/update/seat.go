@@ -97,6 +97,17 @@ func (s *seat) look(ctx context.Context) (dut.Running, error) {
 	return s.d.Settled(ctx)
 }
 
+// waiting reads what runs and what waits for its start: as things are, since what waits
+// stays until it is applied.
+func (s *seat) waiting(ctx context.Context) (dut.Running, error) {
+	if len(s.d.Profile.Identity.Steps) > 0 {
+		if _, err := s.d.Identify(ctx); err != nil {
+			return dut.Running{}, err
+		}
+	}
+	return s.d.Firmware(ctx)
+}
+
 // next gives the image by which it costs least to show that a genuine one is taken; the
 // case ends where there is none.
 func (s *seat) next() *shelf.Image {

@@ -135,6 +135,7 @@ func TestDialects(t *testing.T) {
 }
 
 func TestStuckAndSlow(t *testing.T) {
+	t.Parallel()
 	for name := range dialects("") {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -223,6 +224,7 @@ func TestAuth(t *testing.T) {
 }
 
 func TestHostileAnswers(t *testing.T) {
+	t.Parallel()
 	for name, tc := range map[string]struct {
 		serve nethttp.HandlerFunc
 		want  string

@@ -1,0 +1,10 @@
+package http
+
+import (
+	"os"
+	"testing"
+
+	"rigor/harness/abreast"
+)
+
+func TestMain(m *testing.M) { os.Exit(abreast.Idle(m)) }
