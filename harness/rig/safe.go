@@ -130,6 +130,11 @@ func safe(ctx context.Context, b *Bench, done map[wire.Part]SafeAct) ([]SafeAct,
 		act.err = &wire.Fault{Part: part, Op: act.Do, Err: fmt.Errorf("the driver did not come back within %v", within)}
 		acts = append(acts, act)
 	}
+	return acts, sum(acts)
+}
+
+// sum puts acts in order, and joins their errors.
+func sum(acts []SafeAct) error {
 	slices.SortStableFunc(acts, func(x, y SafeAct) int { return compareParts(x.Part, y.Part) })
 	var errs []error
 	for i := range acts {
@@ -138,7 +143,7 @@ func safe(ctx context.Context, b *Bench, done map[wire.Part]SafeAct) ([]SafeAct,
 			errs = append(errs, acts[i].err)
 		}
 	}
-	return acts, errors.Join(errs...)
+	return errors.Join(errs...)
 }
 
 // starting is how much longer a rig takes whose lines or supply are moved by
