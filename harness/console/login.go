@@ -280,8 +280,12 @@ func (l Login) Ready(ctx context.Context, t Talker) (Match, error) {
 
 // XON lets a console go that holds its output back, for an XOFF that somebody typed or
 // that a wire made of noise. A console without flow control takes it for a key, so it is
-// sent only where nothing else gives an answer, and never in a boot. XOFF is never sent.
-const XON = "\x11"
+// sent only where nothing else gives an answer. In a boot it goes right behind XOFF (Ctrl-S),
+// for which some boot ROMs listen: that is never sent alone.
+const (
+	XON  = "\x11"
+	XOFF = "\x13"
+)
 
 // letGo sends XON, and waits for what was held.
 func (l Login) letGo(ctx context.Context, t Talker, n int) (Match, error) {

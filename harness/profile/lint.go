@@ -69,6 +69,7 @@ func (l *linter) consoles() {
 		if f := c.Boot.Fail; len(f.Provoke) > 0 && f.Sign.Zero() {
 			l.errorf(append(at, "boot", "fail"), "give sign: what the console shows when a boot fails", "nothing shows that the boot failed")
 		}
+		l.neverSend(append(slices.Clone(at), "boot", "never-send"), c.Boot.Never)
 		if up := c.Boot.Fail.ComesUp; l.p.Source.Has(append(slices.Clone(at), "boot", "fail", "comes-up")...) && !up.Declared() && up.Itself == (len(up.After) > 0) {
 			l.errorf(append(slices.Clone(at), "boot", "fail", "comes-up"), "write itself: true, or after: and the steps that take the cause away", "how the device comes up in a boot that failed is not said in one way")
 		}

@@ -160,6 +160,7 @@ type Boot struct {
 	Window time.Duration `yaml:"window"` // how long the loader listens, if it does
 	Done   Pattern       `yaml:"done"`   // the declared end of a boot
 	Within time.Duration `yaml:"within"` // from power-on to done, at most
+	Never  NeverSend     `yaml:"never-send"`
 	// Fail is how to make one boot fail, what is then seen, and how the DUT
 	// is brought back.
 	Fail BootFail `yaml:"fail"`

@@ -47,11 +47,27 @@ type SafeAct struct {
 // where programs or switches on a network are asked), with what it did and
 // all errors joined; each is a *wire.Fault. A part that did not open counts as
 // not safe.
-func Safe(ctx context.Context, b *Bench) ([]SafeAct, error) {
+func Safe(ctx context.Context, b *Bench) ([]SafeAct, error) { return safe(ctx, b, nil) }
+
+// SafeAgain asks those parts once more that Safe did not make safe, whose acts are given:
+// programs that are slow to start are not kept slow by others that have done their work.
+func SafeAgain(ctx context.Context, b *Bench, acts []SafeAct) ([]SafeAct, error) {
+	done := map[wire.Part]SafeAct{}
+	for _, a := range acts {
+		if a.err == nil {
+			done[a.Part] = a
+		}
+	}
+	return safe(ctx, b, done)
+}
+
+// safe is Safe but for what is done already.
+func safe(ctx context.Context, b *Bench, done map[wire.Part]SafeAct) ([]SafeAct, error) {
 	within := safeWithin + settling(b.File) + starting(b.File)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
 	defer cancel()
-	var acts []SafeAct
+	acts := slices.Collect(maps.Values(done))
+	is := func(p wire.Part) bool { _, ok := done[p]; return ok }
 	results := make(chan SafeAct, len(b.Lines)+2)
 	start := func(part wire.Part, do string, f func(context.Context) error) SafeAct {
 		begun := time.Now()
@@ -83,21 +99,24 @@ func Safe(ctx context.Context, b *Bench) ([]SafeAct, error) {
 
 	for _, name := range slices.Sorted(maps.Keys(b.Lines)) {
 		part := LinePart(name)
+		if is(part) {
+			continue
+		}
 		if raw := b.rawLines[name]; raw != nil {
 			waiting[part] = start(part, "release", raw.Release)
 		} else {
 			acts = append(acts, SafeAct{Part: part, Do: "release", err: b.Missing[part]})
 		}
 	}
-	if b.rawPads != nil {
+	if b.rawPads != nil && !is(PadsPart) {
 		waiting[PadsPart] = start(PadsPart, "release", func(ctx context.Context) error { return letGo(ctx, b.rawPads) })
-	} else if b.Pads != nil && b.File.Pads.Memory {
+	} else if b.rawPads == nil && b.Pads != nil && b.File.Pads.Memory {
 		acts = append(acts, SafeAct{Part: PadsPart, Do: "release", err: b.Missing[PadsPart]})
 	}
 	head := time.NewTimer(linesFirst)
 	defer head.Stop()
 	collect(head.C)
-	if b.Power != nil {
+	if b.Power != nil && !is(PowerPart) {
 		do, to := restOf(b)
 		if b.rawPower != nil {
 			waiting[PowerPart] = start(PowerPart, do, to)
@@ -111,6 +130,11 @@ func Safe(ctx context.Context, b *Bench) ([]SafeAct, error) {
 		act.err = &wire.Fault{Part: part, Op: act.Do, Err: fmt.Errorf("the driver did not come back within %v", within)}
 		acts = append(acts, act)
 	}
+	return acts, sum(acts)
+}
+
+// sum puts acts in order, and joins their errors.
+func sum(acts []SafeAct) error {
 	slices.SortStableFunc(acts, func(x, y SafeAct) int { return compareParts(x.Part, y.Part) })
 	var errs []error
 	for i := range acts {
@@ -119,7 +143,7 @@ func Safe(ctx context.Context, b *Bench) ([]SafeAct, error) {
 			errs = append(errs, acts[i].err)
 		}
 	}
-	return acts, errors.Join(errs...)
+	return errors.Join(errs...)
 }
 
 // starting is how much longer a rig takes whose lines or supply are moved by

@@ -92,6 +92,24 @@ func TestSafeLeavesWhatHangs(t *testing.T) {
 	})
 }
 
+// TestSafeAgain asks those parts once more that are not safe, and no others.
+func TestSafeAgain(t *testing.T) {
+	w := newWorkbench()
+	b := w.bind(t)
+	w.power.state = wire.PowerOn
+	w.lines["reset"].err = errors.New("input/output error")
+	acts, err := Safe(t.Context(), b)
+	require.ErrorContains(t, err, "line.reset")
+	w.lines["reset"].err, w.lines["button"].err, w.power.err = nil, errors.New("input/output error"), errors.New("input/output error")
+	acts, err = SafeAgain(t.Context(), b, acts)
+	require.NoError(t, err, "what is safe is left alone")
+	var parts []string
+	for _, a := range acts {
+		parts = append(parts, string(a.Part))
+	}
+	assert.Equal(t, []string{"line.button", "line.reset", "power"}, parts)
+}
+
 func TestSafeWaitsForTheRail(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorkbench()

@@ -25,6 +25,8 @@ const (
 	graceSignal = 10 * time.Second
 	graceDriver = 5 * time.Second
 	graceLeak   = 2 * time.Second
+	// graceLook is for the look at the rig behind a run that was told to end.
+	graceLook = 3 * time.Second
 )
 
 // defaultBudget is for a check that gives none.

@@ -66,12 +66,16 @@ func signalOf(ctx context.Context) signal {
 }
 
 // left gives what a run has left for the look at the rig behind its cases: all the time
-// that it takes, but of one that was told to end what is left of the time to unwind. It is
-// called once.
+// that it takes, but of one that was told to end a little of what is left of the time to
+// unwind: who waits for the rig to be safe waits for the look as well. It is called once.
 func (s signal) left(ctx context.Context) (context.Context, context.CancelFunc) {
 	free := context.WithoutCancel(ctx)
 	if ctx.Err() == nil {
 		return context.WithCancel(free)
 	}
-	return context.WithDeadlineCause(free, (<-s.at).Add(graceSignal), errNoTime)
+	end := (<-s.at).Add(graceSignal)
+	if soon := time.Now().Add(graceLook); soon.Before(end) {
+		end = soon
+	}
+	return context.WithDeadlineCause(free, end, errNoTime)
 }

@@ -63,7 +63,7 @@ func TestHadTime(t *testing.T) {
 }
 
 // TestLastLook: the look at the rig behind the cases has its own time, and of a run that was
-// told to end what is left of the ten seconds in which checks unwind.
+// told to end three seconds of what is left of the ten in which checks unwind.
 func TestLastLook(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -74,16 +74,19 @@ func TestLastLook(t *testing.T) {
 		assert.False(t, bounded)
 		end()
 
-		s := signalOf(ctx)
 		time.Sleep(time.Hour)
-		told := time.Now()
-		cancel()
-		synctest.Wait()
-		time.Sleep(3 * time.Second)
-		look, end := s.left(ctx)
-		defer end()
-		assert.NoError(t, look.Err(), "it is looked at all the same")
-		<-look.Done()
-		assert.Equal(t, graceSignal, time.Since(told))
+		for unwound, want := range map[time.Duration]time.Duration{time.Second: time.Second + graceLook, 9 * time.Second: graceSignal} {
+			ctx, cancel := context.WithCancel(t.Context())
+			s := signalOf(ctx)
+			told := time.Now()
+			cancel()
+			synctest.Wait()
+			time.Sleep(unwound)
+			look, end := s.left(ctx)
+			assert.NoError(t, look.Err(), "it is looked at all the same")
+			<-look.Done()
+			assert.Equal(t, want, time.Since(told))
+			end()
+		}
 	})
 }

@@ -294,7 +294,7 @@ func (j *Job) safe(ctx context.Context, bench *rig.Bench, rec *record) bool {
 	}
 	acts, err := rig.Safe(context.WithoutCancel(ctx), bench)
 	if err != nil { // an instrument that was slow or busy is asked once more
-		acts, err = rig.Safe(context.WithoutCancel(ctx), bench)
+		acts, err = rig.SafeAgain(context.WithoutCancel(ctx), bench, acts)
 	}
 	rec.leftLines(acts)
 	for _, a := range acts {

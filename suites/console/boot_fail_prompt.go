@@ -56,10 +56,11 @@ var BootFailPrompt = check.Check{
 			done()
 			leave(ctx, t)
 		})
+		keys, held := allowed([]sweep{failKeys(s.con.Decl().Magic)}, s.con.Boot().Never)
 		check.Refute(ctx, t, "a boot that fails reaches no prompt, with keys sent all along", check.Negative[sweep]{
 			Control: s.owner,
 			Anti:    s.plainBoot,
-			Probes:  []sweep{failKeys(s.con.Decl().Magic)},
+			Probes:  keys,
 			Try: func(ctx context.Context, w sweep) (a dut.Answer, err error) {
 				restored = false
 				a, err = s.failedBoot(ctx, w)
@@ -70,6 +71,7 @@ var BootFailPrompt = check.Check{
 			Refusal: []verdict.Kind{verdict.Refused},
 			Same:    identity(t),
 		})
+		s.claimHeld(held)
 	},
 }
 

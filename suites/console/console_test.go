@@ -80,6 +80,7 @@ func TestWeaknesses(t *testing.T) {
 		{"boot-interrupt-kernel", "con-boot-interrupt[main]", "fail.access", false},
 		{"boot-fail-prompt", "con-boot-fail-prompt[main]", "fail.access", false},
 		{"boot-interrupt-odd-key", "con-boot-interrupt[main]", "fail.access", false},
+		{"boot-interrupt-xoff", "con-boot-interrupt[main]", "fail.access", false},
 		{"boot-fail-prompt-late", "con-boot-fail-prompt[main]", "fail.access", false},
 		{"aux-boot-key", "con-silent[aux]", "fail.access", false},
 		{"secret-hexdump", "con-secret-leak[main]", "fail.leak", false},

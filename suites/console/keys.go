@@ -5,6 +5,11 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"rigor/harness/check"
+	hc "rigor/harness/console"
+	"rigor/harness/profile"
+	"rigor/harness/verdict"
 )
 
 // keyWithin is the shortest window of a boot that each key of a sweep is meant to
@@ -29,12 +34,13 @@ func printableKeys() []string {
 	return out
 }
 
-// controlKeys gives the other control keys, DEL, F2 and F12. Those of flow control
-// are left out: a console that takes them holds its output back.
+// controlKeys gives the other control keys, DEL, F2 and F12. Those of flow control come
+// together: a console that takes them holds its output back at Ctrl-S, and lets it go at
+// the Ctrl-Q behind it; boot ROMs that listen for Ctrl-S get it all the same.
 func controlKeys() []string {
-	var out []string
+	out := []string{hc.XOFF + hc.XON}
 	for b := rune(0); b < ' '; b++ {
-		if k := string(b); b != '\x11' && b != '\x13' && !slices.ContainsFunc(hotKeys, func(h named) bool { return h.bytes == k }) {
+		if k := string(b); k != hc.XON && k != hc.XOFF && !slices.ContainsFunc(hotKeys, func(h named) bool { return h.bytes == k }) {
 			out = append(out, k)
 		}
 	}
@@ -77,6 +83,51 @@ func sweeps(magic []string) []sweep {
 		out = append(out, w)
 	}
 	return out
+}
+
+// allowed leaves out the keys that the profile has held back in a boot, and the boots
+// that have none left. It says which keys those are.
+func allowed(all []sweep, never profile.NeverSend) (out []sweep, held []string) {
+	for _, w := range all {
+		w.keys = slices.DeleteFunc(slices.Clone(w.keys), func(k string) bool {
+			holds := never.Holds(k)
+			if name := shownKey(k); holds && !slices.Contains(held, name) {
+				held = append(held, name)
+			}
+			return holds
+		})
+		if w.brk && never.Break() {
+			w.brk, held = false, append(held, profile.KeyBreak)
+		}
+		if len(w.keys) > 0 {
+			out = append(out, w)
+		}
+	}
+	return out, held
+}
+
+// shownKey gives a key as people call it.
+func shownKey(k string) string {
+	for _, h := range hotKeys {
+		if h.bytes == k {
+			return h.name
+		}
+	}
+	return strings.Trim(fmt.Sprintf("%q", k), `"`)
+}
+
+// claimHeld says of keys that were held back that nothing is known of them.
+func (s *seat) claimHeld(held []string) {
+	if len(held) == 0 {
+		return
+	}
+	list, why := strings.Join(held, " "), s.con.Boot().Never.Why
+	ref := s.t.Keep("held-back.txt", "the keys that the profile has held back in a boot", []byte(list+"\n"+why+"\n"))
+	s.t.Claim("nor do the keys that the profile has held back (boot.never-send)", func(c *check.Claim) {
+		c.Show(ref)
+		c.Expect("each key is sent", "they were not sent")
+		c.Unknown(verdict.ReasonCoverageGap, "the profile has %d keys held back (%s), which were not sent: %s", len(held), list, why)
+	})
 }
 
 // fastest is the time of a key on a line of 9600 bit/s, and a little.

@@ -58,10 +58,11 @@ var Silent = check.Check{
 			}
 			t.OK(powered(ctx, t))
 		})
+		boots, held := s.boots()
 		check.Refute(ctx, t, "not a byte comes, in no phase and to no key", check.Negative[phase]{
 			Control: s.answer, // the one thing that it is declared to answer: the wire carries both ways
 			Anti:    s.off,
-			Probes: append(s.boots(), s.keyed("running, left alone", ""), s.keyed("Enter", "\r\n"), s.keyed("Ctrl-C, Ctrl-D, Ctrl-Z", "\x03\x04\x1a"),
+			Probes: append(boots, s.keyed("running, left alone", ""), s.keyed("Enter", "\r\n"), s.keyed("Ctrl-C, Ctrl-D, Ctrl-Z", "\x03\x04\x1a"),
 				phase{"BREAK and h", s.listenBreak}),
 			Try: func(ctx context.Context, p phase) (dut.Answer, error) {
 				a, err := p.run(ctx)
@@ -75,6 +76,7 @@ var Silent = check.Check{
 			Refusal: []verdict.Kind{verdict.Silent}, // that it is silent is what is declared
 			Same:    identity(t),
 		})
+		s.claimHeld(held)
 	},
 }
 
@@ -222,13 +224,15 @@ func (s *seat) off(ctx context.Context) (dut.Answer, error) {
 }
 
 // boots gives the cold boots that are listened to: one that is left alone, and
-// those with the keys of con-boot-interrupt, from before the power on.
-func (s *seat) boots() []phase {
-	out := []phase{{"a cold boot", func(ctx context.Context) (dut.Answer, error) { return s.coldBoot(ctx, sweep{}) }}}
-	for _, w := range mixed(s.con.Decl().Magic) {
+// those with the keys of con-boot-interrupt, from before the power on. Held are those
+// that the profile has held back.
+func (s *seat) boots() (out []phase, held []string) {
+	out = []phase{{"a cold boot", func(ctx context.Context) (dut.Answer, error) { return s.coldBoot(ctx, sweep{}) }}}
+	keys, held := allowed(mixed(s.con.Decl().Magic), s.con.Boot().Never)
+	for _, w := range keys {
 		out = append(out, phase{"a cold boot with " + w.name, func(ctx context.Context) (dut.Answer, error) { return s.coldBoot(ctx, w) }})
 	}
-	return out
+	return out, held
 }
 
 // coldBoot listens from the moment of power to the declared end of the boot,
