@@ -93,7 +93,7 @@ var driverKeys = map[string]map[string][]string{
 		"exec":    {"exec", "write", "within", "reset"},
 		"qemu":    {"machine", "disk"},
 		"virtual": {"reset"},
-		"":        {"size"},
+		"":        {"size", "through"},
 	},
 	"pads": {
 		"gpio":           {"chip", "rate", "memory"},

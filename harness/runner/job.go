@@ -415,7 +415,7 @@ func (j *Job) device(bench *rig.Bench, cons map[string]*console.Console) (*dut.D
 	if p := j.File.Power; p != nil {
 		b.OffSettle = p.OffSettle
 	}
-	b.Storages, b.Pads = bench.Storages, bench.Pads
+	b.Storages, b.Pads, b.ReadThrough = bench.Storages, bench.Pads, bench.ReadThrough
 	if p := j.File.Pads; p != nil {
 		b.Golden, b.Never = p.Golden, p.Never
 	}

@@ -488,8 +488,17 @@ func (v *surveyor) lack(phase, why string) {
 	}
 }
 
+// contrary notes what else in the run came in by the port.
+func (s *survey) contrary() {
+	s.Contrary = nil
+	for _, name := range s.port.ReadBy() {
+		s.Contrary = append(s.Contrary, "storage "+name+" was read by it")
+	}
+}
+
 // evidence keeps what was seen with the case that judges it.
 func (s *survey) evidence(t *check.T, pick func(l *ladder.Look) bool) journal.Ref {
+	s.contrary()
 	var looks []ladder.Look
 	for i := range s.Looks {
 		if pick == nil || pick(&s.Looks[i]) {
