@@ -482,6 +482,26 @@ func (v *surveyor) golden(ctx context.Context, k int) {
 	}))
 }
 
+// back sees that the device is on the pads again where an open unit was in its place: a
+// relay may stick. What answers while the device has no supply is not the device.
+func (v *surveyor) back(ctx context.Context) {
+	if !v.Input().Golden {
+		return
+	}
+	v.OK(v.d.PowerOff(ctx))
+	for _, s := range v.all.list {
+		for _, way := range s.port.Ways() {
+			l, err := s.port.Quick(ctx, way)
+			v.OK(err)
+			if l.Reply == ladder.Answered {
+				s.Astray = fmt.Sprintf("somebody answers on the pads while the device has no supply (%s): the open unit is still in its place, or they lead to something else", l.Way)
+				s.say("%s", s.Astray)
+				break
+			}
+		}
+	}
+}
+
 func (v *surveyor) lack(phase, why string) {
 	for _, s := range v.all.list {
 		s.lacks[phase] = why
