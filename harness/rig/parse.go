@@ -99,7 +99,7 @@ var driverKeys = map[string]map[string][]string{
 		"gpio":           {"chip", "rate", "memory"},
 		"remote-bitbang": {"address"},
 		"virtual":        {},
-		"":               {"at", "golden", "never"},
+		"":               {"at", "buffered", "golden", "never"},
 	},
 	"machines": {
 		"qemu": {"file", "tap", "qemu", "args", "disks", "nic", "mac", "pl061", "address"},

@@ -138,6 +138,7 @@ func PlanInput(f *rig.File, p *profile.Profile) check.Input {
 	slices.Sort(in.Lines)
 	in.Storages = slices.Sorted(maps.Keys(f.Storages))
 	in.Pads, in.Golden = f.Pads.Names(), f.Pads != nil && f.Pads.Golden != ""
+	in.Buffered = f.Pads != nil && f.Pads.Buffered
 	for _, a := range f.Allow {
 		in.Allow = append(in.Allow, check.Leave(a))
 	}

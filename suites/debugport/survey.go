@@ -122,6 +122,7 @@ func newSurveyor(t *check.T) *surveyor {
 			t.OK(err)
 			s := &survey{name: name, port: p, decl: p.Decl(), lacks: map[string]string{}}
 			s.Port, s.Protocol, s.Roles, s.Declared = name, protocol, p.Decl().Pads, ladder.Parse(p.Decl().Level)
+			s.Buffered = t.Input().Buffered
 			s.Chip = chipOf(p.Decl(), len(speaks) > 1)
 			if len(speaks) > 1 {
 				s.Port += "-" + protocol

@@ -148,7 +148,7 @@ func claimDeclared(t *check.T, found []searched, off []idle.Pad, astray string) 
 		c.Expect("the declared ports, and no other", "found were "+strings.Join(known, "; ")+notDriven(found)+saidOf(t.Profile(), found))
 		if len(known) == 0 {
 			c.Unknown(verdict.ReasonControlFailed, "no declared port was found either: that the search finds one on these wires is not shown")
-		} else if not := unshown(t.Profile(), found, off); len(not) > 0 {
+		} else if not := unshown(t.Profile(), found, off, t.Input().Buffered); len(not) > 0 {
 			c.Unknown(verdict.ReasonCoverageGap, "a port on these pads would not have been found: %s; what each of them is, the profile can say (debug.pads)", strings.Join(not, ", "))
 		}
 	})
