@@ -22,6 +22,7 @@ type Input struct {
 	Storages []string
 	Pads     []string // of the board, in the rig's order
 	Golden   bool     // an open unit can be put in the DUT's place on them
+	Buffered bool     // an adapter stands between our pins and them
 	Power    bool
 	ByHand   bool // a person is the power switch, and there is nobody to ask
 	Network  bool

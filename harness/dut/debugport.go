@@ -119,6 +119,14 @@ func (p *DebugPort) Ways() []exam.Way {
 	return out
 }
 
+// ReadBy gives the storages of the rig that were read by the port in this run.
+func (p *DebugPort) ReadBy() []string {
+	if p.d.bench.ReadThrough == nil {
+		return nil
+	}
+	return p.d.bench.ReadThrough(p.name)
+}
+
 // Idle reads what the port's pads do while nobody of ours drives them.
 func (p *DebugPort) Idle(ctx context.Context) ([]idle.Pad, error) {
 	var names []string

@@ -57,13 +57,16 @@ type Bench struct {
 	Consoles  map[string]*console.Console
 	Link      wire.Link
 	Storages  map[string]wire.Storage
-	Pads      wire.Pads   // of the DUT's board
-	Never     []string    // of them, that no search drives
-	Golden    string      // the line that puts an open unit in the DUT's place on them
-	Address   string      // of the DUT, where the profile's states give none
-	Ports     map[int]int // the DUT's port → the port at Address
-	Secret    func(ref string) (string, error)
-	Ask       func(ctx context.Context, question string) (string, error)
+	Pads      wire.Pads // of the DUT's board
+	Never     []string  // of them, that no search drives
+	// ReadThrough gives the storages that were read by a debug port in this run. Nil: none
+	// can be.
+	ReadThrough func(port string) []string
+	Golden      string      // the line that puts an open unit in the DUT's place on them
+	Address     string      // of the DUT, where the profile's states give none
+	Ports       map[int]int // the DUT's port → the port at Address
+	Secret      func(ref string) (string, error)
+	Ask         func(ctx context.Context, question string) (string, error)
 	// AskSecret is Ask for what has a credential in it, which is shown on a terminal
 	// and nowhere else. Nil where there is none.
 	AskSecret func(ctx context.Context, question string) (string, error)

@@ -281,6 +281,18 @@ func (l *linter) debugPort(at []string, name string, p *DebugPort, taken map[str
 	} else {
 		l.oneOf(key("level"), p.Level, Levels...)
 	}
+	l.debugChip(key, p)
+	if p.Sweep < 0 || p.Sweep > 10*time.Second {
+		l.errorf(key("sweep"), "write a time up to 10s", "sweep is %v", p.Sweep)
+	}
+	l.debugPhases(key, p)
+	for i, m := range p.Memory {
+		l.debugMemory(key("memory", strconv.Itoa(i)), m)
+	}
+}
+
+// debugChip holds what is said of who answers to what can be.
+func (l *linter) debugChip(key func(keys ...string) []string, p *DebugPort) {
 	if v := p.DP.Version; v < 0 || v > 3 {
 		l.errorf(key("dp", "version"), "write 1, 2 or 3", "a debug port has no version %d", v)
 	}
@@ -302,13 +314,6 @@ func (l *linter) debugPort(at []string, name string, p *DebugPort, taken map[str
 		case t.Boundary != "" && t.ArmPort():
 			l.errorf(at, "take boundary out", "0x%08x is an Arm debug port, which does more than scan the boundary", t.ID)
 		}
-	}
-	if p.Sweep < 0 || p.Sweep > 10*time.Second {
-		l.errorf(key("sweep"), "write a time up to 10s", "sweep is %v", p.Sweep)
-	}
-	l.debugPhases(key, p)
-	for i, m := range p.Memory {
-		l.debugMemory(key("memory", strconv.Itoa(i)), m)
 	}
 }
 

@@ -19,6 +19,11 @@ func (l *crossLint) debug() {
 			l.errs = append(l.errs, l.p.Source.Errorf([]string{"debug", "ports", name, "lock"}, near(p.Lock, append(lock.Names(), lock.None)), "%v", err))
 		}
 	}
+	for _, name := range sortedKeys(l.f.Storages) {
+		if port := l.f.Storages[name].Through; port != "" && (d.Ports.Items[port] == nil || d.Ports.Items[port].Declared()) {
+			l.errorf([]string{"storages", name, "through"}, near(port, d.Ports.Order), "profile %s declares no debug port %s", l.p.Name, port)
+		}
+	}
 	if g := l.f.Pads; g != nil && g.Golden != "" && l.f.Lines[g.Golden] != nil && l.f.Lines[g.Golden].Drive == "input" {
 		l.errorf([]string{"lines", g.Golden, "drive"}, "write how it is driven: push-pull, open-drain or open-source", "the line is an input, and pads.golden asserts it")
 	}

@@ -28,6 +28,9 @@ type Pads struct {
 	Memory bool `yaml:"memory"`
 	// DAP is the debug port of an OpenOCD; the only one that it has where it is empty.
 	DAP string `yaml:"dap"`
+	// Buffered says that a level shifter or another adapter stands between our pins and the
+	// board: what holds a pad may be that.
+	Buffered bool `yaml:"buffered"`
 	// Golden is the line of the rig that puts an open unit of the model in the DUT's
 	// place, on the same wires, while it is asserted.
 	Golden string `yaml:"golden"`

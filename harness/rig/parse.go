@@ -93,13 +93,13 @@ var driverKeys = map[string]map[string][]string{
 		"exec":    {"exec", "write", "within", "reset"},
 		"qemu":    {"machine", "disk"},
 		"virtual": {"reset"},
-		"":        {"size"},
+		"":        {"size", "through"},
 	},
 	"pads": {
 		"gpio":           {"chip", "rate", "memory"},
 		"remote-bitbang": {"address"},
 		"virtual":        {},
-		"":               {"at", "golden", "never"},
+		"":               {"at", "buffered", "golden", "never"},
 	},
 	"machines": {
 		"qemu": {"file", "tap", "qemu", "args", "disks", "nic", "mac", "pl061", "address"},

@@ -9,6 +9,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"rigor/harness/wire"
@@ -24,6 +25,8 @@ type Storage struct {
 	Size    int64         `yaml:"size"`   // in bytes
 	Reset   string        `yaml:"reset"`  // the line that holds the DUT in reset, for reading with the supply on
 	Within  time.Duration `yaml:"within"` // how long the program may take
+	// Through is the debug port of the profile by which the program reads it; "" for none.
+	Through string `yaml:"through"`
 }
 
 // StorageWrite is the leave to write a memory past the DUT.
@@ -77,6 +80,7 @@ type gatedStorage struct {
 	raw   wire.Storage
 	cfg   *Storage
 	bench *Bench
+	gave  atomic.Bool // it was read, and not all bytes were alike
 }
 
 // Size gives what the rig file says, or what the instrument does.
@@ -103,6 +107,9 @@ func (s *gatedStorage) Read(ctx context.Context, w io.Writer) error {
 		}
 		if want := s.Size(); want > 0 && n.n != want {
 			return fmt.Errorf("an image of %d bytes, and it has %d", n.n, want)
+		}
+		if n.differ {
+			s.gave.Store(true)
 		}
 		return nil
 	})
@@ -160,10 +167,17 @@ type counted struct {
 	w   io.Writer
 	n   int64
 	err error
+
+	first  byte
+	differ bool // not all bytes are as the first
 }
 
 // Write counts what goes on.
 func (c *counted) Write(p []byte) (int, error) {
+	if c.n == 0 && len(p) > 0 {
+		c.first = p[0]
+	}
+	c.differ = c.differ || slices.ContainsFunc(p, func(b byte) bool { return b != c.first })
 	n, err := c.w.Write(p)
 	c.n += int64(n)
 	if err != nil {
@@ -180,6 +194,17 @@ func (s brokenStorage) Size() int64                                { return 0 }
 func (s brokenStorage) Read(context.Context, io.Writer) error      { return s.err }
 func (s brokenStorage) Write(context.Context, int64, []byte) error { return s.err }
 func (s brokenStorage) Close() error                               { return nil }
+
+// ReadThrough gives the storages that were read by a debug port of the profile since the
+// bench was bound.
+func (b *Bench) ReadThrough(port string) (names []string) {
+	for _, name := range sortedKeys(b.Storages) {
+		if s, ok := b.Storages[name].(*gatedStorage); ok && s.cfg.Through == port && s.gave.Load() {
+			names = append(names, name)
+		}
+	}
+	return names
+}
 
 // bindStorages opens the memories.
 func (b *Bench) bindStorages(ctx context.Context, d Drivers, env Env) error {

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"rigor/harness/profile"
 	"rigor/harness/wire"
 )
 
@@ -95,6 +96,21 @@ func TestStorageIsReadOnlyWhileTheDUTRestsOrIsHeld(t *testing.T) {
 	w.power.stuck = true // the switch cannot tell, and was told to be off
 	require.NoError(t, b.Power.Off(t.Context()))
 	require.NoError(t, read(), "what the switch was told counts: whether it did is proven elsewhere")
+}
+
+func TestStorageTellsThroughWhatItWasRead(t *testing.T) {
+	_, _, b := clipped(t, func(w *workbench, s *fakeStorage) {
+		w.file.Storages["main"].Through = "swd"
+		s.images = []string{"\xff\xff\xff\xff", "\x00\x01\x02\x03"}
+	})
+	require.NoError(t, b.Power.Off(t.Context()))
+	assert.Empty(t, b.ReadThrough("swd"), "it was not read")
+	require.NoError(t, b.Storages["main"].Read(t.Context(), io.Discard))
+	assert.Empty(t, b.ReadThrough("swd"), "a memory that is all ones gives nothing")
+	require.NoError(t, b.Storages["main"].Read(t.Context(), io.Discard))
+	assert.Equal(t, []string{"main"}, b.ReadThrough("swd"))
+	assert.Empty(t, b.ReadThrough("jtag"))
+	assert.Empty(t, b.ReadThrough(""), "it is no storage that is read past all ports")
 }
 
 func TestStorageAsksASwitchThatWasNotTold(t *testing.T) {
@@ -194,4 +210,18 @@ func TestDoctorReadsAMemoryTwice(t *testing.T) {
 func TestStorageIsLeased(t *testing.T) {
 	f := &File{Name: "a", Storages: map[string]*Storage{"main": {Driver: "exec", Exec: []string{"flashrom", "-r", "${file}"}}, "own": {Driver: "virtual"}}}
 	assert.Equal(t, []Resource{{StoragePart("main"), "exec flashrom -r ${file}"}, {"rig", "rig a"}}, Resources(f))
+}
+
+func TestStorageIsReadThroughAPortThatIsDeclared(t *testing.T) {
+	p, err := profile.Parse("p.yaml", []byte("profile: a\ndebug: {ports: {swd: {protocol: swd, pads: {clk: c, io: d}, level: L1}, old: {none: gone}}}\n"))
+	require.NoError(t, err)
+	for port, want := range map[string]string{"swd": "", "sdw": `did you mean "swd"?`, "old": "declares no debug port old"} {
+		f, err := Parse("r.yaml", []byte(padRig+"storages: {main: {driver: exec, exec: [read, '${file}'], through: "+port+"}}\n"))
+		require.NoError(t, err)
+		if err = Check(f, p); want == "" {
+			require.NoError(t, err)
+			continue
+		}
+		require.ErrorContains(t, err, want)
+	}
 }

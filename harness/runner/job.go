@@ -139,6 +139,7 @@ func PlanInput(f *rig.File, p *profile.Profile) check.Input {
 	slices.Sort(in.Lines)
 	in.Storages = slices.Sorted(maps.Keys(f.Storages))
 	in.Pads, in.Golden = f.Pads.Names(), f.Pads != nil && f.Pads.Golden != ""
+	in.Buffered = f.Pads != nil && f.Pads.Buffered
 	for _, a := range f.Allow {
 		in.Allow = append(in.Allow, check.Leave(a))
 	}
@@ -418,7 +419,7 @@ func (j *Job) device(bench *rig.Bench, cons map[string]*console.Console, meter *
 	if p := j.File.Power; p != nil {
 		b.OffSettle = p.OffSettle
 	}
-	b.Storages, b.Pads = bench.Storages, bench.Pads
+	b.Storages, b.Pads, b.ReadThrough = bench.Storages, bench.Pads, bench.ReadThrough
 	if p := j.File.Pads; p != nil {
 		b.Golden, b.Never = p.Golden, p.Never
 	}

@@ -122,6 +122,7 @@ func newSurveyor(t *check.T) *surveyor {
 			t.OK(err)
 			s := &survey{name: name, port: p, decl: p.Decl(), lacks: map[string]string{}}
 			s.Port, s.Protocol, s.Roles, s.Declared = name, protocol, p.Decl().Pads, ladder.Parse(p.Decl().Level)
+			s.Buffered = t.Input().Buffered
 			s.Chip = chipOf(p.Decl(), len(speaks) > 1)
 			if len(speaks) > 1 {
 				s.Port += "-" + protocol
@@ -482,14 +483,43 @@ func (v *surveyor) golden(ctx context.Context, k int) {
 	}))
 }
 
+// back sees that the device is on the pads again where an open unit was in its place: a
+// relay may stick. What answers while the device has no supply is not the device.
+func (v *surveyor) back(ctx context.Context) {
+	if !v.Input().Golden {
+		return
+	}
+	v.OK(v.d.PowerOff(ctx))
+	for _, s := range v.all.list {
+		for _, way := range s.port.Ways() {
+			l, err := s.port.Quick(ctx, way)
+			v.OK(err)
+			if l.Reply == ladder.Answered {
+				s.Astray = fmt.Sprintf("somebody answers on the pads while the device has no supply (%s): the open unit is still in its place, or they lead to something else", l.Way)
+				s.say("%s", s.Astray)
+				break
+			}
+		}
+	}
+}
+
 func (v *surveyor) lack(phase, why string) {
 	for _, s := range v.all.list {
 		s.lacks[phase] = why
 	}
 }
 
+// contrary notes what else in the run came in by the port.
+func (s *survey) contrary() {
+	s.Contrary = nil
+	for _, name := range s.port.ReadBy() {
+		s.Contrary = append(s.Contrary, "storage "+name+" was read by it")
+	}
+}
+
 // evidence keeps what was seen with the case that judges it.
 func (s *survey) evidence(t *check.T, pick func(l *ladder.Look) bool) journal.Ref {
+	s.contrary()
 	var looks []ladder.Look
 	for i := range s.Looks {
 		if pick == nil || pick(&s.Looks[i]) {

@@ -3,7 +3,6 @@ package debugport
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -136,23 +135,9 @@ func claimDeclared(t *check.T, found []searched, off []idle.Pad, astray string) 
 		var known []string
 		for _, f := range found {
 			for _, h := range f.Hits {
-				name := declaredAs(t.Profile(), h)
-				if other := onPadsOf(t.Profile(), h); name == "" && other != "" {
-					c.Unknown(verdict.ReasonAmbiguous, "%s %s answers on %s: these are pads of %s, in other roles; wires may be exchanged", f.phase, strings.ToUpper(h.Protocol), pads(h), other)
-					continue
+				if is := hit(t, c, f.phase, h); is != "" {
+					known = append(known, is)
 				}
-				if name == "" {
-					c.Fail(verdict.ReasonUndeclared, "%s %s answers on %s, and no such port is declared", f.phase, strings.ToUpper(h.Protocol), pads(h))
-					if cases := contradicted(t.Profile(), h.Protocol); len(cases) > 0 {
-						t.Observe("debug", "a debug port answers on "+pads(h), cases...)
-					}
-					continue
-				}
-				if why := another(t.Profile().Debug.Ports.Items[name], h); why != "" {
-					c.Unknown(verdict.ReasonControlFailed, "%s, %s: %s", name, f.phase, why)
-					continue
-				}
-				known = append(known, fmt.Sprintf("%s, %s", name, f.phase))
 			}
 			for _, h := range f.Doubtful {
 				if declaredAs(t.Profile(), h) == "" {
@@ -163,10 +148,32 @@ func claimDeclared(t *check.T, found []searched, off []idle.Pad, astray string) 
 		c.Expect("the declared ports, and no other", "found were "+strings.Join(known, "; ")+notDriven(found)+saidOf(t.Profile(), found))
 		if len(known) == 0 {
 			c.Unknown(verdict.ReasonControlFailed, "no declared port was found either: that the search finds one on these wires is not shown")
-		} else if not := unshown(t.Profile(), found, off); len(not) > 0 {
+		} else if not := unshown(t.Profile(), found, off, t.Input().Buffered); len(not) > 0 {
 			c.Unknown(verdict.ReasonCoverageGap, "a port on these pads would not have been found: %s; what each of them is, the profile can say (debug.pads)", strings.Join(not, ", "))
 		}
 	})
+}
+
+// hit judges one port that was found. It gives which declared one that is, and when; "" for
+// none.
+func hit(t *check.T, c *check.Claim, phase string, h pinsearch.Hit) string {
+	name, protocol := declaredAs(t.Profile(), h), strings.ToUpper(h.Protocol)
+	if name == "" {
+		if other := onPadsOf(t.Profile(), h); other != "" {
+			c.Unknown(verdict.ReasonAmbiguous, "%s %s answers on %s: these are pads of %s, in other roles; wires may be exchanged", phase, protocol, pads(h), other)
+			return ""
+		}
+		c.Fail(verdict.ReasonUndeclared, "%s %s answers on %s, and no such port is declared", phase, protocol, pads(h))
+		if cases := contradicted(t.Profile(), h.Protocol); len(cases) > 0 {
+			t.Observe("debug", "a debug port answers on "+pads(h), cases...)
+		}
+		return ""
+	}
+	if why := another(t.Profile().Debug.Ports.Items[name], h); why != "" {
+		c.Unknown(verdict.ReasonControlFailed, "%s, %s: %s", name, phase, why)
+		return ""
+	}
+	return name + ", " + phase
 }
 
 // notDriven says which pads were left out: of a port on these nothing is said.

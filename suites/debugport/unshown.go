@@ -14,7 +14,7 @@ import (
 // why: those that were not driven, and those of which nothing shows that our wires lead to
 // the board. A pad that the profile says what it is of is the maker's word, and named in
 // the report; one that answered as a declared port is shown by that.
-func unshown(p *profile.Profile, found []searched, off []idle.Pad) (out []string) {
+func unshown(p *profile.Profile, found []searched, off []idle.Pad, buffered bool) (out []string) {
 	if len(found) == 0 {
 		return []string{"no pad was searched"}
 	}
@@ -22,7 +22,7 @@ func unshown(p *profile.Profile, found []searched, off []idle.Pad) (out []string
 		if _, said := p.Debug.Pads[pad.Name]; said || reference(p, pad.Name) || answeredOn(p, found, pad.Name) {
 			continue
 		}
-		if why := missing(found, off, pad.Name); why != "" {
+		if why := missing(found, off, pad.Name, buffered); why != "" {
 			out = append(out, pad.Name+" ("+why+")")
 		}
 	}
@@ -30,7 +30,7 @@ func unshown(p *profile.Profile, found []searched, off []idle.Pad) (out []string
 }
 
 // missing says what a search lacks of a pad; "" for nothing.
-func missing(found []searched, off []idle.Pad, name string) string {
+func missing(found []searched, off []idle.Pad, name string, buffered bool) string {
 	var states []pinsearch.State
 	for _, f := range found {
 		for _, pad := range f.Pads {
@@ -54,6 +54,8 @@ func missing(found []searched, off []idle.Pad, name string) string {
 		}
 	}
 	switch {
+	case buffered:
+		return "an adapter stands in between: that a wire leads from it to the board is not shown"
 	case slices.Contains(states, pinsearch.HeldHigh) && without == idle.High:
 		return "it is high without the device's supply too: that is not the device's doing"
 	case slices.ContainsFunc(states, func(s pinsearch.State) bool { return s == pinsearch.HeldHigh || s == pinsearch.HeldLow }):

@@ -23,10 +23,11 @@ debug:
 	hit := pinsearch.Hit{Protocol: "swd", Roles: []pinsearch.Role{{Role: "swclk", Pad: "C"}, {Role: "swdio", Pad: "D"}}}
 	other := pinsearch.Hit{Protocol: "swd", Roles: []pinsearch.Role{{Role: "swclk", Pad: "D"}, {Role: "swdio", Pad: "X"}}}
 	for name, c := range map[string]struct {
-		pad  pinsearch.Pad
-		off  idle.State
-		hit  pinsearch.Hit
-		want string
+		pad     pinsearch.Pad
+		off     idle.State
+		hit     pinsearch.Hit
+		want    string
+		between bool
 	}{
 		"it answers":               {pad: pinsearch.Pad{Name: "C", State: pinsearch.Floats}, hit: hit},
 		"another answers on it":    {pad: pinsearch.Pad{Name: "X", State: pinsearch.Floats}, hit: other, want: "nothing holds it"},
@@ -36,6 +37,8 @@ debug:
 		"an output":                {pad: pinsearch.Pad{Name: "X", State: pinsearch.Moves, Spared: "it moves"}},
 		"joined":                   {pad: pinsearch.Pad{Name: "X", State: pinsearch.Floats, Same: "C", Spared: "it is joined to C"}},
 		"a resistor up":            {pad: pinsearch.Pad{Name: "X", State: pinsearch.HeldHigh}, off: idle.Low},
+		"one of an adapter's":      {pad: pinsearch.Pad{Name: "X", State: pinsearch.HeldHigh}, off: idle.Low, want: "an adapter stands in between", between: true},
+		"it answers through one":   {pad: pinsearch.Pad{Name: "C", State: pinsearch.HeldLow}, hit: hit, between: true},
 		"one of our own":           {pad: pinsearch.Pad{Name: "X", State: pinsearch.HeldHigh}, off: idle.High, want: "without the device's supply too"},
 		"a resistor down":          {pad: pinsearch.Pad{Name: "X", State: pinsearch.HeldLow}, off: idle.Low},
 		"low without the supply":   {pad: pinsearch.Pad{Name: "X", State: pinsearch.Floats}, off: idle.Low},
@@ -48,7 +51,7 @@ debug:
 			if c.hit.Protocol != "" {
 				r.Hits = append(r.Hits, c.hit)
 			}
-			got := unshown(p, []searched{{inSystem, r}}, []idle.Pad{{Name: c.pad.Name, State: c.off}})
+			got := unshown(p, []searched{{inSystem, r}}, []idle.Pad{{Name: c.pad.Name, State: c.off}}, c.between)
 			if c.want == "" {
 				assert.Empty(t, got)
 				return

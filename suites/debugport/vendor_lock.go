@@ -66,6 +66,9 @@ func (s *survey) lock(t *check.T) {
 			}
 		}
 		c.Expect(l.Title+": closed", strings.Join(seen, "; "))
+		if len(s.Contrary) > 0 {
+			c.Unknown(verdict.ReasonAmbiguous, "%s", strings.Join(s.Contrary, "; "))
+		}
 		if len(seen) > 0 {
 			return
 		}

@@ -80,8 +80,20 @@ const (
 
 // Core is a core that may be halted, by the rig's leave.
 type Core struct {
-	m *Memory
-	c dap.Consent
+	m     *Memory
+	c     dap.Consent
+	reset bool // it was reset since it was asked for
+}
+
+// WasReset says whether the core told that it was reset since it was asked for: what it
+// was told to do is gone then, and was not refused.
+func (c *Core) WasReset() bool { return c.reset }
+
+// status reads DHCSR through BD0, with TAR where an act has left it.
+func (c *Core) status(ctx context.Context) (uint32, Answer, error) {
+	v, a, err := c.m.s.read1(ctx, c.m.ap, dap.BD0)
+	c.reset = c.reset || a == dap.OK && v&WasReset != 0
+	return v, a, err
 }
 
 // Core gives the core whose CPUID is behind this memory. It is refused without the rig's
@@ -97,7 +109,10 @@ func (m *Memory) Core(ctx context.Context, c dap.Consent) (*Core, Answer, error)
 	if !id.Cortex() {
 		return nil, dap.Protocol, nil
 	}
-	return &Core{m, c}, a, nil
+	if _, a, err = m.DHCSR(ctx); err != nil || a != dap.OK { // which forgets of resets before
+		return nil, a, err
+	}
+	return &Core{m: m, c: c}, a, nil
 }
 
 // act writes DHCSR, and reads it back.
@@ -112,14 +127,14 @@ func (c *Core) act(ctx context.Context, what dap.HaltAct) (dhcsr uint32, a Answe
 			return 0, a, err
 		}
 	}
-	return c.m.s.read1(ctx, c.m.ap, dap.BD0)
+	return c.status(ctx)
 }
 
 // Halt asks the core to halt, and says whether it did.
 func (c *Core) Halt(ctx context.Context) (halted bool, a Answer, err error) {
 	v, a, err := c.act(ctx, dap.CoreHalt)
 	for try := 0; err == nil && a == dap.OK && v&Halted == 0 && try < haltTries; try++ {
-		v, a, err = c.m.s.read1(ctx, c.m.ap, dap.BD0)
+		v, a, err = c.status(ctx)
 	}
 	if err != nil {
 		return false, dap.NotDone, fmt.Errorf("halt the core: %w", err)
@@ -131,7 +146,7 @@ func (c *Core) Halt(ctx context.Context) (halted bool, a Answer, err error) {
 func (c *Core) Step(ctx context.Context) (halted bool, a Answer, err error) {
 	v, a, err := c.act(ctx, dap.CoreStep)
 	for try := 0; err == nil && a == dap.OK && v&Halted == 0 && try < haltTries; try++ {
-		v, a, err = c.m.s.read1(ctx, c.m.ap, dap.BD0)
+		v, a, err = c.status(ctx)
 	}
 	if err != nil {
 		return false, dap.NotDone, fmt.Errorf("step the core: %w", err)

@@ -448,6 +448,8 @@ func (k *looker) halt(ctx context.Context, m *adi.Memory) error {
 		if _, _, err := c.Step(ctx); err != nil {
 			return err
 		}
+	case c.WasReset():
+		k.l.Halt = ladder.HaltRestarts
 	case a == dap.OK:
 		k.l.Halt = ladder.HaltRefused
 		if v, a, err := m.DHCSR(ctx); err != nil {
@@ -456,7 +458,13 @@ func (k *looker) halt(ctx context.Context, m *adi.Memory) error {
 			k.l.Halt = ladder.HaltPends
 		}
 	default:
-		k.l.Halt = refusal(a)
+		if k.l.Halt = refusal(a); k.l.Halt == ladder.HaltRefused { // it was there right before; is it still?
+			if _, still, err := m.CPUID(ctx); err != nil {
+				return err
+			} else if still != dap.OK {
+				k.l.Halt = ladder.HaltBroke
+			}
+		}
 	}
 	_, err = c.Detach(ctx)
 	return err
