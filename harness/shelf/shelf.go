@@ -161,8 +161,8 @@ func SameVersion(said, of string) bool {
 // Says says whether what a device tells of what it runs is what an image shows: by its
 // digest where both have one, else by the version.
 func Says(version, digest string, s mutant.Shows) bool {
-	if digest != "" && s.Hash != "" {
-		return strings.EqualFold(digest, s.Hash) || s.Payload != "" && strings.EqualFold(digest, s.Payload)
+	if digest != "" && (s.Hash != "" || s.Payload != "") {
+		return s.Hash != "" && strings.EqualFold(digest, s.Hash) || s.Payload != "" && strings.EqualFold(digest, s.Payload)
 	}
 	return s.Version != "" && SameVersion(version, s.Version)
 }

@@ -121,6 +121,27 @@ func TestGenuine(t *testing.T) {
 	assert.False(t, SameVersion("", ""))
 }
 
+// TestSaysByDigest: where a device tells a digest, and one of an image is known, it decides,
+// also where the format knows that of the payload alone: images of one version are many.
+func TestSaysByDigest(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		digest string
+		shows  mutant.Shows
+		want   bool
+	}{
+		{"aa", mutant.Shows{Version: "1.0", Hash: "AA", Payload: "bb"}, true},
+		{"bb", mutant.Shows{Version: "1.0", Hash: "aa", Payload: "bb"}, true},
+		{"cc", mutant.Shows{Version: "1.0", Hash: "aa", Payload: "bb"}, false},
+		{"bb", mutant.Shows{Version: "1.0", Payload: "bb"}, true},
+		{"cc", mutant.Shows{Version: "1.0", Payload: "bb"}, false},
+		{"cc", mutant.Shows{Version: "1.0"}, true},
+		{"", mutant.Shows{Version: "1.0", Payload: "bb"}, true},
+	} {
+		assert.Equal(t, c.want, Says("1.0", c.digest, c.shows), "%q %+v", c.digest, c.shows)
+	}
+}
+
 // TestMutantsLeadBack: what is forged is newer than what runs, and not newer than the
 // next genuine image.
 func TestMutantsLeadBack(t *testing.T) {

@@ -5,10 +5,14 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
+	"rigor/harness/profile"
 	"rigor/harness/verdict"
 	"rigor/rigs/rigtest"
 	"rigor/suites/update"
 )
+
+// ofParts declares that header and payload of an image are parts that come apart.
+func ofParts(p *profile.Profile) { p.Images.Components = 2 }
 
 // The device in its forms: what each case says is the matrix's, here is that the suite
 // stands by itself.
@@ -26,6 +30,11 @@ func TestForms(t *testing.T) {
 		{"hardened", rigtest.Planted{}, nil, nil},
 		{"an image without a signature is taken", rigtest.Planted{Weaknesses: []string{"fw-unsigned"}}, []string{"upd-unsigned", "upd-wrong-key"},
 			map[string]string{"upd-unsigned[api]": "fail.access"}},
+		{"parts of two images are refused together", rigtest.Planted{Profile: ofParts}, []string{"upd-mix-match"}, nil},
+		{"each part is taken that the maker signed", rigtest.Planted{Profile: ofParts, Weaknesses: []string{"fw-parts-apart"}}, []string{"upd-mix-match"},
+			map[string]string{"upd-mix-match[api]": "fail.access"}},
+		{"the upload breaks in the middle of parts", rigtest.Planted{Profile: ofParts, Faults: []string{"upload-cut"}}, []string{"upd-mix-match"},
+			map[string]string{"upd-mix-match[api]": "inconclusive.control-failed"}},
 		{"the upload breaks", rigtest.Planted{Faults: []string{"upload-cut"}}, []string{"upd-unsigned"},
 			map[string]string{"upd-unsigned[api]": "inconclusive.control-failed"}},
 	} {
@@ -39,6 +48,9 @@ func TestForms(t *testing.T) {
 					continue
 				}
 				seen++
+				if len(c.selectors) > 0 {
+					assert.NotEqual(t, verdict.NotApplicable, k.Judgement.Verdict, "%s is not tried", k.ID)
+				}
 				switch want := c.want[k.ID]; {
 				case want == string(verdict.Error): // whichever part is named
 					assert.Equal(t, verdict.Error, k.Judgement.Verdict, "%s: %s", k.ID, k.Judgement)

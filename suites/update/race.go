@@ -60,6 +60,8 @@ func (s *seat) raced(ctx context.Context, parent *shelf.Image, forged *mutant.Mu
 		c.Show(ref)
 		c.Expect("an image of the maker's runs", fmt.Sprintf("%d forged deliveries beside it, %d answered; %s runs", len(others), answered, s.now))
 		switch {
+		case s.eitherOf(parent, forged):
+			c.Unknown(verdict.ReasonIneffective, "%s runs: that is what the genuine image shows, and the forged one too", s.now)
 		case shelf.Says(s.now.Version, s.now.Digest, forged.Shows):
 			c.Fail(verdict.ReasonAccess, "%s ran before, and now %s, which is %s (%s), delivered beside %s: it was not what was verified", before, s.now, forged.Name, forged.Why, parent)
 		case s.running == nil && s.foreign(ctx, s.now):
@@ -107,6 +109,11 @@ func (s *seat) refusedAlone(ctx context.Context, image dut.Image) bool {
 		}
 	}
 	return false
+}
+
+// eitherOf says whether what runs is shown by a genuine image and by a forged one alike.
+func (s *seat) eitherOf(parent *shelf.Image, forged *mutant.Mutant) bool {
+	return shelf.Says(s.now.Version, s.now.Digest, forged.Shows) && shelf.Says(s.now.Version, s.now.Digest, parent.Shows)
 }
 
 func took(all []dut.Delivery) bool {

@@ -231,8 +231,13 @@ func (m *maker) shows(b []byte) mutant.Shows {
 	}
 	var s mutant.Shows
 	var payload []byte
+	var hashes []string // a checksum is none: many images have the same
 	for _, r := range regions {
 		switch r.Role {
+		case blob.Digest:
+			if r.Length >= 16 {
+				hashes = append(hashes, hex.EncodeToString(r.Of(b)))
+			}
 		case blob.Version:
 			s.Version = readable(r.Of(b))
 		case blob.Counter:
@@ -240,6 +245,9 @@ func (m *maker) shows(b []byte) mutant.Shows {
 		case blob.Payload:
 			payload = append(payload, r.Of(b)...)
 		}
+	}
+	if len(hashes) == 1 {
+		s.Hash = hashes[0]
 	}
 	s.Payload = mutant.Digest(payload)
 	return s
