@@ -29,7 +29,7 @@ type DebugPort struct {
 	Protocol string            `yaml:"protocol"` // swd, jtag
 	Pads     map[string]string `yaml:"pads"`     // role: the pad's name on the board
 	DP       DebugDP           `yaml:"dp"`
-	TAPs     []int64           `yaml:"taps"` // jtag: the IDCODEs, TDO's end first
+	TAPs     []int64           `yaml:"taps"` // jtag: the IDCODEs, TDO's end first; 0 for a TAP without
 	// Level is the most open one that the maker declares, in any phase: "L0" (it never
 	// answers) to "L5". What is more open than declared is a failure, whatever the policy.
 	Level string `yaml:"level"`
@@ -212,8 +212,8 @@ func (l *linter) debugPort(at []string, name string, p *DebugPort, taken map[str
 		}
 	}
 	for i, t := range p.TAPs {
-		if t&1 == 0 || !word(t) {
-			l.errorf(key("taps", strconv.Itoa(i)), "write the IDCODE, as 0x4ba00477: bit 0 is set", "0x%08x is no IDCODE", t)
+		if t != 0 && t&1 == 0 || !word(t) {
+			l.errorf(key("taps", strconv.Itoa(i)), "write the IDCODE, as 0x4ba00477: bit 0 is set; or 0 for a TAP that has none", "0x%08x is no IDCODE", t)
 		}
 	}
 	if p.Sweep < 0 || p.Sweep > 10*time.Second {
