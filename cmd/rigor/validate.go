@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -34,7 +33,7 @@ type validateCmd struct {
 	Only     []string `help:"Only these weaknesses and bench faults; hardened is the device with nothing planted, traps are the models of chips that the looks at debug ports are tried on."`
 	Family   []string `help:"Only weaknesses and faults of these families, of those that have one: ${families}."`
 	Whole    bool     `help:"All cases with each weakness and fault, also where the catalogue names those that are enough."`
-	Parallel int      `help:"Runs at the same time. Default: six for each CPU, since a run waits more than it works; of the gateway two."`
+	Parallel int      `help:"Runs at the same time. Default: three for each CPU, and up to twelve as long as the CPUs are idle, since a run waits more than it works; of the gateway two."`
 	Images   string   `placeholder:"DIR" help:"Keep the gateway's images here, and take those that this program has built before."`
 	Seed     uint64   `default:"1" help:"Of every run."`
 	Out      string   `help:"Also write the table to this file: Markdown, or JSON where its name ends in .json."`
@@ -79,12 +78,12 @@ func (c *validateCmd) Run(ctx context.Context, a *app) error {
 
 // bed is a device that can be planted in, with what is to be seen then.
 type bed struct {
-	cat      *matrix.Catalogue
-	planned  []string
-	faults   []string
-	weak     []string
-	parallel int // runs at the same time
-	images   *images
+	cat     *matrix.Catalogue
+	planned []string
+	faults  []string
+	weak    []string
+	room    *room // runs at the same time
+	images  *images
 }
 
 // bed gives the device that the command is about.
@@ -120,7 +119,7 @@ func virtualBed() (*bed, error) {
 			known.Counted = append(known.Counted, f.Name)
 		}
 	}
-	return &bed{cat: cat, planned: known.Cases, faults: known.Faults, weak: known.Weaknesses, parallel: 6 * runtime.NumCPU()}, cat.Lint(known)
+	return &bed{cat: cat, planned: known.Cases, faults: known.Faults, weak: known.Weaknesses, room: idleRoom()}, cat.Lint(known)
 }
 
 // cases lists the cases of a built-in rig. Its images are not looked at: they are not
@@ -140,7 +139,6 @@ func cases(name string) (ids []string, err error) {
 // choose lists the runs to make.
 func (c *validateCmd) choose(b *bed) ([]matrix.Run, error) {
 	all := []matrix.Run{{Kind: matrix.Hardened}}
-	// Faults first: a run in which nothing answers takes longest.
 	for _, name := range b.faults {
 		all = append(all, matrix.Run{Kind: matrix.Fault, Name: name})
 	}
@@ -202,9 +200,9 @@ func (c *validateCmd) all(ctx context.Context, a *app, b *bed, runs []matrix.Run
 	} else if err := os.MkdirAll(dir, 0o750); err != nil {
 		return usage(fmt.Errorf("make a folder for the runs: %w", err))
 	}
-	n := c.Parallel
-	if n < 1 {
-		n = b.parallel
+	room := b.room
+	if c.Parallel > 0 {
+		room = fixedRoom(c.Parallel)
 	}
 	if c.Rig == gatewayRig {
 		img, err := newImages(c.Images)
@@ -216,18 +214,13 @@ func (c *validateCmd) all(ctx context.Context, a *app, b *bed, runs []matrix.Run
 	}
 	var wg sync.WaitGroup
 	var said sync.Mutex
-	slots := make(chan struct{}, n)
 	done := 0
-	for i := range runs {
-		select {
-		case slots <- struct{}{}:
-		case <-ctx.Done():
-		}
-		if ctx.Err() != nil {
-			break
+	for _, i := range longestFirst(b, runs) {
+		if room.enter(ctx) != nil {
+			break // it was interrupted
 		}
 		wg.Go(func() {
-			defer func() { <-slots }()
+			defer room.leave()
 			r := &runs[i]
 			c.one(ctx, b, r, dir)
 			if ctx.Err() != nil && r.Broken != "" {
@@ -246,6 +239,24 @@ func (c *validateCmd) all(ctx context.Context, a *app, b *bed, runs []matrix.Run
 	}
 	wg.Wait()
 	return nil
+}
+
+// longestFirst gives the runs in the order in which they begin: those with many cases
+// first, and of the bench's faults, since most of these have what does not answer waited
+// for. What begins last is over soon, and the processors are not left to a single one.
+func longestFirst(b *bed, runs []matrix.Run) []int {
+	order, weight := make([]int, len(runs)), make([]int, len(runs))
+	for i := range runs {
+		order[i], weight[i] = i, len(b.planned)
+		if e := b.cat.Entry(&runs[i]); e != nil && e.Cases != nil && !runs[i].Whole {
+			weight[i] = len(e.Of(b.planned))
+		}
+		if runs[i].Kind == matrix.Fault {
+			weight[i] *= 3
+		}
+	}
+	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(weight[j], weight[i]) })
+	return order
 }
 
 // longest is how long a run may take before it counts as stuck: on a console that

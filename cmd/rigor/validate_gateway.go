@@ -50,7 +50,7 @@ func gatewayBed() (*bed, error) {
 			known.Counted = append(known.Counted, f.Name)
 		}
 	}
-	b := &bed{cat: cat, planned: known.Cases, faults: known.Faults, weak: known.Weaknesses, parallel: 2}
+	b := &bed{cat: cat, planned: known.Cases, faults: known.Faults, weak: known.Weaknesses, room: fixedRoom(2)}
 	if err := cat.Lint(known); err != nil {
 		return nil, err
 	}
