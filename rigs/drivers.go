@@ -43,7 +43,7 @@ func Drivers() rig.Drivers {
 			"link": netLink, "qemu": ms.link,
 		},
 		Storage: map[string]func(context.Context, *rig.Storage, rig.Env) (wire.Storage, error){
-			"exec": execStorage, "qemu": ms.storage,
+			"exec": execStorage, "ask": askStorage, "qemu": ms.storage,
 		},
 		Pads: map[string]func(context.Context, *rig.Pads, rig.Env) (wire.Pads, error){
 			"gpio": gpioPads, "remote-bitbang": bitbangPads, "openocd": openocdPads,

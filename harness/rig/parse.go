@@ -91,6 +91,7 @@ var driverKeys = map[string]map[string][]string{
 	},
 	"storages": {
 		"exec":    {"exec", "write", "within", "reset"},
+		"ask":     {"ask", "within", "reset"},
 		"qemu":    {"machine", "disk"},
 		"virtual": {"reset"},
 		"":        {"size"},
