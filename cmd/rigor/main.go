@@ -121,7 +121,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		}()
 		kctx, err := parser.Parse(args)
 		if err != nil {
-			return usage(err)
+			return usage(fmt.Errorf("%w (rigor %s)", err, strings.TrimSpace(commandOf(args)+" --help says what there is")))
 		}
 		level := slog.LevelError
 		if c.Verbose {
