@@ -43,13 +43,14 @@ func Drivers() rig.Drivers {
 			"link": netLink, "qemu": ms.link,
 		},
 		Storage: map[string]func(context.Context, *rig.Storage, rig.Env) (wire.Storage, error){
-			"exec": execStorage, "qemu": ms.storage,
+			"exec": execStorage, "ask": askStorage, "qemu": ms.storage,
 		},
 		Pads: map[string]func(context.Context, *rig.Pads, rig.Env) (wire.Pads, error){
 			"gpio": gpioPads, "remote-bitbang": bitbangPads, "openocd": openocdPads,
 		},
-		Local: local,
-		Files: map[string]func(string) ([]byte, error){"virtual": firmware.File},
+		Local:  local,
+		Secret: execSecret,
+		Files:  map[string]func(string) ([]byte, error){"virtual": firmware.File},
 	}
 }
 
@@ -160,6 +161,12 @@ func ours(argv []string) []string {
 func isTest() bool {
 	info, ok := debug.ReadBuildInfo()
 	return ok && strings.HasSuffix(info.Path, ".test") && strings.TrimSuffix(filepath.Base(os.Args[0]), ".exe") != "rigor"
+}
+
+// execSecret has a program print a secret; its last line break is not part of it.
+func execSecret(ctx context.Context, dir string, argv []string) (string, error) {
+	out, err := exec.Command{Part: "secrets", Argv: ours(argv), Dir: dir}.Output(ctx)
+	return strings.TrimSuffix(strings.TrimSuffix(string(out), "\n"), "\r"), err
 }
 
 func execPower(_ context.Context, p *rig.Power, env rig.Env) (wire.Power, error) {

@@ -41,7 +41,7 @@ func boundBy(ctx context.Context, a *app, file *rig.File, prof *profile.Profile,
 	do func(context.Context, *rig.Bench, *rig.File, *profile.Profile) error,
 ) error {
 	job := runner.NewJob(file, prof)
-	job.Drivers, job.Ask = rigs.Drivers(), asker(a)
+	job.Drivers, job.Ask, job.AskHidden = rigs.Drivers(), asker(a), hiddenAsker(a)
 	job.Env.Ask = job.Ask
 	err := by(job, ctx, func(ctx context.Context) (err error) {
 		job.Env.Redact = escape.NewRedactor()
@@ -73,6 +73,7 @@ func (c *doctorCmd) Run(ctx context.Context, a *app) error {
 	}
 	job := runner.NewJob(file, prof)
 	job.Drivers, job.Ask, job.Exec, job.Program = rigs.Drivers(), asker(a), rigs.Exec, rigs.Program
+	job.AskHidden = hiddenAsker(a)
 	job.Env.Redact = escape.NewRedactor()
 	defer onHurry(nil)
 	ob := terminal.NewObserver(a.err, screen(a.err))

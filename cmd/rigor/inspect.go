@@ -276,23 +276,82 @@ func (c *lintCmd) Run(a *app) error {
 	return nil
 }
 
-// feeds lists the cases that lack something.
+// feeds lists the cases that lack something, and those that do not apply: those that
+// say the same together.
 func feeds(out io.Writer, name string, plan []runner.Planned) error {
+	var lack, none []*unfed
 	fed := 0
-	w := tabwriter.NewWriter(out, 2, 0, 2, ' ', 0)
 	for _, p := range plan {
-		if p.Skip == nil {
+		switch {
+		case p.Skip == nil:
 			fed++
-			continue
-		}
-		if _, err := fmt.Fprintf(w, "  %s\t%s\t%s\n", p.ID, p.Skip.Reason, escape.Terminal(p.Skip.Detail)); err != nil {
-			return err
+		case p.Skip.Verdict == verdict.NotApplicable:
+			none = withCase(none, p)
+		default:
+			lack = withCase(lack, p)
 		}
 	}
 	if _, err := fmt.Fprintf(out, "%s: no mistakes; %d of %d cases have what they need.\n", name, fed, len(plan)); err != nil {
 		return err
 	}
-	return w.Flush()
+	for _, part := range []struct {
+		of   []*unfed
+		what string
+	}{{lack, "lack something"}, {none, "do not apply"}} {
+		if err := tell(out, part.of, part.what); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unfed are cases that do not run, all for one reason.
+type unfed struct {
+	why   verdict.Judgement
+	cases []string
+}
+
+func withCase(all []*unfed, p runner.Planned) []*unfed {
+	i := slices.IndexFunc(all, func(u *unfed) bool { return u.why == *p.Skip })
+	if i < 0 {
+		i, all = len(all), append(all, &unfed{why: *p.Skip})
+	}
+	all[i].cases = append(all[i].cases, p.ID)
+	return all
+}
+
+// tell writes the cases of each reason below it, those that are many first.
+func tell(out io.Writer, all []*unfed, what string) error {
+	if len(all) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(all, func(a, b *unfed) int { return len(b.cases) - len(a.cases) })
+	n := 0
+	for _, u := range all {
+		n += len(u.cases)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d %s:\n", n, what)
+	for _, u := range all {
+		fmt.Fprintf(&b, "  %s: %s\n", u.why.Reason, escape.Terminal(u.why.Detail))
+		width := 0
+		for i, id := range u.cases {
+			switch {
+			case i == 0 || width+1+len(id) > 110:
+				if i > 0 {
+					b.WriteByte('\n')
+				}
+				b.WriteString("      " + id)
+				width = 6 + len(id)
+			default:
+				b.WriteString(" " + id)
+				width += 1 + len(id)
+			}
+		}
+		b.WriteByte('\n')
+	}
+	_, err := io.WriteString(out, b.String())
+	return err
 }
 
 // unwired lists what the profile uses and the rig has no wire for, each with the

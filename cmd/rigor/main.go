@@ -58,6 +58,14 @@ type app struct {
 	exit     int
 }
 
+// helpFor gives the command that says what may be written where args is wrong.
+func helpFor(parser *kong.Kong, args []string) string {
+	if len(args) > 0 && slices.ContainsFunc(parser.Model.Children, func(n *kong.Node) bool { return n.Name == args[0] }) {
+		return "rigor " + args[0] + " --help"
+	}
+	return "rigor --help"
+}
+
 // usageError is a mistake in what the user wrote: exit code 2.
 type usageError struct{ err error }
 
@@ -121,7 +129,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		}()
 		kctx, err := parser.Parse(args)
 		if err != nil {
-			return usage(err)
+			return usage(fmt.Errorf("%w; %s says what there is", err, helpFor(parser, args)))
 		}
 		level := slog.LevelError
 		if c.Verbose {

@@ -83,6 +83,22 @@ func secretAsker(a *app) func(context.Context, string) (string, error) {
 	return asker(a)
 }
 
+// hiddenAsker is asker for a secret, which the terminal does not show as it is typed.
+func hiddenAsker(a *app) func(context.Context, string) (string, error) {
+	ask := asker(a)
+	if ask == nil {
+		return nil
+	}
+	return func(ctx context.Context, question string) (string, error) {
+		back, err := hush(int(os.Stdin.Fd()))
+		if err != nil {
+			return "", err
+		}
+		defer back()
+		return ask(ctx, question)
+	}
+}
+
 // asker asks the person at the terminal; without one, a person is needed and
 // none is there.
 func asker(a *app) func(context.Context, string) (string, error) {

@@ -220,7 +220,7 @@ func (c *runCmd) job(file *rig.File, prof *profile.Profile) *runner.Job {
 // once is one run: it gives the exit code.
 func (c *runCmd) once(ctx context.Context, a *app, file *rig.File, prof *profile.Profile, waivers []journal.Waiver) (int, error) {
 	job := c.job(file, prof)
-	job.Waivers, job.Ask, job.AskSecret = waivers, asker(a), secretAsker(a)
+	job.Waivers, job.Ask, job.AskSecret, job.AskHidden = waivers, asker(a), secretAsker(a), hiddenAsker(a)
 	ob := terminal.NewObserver(a.err, screen(a.err))
 	job.Observe, job.Waiting, job.Opened = ob.Event, ob.Waiting, watched(ob)
 	obCtx, obEnd := context.WithCancel(context.WithoutCancel(ctx))

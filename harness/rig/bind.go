@@ -34,6 +34,8 @@ type Drivers struct {
 	// Files are sources of files that a profile's images name, by their scheme: the maker
 	// of a device that is built in.
 	Files map[string]func(name string) ([]byte, error)
+	// Secret runs a program of the folder dir that prints a secret. It may be nil.
+	Secret func(ctx context.Context, dir string, argv []string) (string, error)
 }
 
 // Local is a device that lives in this process.
@@ -64,6 +66,8 @@ type Env struct {
 	Observe func(Op)
 	// Ask puts a question to a person at the bench; nil where there is none.
 	Ask func(ctx context.Context, question string) (string, error)
+	// AskHidden is Ask for what is not shown as it is typed; nil where there is nobody.
+	AskHidden func(ctx context.Context, question string) (string, error)
 	// OpenWithin bounds the opening of each instrument; 10 s where zero.
 	OpenWithin time.Duration
 
@@ -178,6 +182,7 @@ func Bind(ctx context.Context, f *File, prof *profile.Profile, d Drivers, env En
 		return nil, fmt.Errorf("rig %s: the folder of its file: %w", f.Name, err)
 	}
 	env.Dir, env.Rig, env.Virtual, env.Machines = dir, f.Name, f.Virtual, f.Machines
+	env = env.Sources(ctx, d)
 	if err := hollow(f); err != nil {
 		return nil, fmt.Errorf("rig %s: %w", f.Name, err)
 	}

@@ -99,7 +99,7 @@ type Line struct {
 	Machine string   `yaml:"machine"`
 }
 
-// ByHand says whether a person is the switch or the line.
+// ByHand says whether a person is the switch or the line, or reads the memory.
 func ByHand(driver string) bool { return driver == "ask" }
 
 // Unattended gives the rig as it is where nobody can be asked: without what a
@@ -116,6 +116,14 @@ func (f *File) Unattended() (alone *File, left []wire.Part) {
 			continue
 		}
 		out.Lines[name] = f.Lines[name]
+	}
+	out.Storages = map[string]*Storage{}
+	for _, name := range sortedKeys(f.Storages) {
+		if s := f.Storages[name]; s != nil && ByHand(s.Driver) {
+			left = append(left, StoragePart(name))
+			continue
+		}
+		out.Storages[name] = f.Storages[name]
 	}
 	return &out, left
 }

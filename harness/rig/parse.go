@@ -47,7 +47,7 @@ var (
 	hostForm   = regexp.MustCompile(`^[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?(?:\.[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)*\.?$`)
 	numberForm = regexp.MustCompile(`(?:^|\.)[0-9]+\.?$`)
 	// secretForm is where a secret is read from.
-	secretForm = regexp.MustCompile(`^(?:env:[A-Za-z_][A-Za-z0-9_]*|file:.+|virtual:[a-z][a-z0-9-]*)$`)
+	secretForm = regexp.MustCompile(`^(?:env:[A-Za-z_][A-Za-z0-9_]*|file:.+|exec: *[^ ].*|ask: *[^ ].*|virtual:[a-z][a-z0-9-]*)$`)
 )
 
 // maxName bounds a rig's name: it stands in names of files and folders.
@@ -91,6 +91,7 @@ var driverKeys = map[string]map[string][]string{
 	},
 	"storages": {
 		"exec":    {"exec", "write", "within", "reset"},
+		"ask":     {"ask", "within", "reset"},
 		"qemu":    {"machine", "disk"},
 		"virtual": {"reset"},
 		"":        {"size", "through"},
@@ -221,6 +222,9 @@ func (l *fileLint) power() {
 	l.oneOf(append(at, "style"), p.Style, "tasmota", "shelly-gen1", "shelly-gen2")
 	l.oneOf(append(at, "auth"), p.Auth, "none", "basic", "digest")
 	l.secret(append(at, "password"), p.Password)
+	if name, ok := strings.CutPrefix(p.Password, "secret:"); ok && strings.HasPrefix(l.f.Secrets[name], "ask:") {
+		l.errorf(append(slices.Clone(at), "password"), "give it as env:VARIABLE, file:PATH or exec:PROGRAM", "the supply is made safe without a person, too, and secret %s is one that a person types", name)
+	}
 	if (p.Auth == "basic" || p.Auth == "digest") && p.Password == "" {
 		l.errorf(append(at, "auth"), "write user, and password: secret:NAME", "auth %s has no password", p.Auth)
 	}
@@ -350,7 +354,7 @@ func (l *fileLint) rest() {
 	for _, name := range sortedKeys(f.Secrets) {
 		l.name([]string{"secrets", name}, name)
 		if !secretForm.MatchString(f.Secrets[name]) { // which is not shown: it may be the secret itself
-			l.errorf([]string{"secrets", name}, "write env:VARIABLE or file:PATH; a secret does not stand in the file itself", "secret %s has no place that it is read from", name)
+			l.errorf([]string{"secrets", name}, "write env:VARIABLE, file:PATH, exec:PROGRAM or ask:TEXT; a secret does not stand in the file itself", "secret %s has no place that it is read from", name)
 		}
 	}
 	for _, id := range sortedKeys(f.Lacks) {

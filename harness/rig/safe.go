@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"rigor/harness/wire"
@@ -272,7 +273,7 @@ func MakeSafe(ctx context.Context, f *File, d Drivers, env Env) ([]SafeAct, erro
 	defer head.Stop()
 	take(lines, n, head.C)
 	if f.Power != nil {
-		one := &File{Name: f.Name, Power: f.Power, Secrets: f.Secrets, Virtual: f.Virtual, Machines: f.Machines}
+		one := &File{Name: f.Name, Power: f.Power, Secrets: f.secretsOfPower(), Virtual: f.Virtual, Machines: f.Machines}
 		act, err := persist(ctx, one, d, env)
 		take(lines, n, nil)
 		got = append(got, result{act, err})
@@ -286,6 +287,16 @@ func MakeSafe(ctx context.Context, f *File, d Drivers, env Env) ([]SafeAct, erro
 	}
 	slices.SortFunc(acts, func(x, y SafeAct) int { return compareParts(x.Part, y.Part) })
 	return acts, errors.Join(errs...)
+}
+
+// secretsOfPower gives what the switch of the supply needs, and no other: a program that
+// prints one takes its time.
+func (f *File) secretsOfPower() map[string]string {
+	name := strings.TrimPrefix(f.Power.Password, "secret:")
+	if ref, ok := f.Secrets[name]; ok {
+		return map[string]string{name: ref}
+	}
+	return nil
 }
 
 // persist makes a rig of one part safe, again and again until it is or ctx

@@ -1,6 +1,7 @@
 package rig
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"unicode"
 )
 
@@ -57,6 +59,53 @@ func resolveSecrets(refs map[string]string, env Env) (*Secrets, error) {
 	return s, errors.Join(errs...)
 }
 
+// Sources gives an Env that also knows the secrets that a program prints (exec:PROGRAM
+// ARG …, cut at blanks) and those that a person types (ask:TEXT). Each is asked for once,
+// however often what it gives is bound; what env knows already stays.
+func (e Env) Sources(ctx context.Context, d Drivers) Env {
+	given := maps.Clone(e.Given)
+	if given == nil {
+		given = map[string]func(string) (string, error){}
+	}
+	add := func(scheme string, from func(string) (string, error)) {
+		if given[scheme] == nil {
+			given[scheme] = once(from)
+		}
+	}
+	if d.Secret != nil {
+		add("exec", func(rest string) (string, error) { return d.Secret(ctx, e.Dir, strings.Fields(rest)) })
+	}
+	add("ask", func(rest string) (string, error) {
+		if e.AskHidden == nil {
+			return "", errNobody
+		}
+		return e.AskHidden(ctx, rest+":")
+	})
+	e.Given = given
+	return e
+}
+
+// errNobody says that a secret is to be typed, and there is nobody to type it.
+var errNobody = errors.New("a person has to type it, and there is none at a terminal")
+
+// once remembers what was found.
+func once(from func(string) (string, error)) func(string) (string, error) {
+	var mu sync.Mutex
+	known := map[string]string{}
+	return func(rest string) (string, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if v, ok := known[rest]; ok {
+			return v, nil
+		}
+		v, err := from(rest)
+		if err == nil {
+			known[rest] = v
+		}
+		return v, err
+	}
+}
+
 // errTyped says that a secret is none that a person could type.
 var errTyped = errors.New("which cannot be typed at a console, nor sent in a form")
 
@@ -99,6 +148,10 @@ func (s *Secrets) placed(f *File) error {
 			remedy = "give the secret alone, on one line"
 		case strings.HasPrefix(f.Secrets[name], "env:"):
 			remedy = "set the variable where rigor is started"
+		case strings.HasPrefix(f.Secrets[name], "exec:"):
+			remedy = "let the program print the secret alone, and end with code 0"
+		case strings.HasPrefix(f.Secrets[name], "ask:"):
+			remedy = "start rigor at a terminal, or give env:VARIABLE or file:PATH for runs without a person"
 		}
 		l.errorf([]string{"secrets", name}, remedy, "%v", s.err[name])
 	}
@@ -110,7 +163,7 @@ func (s *Secrets) resolve(ref string, env Env) (string, error) {
 	switch given := env.Given[scheme]; {
 	case !ok || rest == "":
 		// The text may be the secret itself, pasted where its reference belongs.
-		return "", errors.New("want env:VARIABLE or file:PATH, never the secret itself")
+		return "", errors.New("want env:VARIABLE, file:PATH, exec:PROGRAM or ask:TEXT, never the secret itself")
 	case scheme == "env":
 		lookup := env.Getenv
 		if lookup == nil {
@@ -124,13 +177,13 @@ func (s *Secrets) resolve(ref string, env Env) (string, error) {
 	case scheme == "file":
 		return s.readFile(rest, env.Dir)
 	case given != nil:
-		v, err := given(rest)
+		v, err := given(strings.TrimSpace(rest))
 		if err != nil {
 			return "", fmt.Errorf("%s: %w", ref, err)
 		}
 		return v, nil
 	}
-	return "", errors.New("want env:VARIABLE or file:PATH: the scheme is not known here")
+	return "", errors.New("want env:VARIABLE, file:PATH, exec:PROGRAM or ask:TEXT: the scheme is not known here")
 }
 
 func (s *Secrets) readFile(path, dir string) (string, error) {

@@ -1,6 +1,7 @@
 package rig
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -47,6 +48,37 @@ func TestSecretsAreResolvedAndRedacted(t *testing.T) {
 	assert.Error(t, err)
 }
 
+// TestSecretSources: a program prints a secret, a person types one, each once.
+func TestSecretSources(t *testing.T) {
+	var ran [][]string
+	asked := 0
+	env := Env{Dir: "/rig", AskHidden: func(_ context.Context, q string) (string, error) {
+		asked++
+		return "typed for " + q, nil
+	}}.Sources(t.Context(), Drivers{Secret: func(_ context.Context, dir string, argv []string) (string, error) {
+		ran = append(ran, append([]string{dir}, argv...))
+		if argv[0] == "broken" {
+			return "", errors.New("exit status 1")
+		}
+		return "printed", nil
+	}})
+	refs := map[string]string{"a": "exec:pass show acme/operator", "b": "ask: the PIN of the door", "c": "exec:pass show acme/operator"}
+	for range 2 {
+		s, err := resolveSecrets(refs, env.Sources(t.Context(), Drivers{}))
+		require.NoError(t, err)
+		assert.Equal(t, map[string]string{"a": "printed", "b": "typed for the PIN of the door:", "c": "printed"}, s.value)
+	}
+	assert.Equal(t, [][]string{{"/rig", "pass", "show", "acme/operator"}}, ran)
+	assert.Equal(t, 1, asked)
+	_, err := resolveSecrets(map[string]string{"s": "exec:broken"}, env)
+	require.EqualError(t, err, "secrets.s: exec:broken: exit status 1")
+
+	f, err := Parse("r.yaml", []byte("rig: r\nprofile: p.yaml\nsecrets: {pin: 'ask:the PIN'}\n"))
+	require.NoError(t, err)
+	err = CheckSecrets(f, Env{}.Sources(t.Context(), Drivers{}))
+	require.EqualError(t, err, "r.yaml:3:11: secrets.pin: ask:the PIN: a person has to type it, and there is none at a terminal; start rigor at a terminal, or give env:VARIABLE or file:PATH for runs without a person")
+}
+
 func TestSecretErrorsNameTheReferenceOnly(t *testing.T) {
 	const value = "hunter2-very-secret"
 	dir := t.TempDir()
@@ -60,9 +92,9 @@ func TestSecretErrorsNameTheReferenceOnly(t *testing.T) {
 		{"file:nul", "secrets.s: file:nul has the control character U+0000 behind 19 characters, which cannot be typed at a console, nor sent in a form"},
 		{"file:tab", "secrets.s: file:tab has the control character U+0009 behind 0 characters, which cannot be typed at a console, nor sent in a form"},
 		{"file:mac", "secrets.s: file:mac has a line break behind 19 characters, which cannot be typed at a console, nor sent in a form"},
-		{value, "secrets.s: want env:VARIABLE or file:PATH, never the secret itself"},
-		{value + ":x", "secrets.s: want env:VARIABLE or file:PATH: the scheme is not known here"},
-		{"env:", "secrets.s: want env:VARIABLE or file:PATH, never the secret itself"},
+		{value, "secrets.s: want env:VARIABLE, file:PATH, exec:PROGRAM or ask:TEXT, never the secret itself"},
+		{value + ":x", "secrets.s: want env:VARIABLE, file:PATH, exec:PROGRAM or ask:TEXT: the scheme is not known here"},
+		{"env:", "secrets.s: want env:VARIABLE, file:PATH, exec:PROGRAM or ask:TEXT, never the secret itself"},
 		{"env:UNSET", "secrets.s: the environment variable UNSET is not set"},
 		{"env:EMPTY", "secrets.s: env:EMPTY is empty"},
 		{"file:gone", "secrets.s: stat " + dir + "/gone: no such file or directory"},

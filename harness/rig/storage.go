@@ -17,7 +17,8 @@ import (
 
 // Storage is a memory of the DUT that the rig reads past it.
 type Storage struct {
-	Driver  string        `yaml:"driver"` // exec, qemu, virtual
+	Driver  string        `yaml:"driver"` // exec, ask, qemu, virtual
+	Ask     string        `yaml:"ask"`    // which memory a person reads
 	Exec    []string      `yaml:"exec"`   // copies it to ${file}
 	Write   []string      `yaml:"write"`  // has it be as ${file} is
 	Machine string        `yaml:"machine"`
@@ -242,6 +243,10 @@ func (v *visit) storages() {
 	for _, name := range sortedNames(v.bench.Storages) {
 		part := StoragePart(name)
 		if v.bench.Missing[part] != nil {
+			continue
+		}
+		if ByHand(v.file.Storages[name].Driver) {
+			v.skipped(item, part, "a person reads it, when a case asks for it")
 			continue
 		}
 		if err := v.still(); err != nil {

@@ -76,6 +76,9 @@ type Job struct {
 	// AskSecret asks for what has a credential in it; it shows that on a terminal and
 	// nowhere else. Nil where there is none.
 	AskSecret func(ctx context.Context, question string) (string, error)
+	// AskHidden asks for a secret, which is not shown as it is typed. Nil where there is
+	// nobody.
+	AskHidden func(ctx context.Context, question string) (string, error)
 	Exec      func(ctx context.Context, argv []string, values map[string]string) (text string, got map[string]string, err error)
 	// Program runs a program that tries a login; nil where none can be run.
 	Program program.Runner

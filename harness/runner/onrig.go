@@ -59,11 +59,13 @@ func (j *Job) Held(ctx context.Context, do func(context.Context) error) (err err
 	if local != nil {
 		defer func() { err = errors.Join(err, local.Close()) }()
 		j.Drivers, j.Env.Given, j.Disk, j.Lost = local.Drivers, local.Given, local.Disk, local.Lost
+		j.sources(ctx)
 		if err := rig.CheckSecrets(j.File, j.Env); err != nil {
 			return err
 		}
 		return do(ctx)
 	}
+	j.sources(ctx)
 	if err := rig.CheckSecrets(j.File, j.Env); err != nil {
 		return err
 	}
@@ -72,6 +74,12 @@ func (j *Job) Held(ctx context.Context, do func(context.Context) error) (err err
 	}
 	defer func() { err = errors.Join(err, j.Lease.Release()) }()
 	return do(ctx)
+}
+
+// sources lets programs and a person give secrets.
+func (j *Job) sources(ctx context.Context) {
+	j.Env.AskHidden = j.AskHidden
+	j.Env = j.Env.Sources(ctx, j.Drivers)
 }
 
 // unattended leaves out what a person would have to do, where there is none to

@@ -129,6 +129,22 @@ func (c Command) Call(ctx context.Context, req, resp any) error {
 	return nil
 }
 
+// Output runs the program once, without input, and gives what it prints. Trouble is as in
+// Call.
+func (c Command) Output(ctx context.Context) ([]byte, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	out, err := c.run(ctx, nil)
+	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
+		return nil, fmt.Errorf("%s: run %s: %w", c.Part, filepath.Base(c.Argv[0]), ctx.Err())
+	}
+	if err != nil {
+		return nil, c.fault(err)
+	}
+	return out, nil
+}
+
 func (c Command) run(ctx context.Context, in []byte) ([]byte, error) {
 	limit, timeout := c.MaxOutput, c.Timeout
 	if limit == 0 {

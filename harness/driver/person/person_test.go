@@ -1,8 +1,12 @@
 package person_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -134,4 +138,29 @@ func TestNobody(t *testing.T) {
 	short, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
 	fault(t, person.NewPower("power", "", (&bench{}).ask).Off(short), "power", "nobody answered in time")
+}
+
+// TestStorage: a person reads a memory into a file, and a file is no other reading for being
+// named again.
+func TestStorage(t *testing.T) {
+	dir := t.TempDir()
+	image := filepath.Join(dir, "a.bin")
+	require.NoError(t, os.WriteFile(image, []byte("0123456789abcdef"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "short.bin"), []byte("0123"), 0o600))
+	b := &bench{answers: []string{" a.bin ", image, "short.bin", "gone.bin", "", "."}}
+	s := person.NewStorage("storage.main", "main", "the SOIC-8 beside the CPU", dir, 16, time.Minute, b.ask)
+	assert.Equal(t, int64(16), s.Size())
+	var got bytes.Buffer
+	require.NoError(t, s.Read(t.Context(), &got))
+	assert.Equal(t, "0123456789abcdef", got.String())
+	assert.Contains(t, b.asked[0], "storage main (the SOIC-8 beside the CPU)")
+	for _, want := range []string{"was given before", "has 4 bytes, and the memory 16", "no such file", "did not do it", "is no image"} {
+		fault(t, s.Read(t.Context(), io.Discard), "storage.main", want)
+	}
+	later := time.Now().Add(time.Minute)
+	require.NoError(t, os.Chtimes(image, later, later))
+	b.answers = []string{"a.bin"}
+	require.NoError(t, s.Read(t.Context(), io.Discard), "it was read anew")
+	fault(t, person.NewStorage("storage.main", "main", "", dir, 0, time.Minute, nil).Read(t.Context(), io.Discard), "storage.main", "person")
+	require.NoError(t, s.Close())
 }

@@ -40,8 +40,12 @@ type device struct {
 func attach(path string, baud int, frame Frame) (*device, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|syscall.O_NOCTTY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		if errors.Is(err, syscall.EBUSY) {
+		var pe *os.PathError
+		switch {
+		case errors.Is(err, syscall.EBUSY):
 			err = busy(path)
+		case errors.As(err, &pe): // who opens it names it
+			err = pe.Err
 		}
 		return nil, err
 	}
