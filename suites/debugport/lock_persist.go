@@ -198,7 +198,8 @@ func (v *surveyor) failed(ctx context.Context) {
 	v.system(ctx, "mended, behind a boot that failed")
 }
 
-// updated installs a newer image, and looks while it waits for its start and behind that.
+// updated installs a newer image, and looks while it goes over, while it waits for its
+// start, and behind that.
 func (v *surveyor) updated(ctx context.Context) {
 	shelf, err := v.d.Images()
 	v.OK(err)
@@ -220,13 +221,16 @@ func (v *surveyor) updated(ctx context.Context) {
 		}
 	}
 	u := v.d.Update(v.Profile().Images.Channels[0])
-	d, err := u.Deliver(ctx, dut.Image{Name: img.String(), Bytes: img.Bytes})
-	v.OK(err)
+	var d dut.Delivery
+	v.while(ctx, "while an update goes over", func(ctx context.Context) (err error) {
+		d, err = u.Deliver(ctx, dut.Image{Name: img.String(), Bytes: img.Bytes})
+		return err
+	})
 	if !d.Taken {
 		v.Inconclusive(verdict.ReasonControlFailed, "a genuine image was not taken: %s: %s", d.Kind, d.Detail)
 	}
 	v.system(ctx, "with an update that waits for its start")
-	_, err = u.Apply(ctx)
+	_, err = u.Apply(ctx) // how open a start is, the survey has seen
 	v.OK(err)
 	now, err = v.d.Settled(ctx)
 	v.OK(err)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"rigor/harness/dut"
 )
 
 // sweep looks again and again from the release of the reset, or the supply's coming, on
@@ -65,13 +67,36 @@ func (v *surveyor) sweep(ctx context.Context) (banner time.Duration) {
 	for i, s := range v.all.list {
 		s.supplies(at[i])
 		for j := at[i]; j < len(s.Looks); j++ {
-			if l := &s.Looks[j]; done > 0 && l.After > done-behindPort {
+			// A computer that is slow to look is as slow to hear of it.
+			if l := &s.Looks[j]; done > 0 && l.After > done-behindPort-s.gap {
 				l.Phase = inSystem
 			}
 		}
 		s.say("%d looks from the release on to the end of the boot, %v behind it; those that are as the one before are not told", s.swept, time.Since(start).Round(time.Millisecond))
 	}
 	return banner
+}
+
+// while has something done, and looks again and again until it is.
+func (v *surveyor) while(ctx context.Context, phase string, work func(ctx context.Context) error) {
+	start, last, at := time.Now(), make([]string, len(v.all.list)), v.marks()
+	v.OK(dut.While(ctx, work, func(ctx context.Context) error {
+		for i, s := range v.all.list {
+			l, err := s.port.Quick(ctx, s.best)
+			if err != nil {
+				return err
+			}
+			l.Phase, l.After = phase, time.Since(start)
+			if key := sameness(&l); key != last[i] {
+				s.take(l)
+				last[i] = key
+			}
+		}
+		return v.d.Wait(ctx, sweepStep)
+	}))
+	for i, s := range v.all.list {
+		s.supplies(at[i])
+	}
 }
 
 // first notes when something was so first.
