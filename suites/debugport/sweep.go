@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"rigor/harness/debugport/ladder"
 	"rigor/harness/dut"
 )
 
@@ -78,15 +77,8 @@ func (v *surveyor) sweep(ctx context.Context) (banner time.Duration) {
 	return banner
 }
 
-// answers says that somebody answered in a look, and showed how far they let in.
-func answers(l *ladder.Look) bool {
-	level, _ := l.Level()
-	return l.Reply == ladder.Answered && level != ladder.Unsaid
-}
-
-// while has something done, and looks again and again until it is. Where not all looks
-// show the device, as while its supply may be off, pick says which do.
-func (v *surveyor) while(ctx context.Context, phase string, pick func(l *ladder.Look) bool, work func(ctx context.Context) error) {
+// while has something done, and looks again and again until it is.
+func (v *surveyor) while(ctx context.Context, phase string, work func(ctx context.Context) error) {
 	start, last, at := time.Now(), make([]string, len(v.all.list)), v.marks()
 	v.OK(dut.While(ctx, work, func(ctx context.Context) error {
 		for i, s := range v.all.list {
@@ -95,7 +87,7 @@ func (v *surveyor) while(ctx context.Context, phase string, pick func(l *ladder.
 				return err
 			}
 			l.Phase, l.After = phase, time.Since(start)
-			if key := sameness(&l); key != last[i] && (pick == nil || pick(&l)) {
+			if key := sameness(&l); key != last[i] {
 				s.take(l)
 				last[i] = key
 			}

@@ -153,18 +153,44 @@ func JTAG(ctx context.Context, w *debugport.Wires, c Chain, plan Plan) (l ladder
 	for _, t := range taps {
 		l.TAPs = append(l.TAPs, t.IDCode)
 	}
-	full, a, err := e.Identify(ctx)
+	l.Delay, l.All = 0, true
+	a, err := through(ctx, e, taps, &l)
 	if err != nil {
 		return l, err
 	}
-	l.Delay, l.All = 0, true
-	if a != dap.OK || ids(full) != ids(taps) {
+	if a != dap.OK {
 		l.Reply = ladder.Garbled
 		l.Acks += fmt.Sprintf("then in BYPASS: %v", a)
 		return l, nil
 	}
-	l.Delay = len(full)
-	return l, ports(ctx, e, full, &l, plan)
+	if l.Delay != len(taps) {
+		l.Blind = fmt.Sprintf("in BYPASS there are %d TAPs, and %d show themselves: what is behind the others nobody can ask", l.Delay, len(taps))
+		return l, nil
+	}
+	return l, ports(ctx, e, taps, &l, plan)
+}
+
+// through finds the lengths of the instruction registers, and how many TAPs a pattern goes
+// through in BYPASS, which has to be the same each time.
+func through(ctx context.Context, e *jtag.Engine, taps []jtag.TAP, l *ladder.Look) (dap.Answer, error) {
+	each, _, a, err := e.IRLengths(ctx, len(taps))
+	if err != nil || a != dap.OK {
+		return a, err
+	}
+	for i := range each {
+		taps[i].IR = each[i]
+	}
+	for range asks {
+		d, a, err := e.BypassDelay(ctx)
+		if err != nil || a != dap.OK {
+			return a, err
+		}
+		if l.Delay != 0 && d != l.Delay {
+			return dap.Protocol, nil
+		}
+		l.Delay = d
+	}
+	return dap.OK, nil
 }
 
 // ports looks behind each debug port of a chain. What is behind a TAP of another kind
