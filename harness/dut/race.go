@@ -12,27 +12,53 @@ import (
 	"rigor/harness/verdict"
 )
 
-// raceLanes are how many deliveries go on beside the one that is watched, and raceMost
-// how many each of them makes at most. Between two of a lane lies a time that grows: how
-// long an installation takes, and in which part of it a second one would be let in, nobody
-// knows.
+// raceMost is how many deliveries one lane makes at most beside the one that is watched.
+// Between two of a lane lies a time that grows: how long an installation takes, and in
+// which part of it a second one would be let in, nobody knows.
 const (
-	raceLanes = 3
 	raceMost  = 24
 	raceFirst = 4 * time.Millisecond
 )
 
-// Race delivers an image as its owner does, and at the same time another one over the
-// channel beside (the same one, as a rule), again and again until the first is through. It
-// gives what became of the first, and of each of the others. The error is the rig's own
-// trouble.
-func (u *Update) Race(ctx context.Context, img Image, beside *Update, other Image) (d Delivery, others []Delivery, err error) {
-	if u.decl == nil || beside.decl == nil {
-		return Delivery{}, nil, fmt.Errorf("update channels %s and %s: %w", u.name, beside.name, ErrNotDeclared)
+// Beside is what goes to the DUT while another image does, again and again, over a channel.
+type Beside struct {
+	Over  *Update
+	Image Image
+}
+
+// Raced is one delivery of such.
+type Raced struct {
+	Over string // the channel
+	Delivery
+}
+
+// Race delivers an image as its owner does, and at the same time others, each in a lane of
+// its own that begins late behind it, again and again until the first is through. It gives
+// what became of the first, and of each of the others. The error is the rig's own trouble.
+func (u *Update) Race(ctx context.Context, img Image, late time.Duration, beside ...Beside) (d Delivery, others []Raced, err error) {
+	lanes, err := u.lanes(beside)
+	if err != nil {
+		return Delivery{}, nil, err
 	}
-	return u.race(ctx, img, nil, func(ctx context.Context) (Delivery, error) {
-		return beside.deliver(ctx, other, beside.decl.Steps, beside.decl.Refused, guised{})
-	}, raceFirst)
+	for i := range lanes {
+		lanes[i].late = late
+	}
+	return u.race(ctx, img, lanes)
+}
+
+func (u *Update) lanes(beside []Beside) (out []lane, err error) {
+	if u.decl == nil {
+		return nil, fmt.Errorf("update channel %s: %w", u.name, ErrNotDeclared)
+	}
+	for _, b := range beside {
+		if b.Over.decl == nil {
+			return nil, fmt.Errorf("update channel %s: %w", b.Over.name, ErrNotDeclared)
+		}
+		out = append(out, lane{over: b.Over.name, wait: raceFirst, deliver: func(ctx context.Context) (Delivery, error) {
+			return b.Over.deliver(ctx, b.Image, b.Over.decl.Steps, b.Over.decl.Refused, guised{})
+		}})
+	}
+	return out, nil
 }
 
 // Copies says whether the channel copies the image to a place of the DUT, where something
@@ -45,9 +71,13 @@ func copies(ss []profile.Step) []profile.Step {
 
 // Overwrite delivers an image as its owner does, and once it was copied to its place on
 // the DUT has another one copied there in its stead, again and again until the first is
-// through: late is how long it lies there at least before. Of the others it gives which of
-// them lay there meanwhile.
-func (u *Update) Overwrite(ctx context.Context, img, other Image, late time.Duration) (d Delivery, others []Delivery, err error) {
+// through: late is how long it lies there at least before. Of the others it gives those
+// that lay there meanwhile, and what else went beside.
+func (u *Update) Overwrite(ctx context.Context, img, other Image, late time.Duration, beside ...Beside) (d Delivery, others []Raced, err error) {
+	lanes, err := u.lanes(beside)
+	if err != nil {
+		return Delivery{}, nil, err
+	}
 	if !u.Copies() {
 		return Delivery{}, nil, fmt.Errorf("what update channel %s copies: %w", u.name, ErrNotDeclared)
 	}
@@ -70,18 +100,27 @@ func (u *Update) Overwrite(ctx context.Context, img, other Image, late time.Dura
 	}
 	there := make(chan struct{})
 	img.gone = sync.OnceFunc(func() { close(there) })
-	return u.race(ctx, img, there, func(ctx context.Context) (Delivery, error) {
+	return u.race(ctx, img, append(lanes, lane{over: u.name, from: there, late: late, wait: late, deliver: func(ctx context.Context) (Delivery, error) {
 		d, err := u.deliver(ctx, other, ss, u.decl.Refused, guised{own: own})
 		if d.Taken {
 			d.Taken, d.Detail = false, "it lay where the other one was copied to"
 		}
 		return d, err
-	}, late)
+	}}))
 }
 
-// race delivers an image, and from when on it says so others beside it: each lane the
-// first of them behind some time.
-func (u *Update) race(ctx context.Context, img Image, from <-chan struct{}, deliver func(context.Context) (Delivery, error), wait time.Duration) (d Delivery, others []Delivery, err error) {
+// lane is what goes on beside a delivery: late behind its beginning, or behind when from is
+// closed, and again behind a time that grows.
+type lane struct {
+	over    string
+	from    <-chan struct{}
+	late    time.Duration
+	wait    time.Duration
+	deliver func(context.Context) (Delivery, error)
+}
+
+// race delivers an image, and others beside it.
+func (u *Update) race(ctx context.Context, img Image, lanes []lane) (d Delivery, others []Raced, err error) {
 	var (
 		wg   sync.WaitGroup
 		mu   sync.Mutex
@@ -89,23 +128,24 @@ func (u *Update) race(ctx context.Context, img Image, from <-chan struct{}, deli
 	)
 	under, through := context.WithCancel(ctx) // until the first is through
 	defer through()
-	lane := func(wait time.Duration) {
-		if from != nil {
+	run := func(l lane) {
+		wait := l.wait
+		if l.from != nil {
 			select {
-			case <-from:
+			case <-l.from:
 			case <-under.Done():
 			}
-			if u.d.Wait(under, wait) != nil {
-				return
-			}
+		}
+		if l.late > 0 && u.d.Wait(under, l.late) != nil {
+			return
 		}
 		for range raceMost {
 			if under.Err() != nil {
 				return
 			}
-			d, err := deliver(ctx)
+			d, err := l.deliver(ctx)
 			mu.Lock()
-			others = append(others, d)
+			others = append(others, Raced{l.over, d})
 			if err != nil {
 				errs = append(errs, err)
 			}
@@ -116,12 +156,8 @@ func (u *Update) race(ctx context.Context, img Image, from <-chan struct{}, deli
 			wait += wait / 2
 		}
 	}
-	lanes := raceLanes
-	if from != nil {
-		lanes = 1 // one place, and one session
-	}
-	for range lanes {
-		wg.Go(func() { lane(wait) })
+	for _, l := range lanes {
+		wg.Go(func() { run(l) })
 	}
 	d, err = u.deliver(ctx, img, u.decl.Steps, u.decl.Refused, guised{})
 	through()

@@ -43,17 +43,26 @@ func TestRace(t *testing.T) {
 		p := &profile.Profile{}
 		p.Updates.Items = map[string]*profile.Update{"api": {Steps: []profile.Step{{Verb: "exec", Exec: []string{"deliver"}}}}}
 		d := New(p, Unit{}, b).With(NewSession(t.Context(), nil))
-		first, others, err := d.Update("api").Race(t.Context(), Image{Name: "genuine", Bytes: []byte("genuine")}, d.Update("api"), Image{Name: "forged", Bytes: []byte("forge")})
+		p.Updates.Items["web"] = p.Updates.Items["api"]
+		const lanes = 3
+		forged := Beside{d.Update("api"), Image{Name: "forged", Bytes: []byte("forge")}}
+		first, others, err := d.Update("api").Race(t.Context(), Image{Name: "genuine", Bytes: []byte("genuine")}, 0, forged, forged, Beside{d.Update("web"), forged.Image})
 		require.NoError(t, err)
 		assert.True(t, first.Taken, first.Detail)
-		assert.Greater(t, sentAway, 2*raceLanes)
-		assert.LessOrEqual(t, late, 2*raceLanes, "one of each lane at most on either side of it")
+		assert.Greater(t, sentAway, 2*lanes)
+		assert.LessOrEqual(t, late, 2*lanes, "one of each lane at most on either side of it")
 		assert.Len(t, others, sentAway+late)
+		over := map[string]int{}
 		for _, o := range others {
 			assert.False(t, o.Taken)
 			assert.True(t, o.Answered())
+			over[o.Over]++
 		}
-		_, _, err = d.Update("web").Race(t.Context(), Image{}, d.Update("api"), Image{})
+		assert.Greater(t, over["api"], over["web"])
+		assert.Greater(t, over["web"], 2)
+		_, _, err = d.Update("none").Race(t.Context(), Image{}, 0, forged)
+		require.ErrorIs(t, err, ErrNotDeclared)
+		_, _, err = d.Update("api").Race(t.Context(), Image{}, 0, Beside{d.Update("none"), Image{}})
 		require.ErrorIs(t, err, ErrNotDeclared)
 		_, _, err = d.Update("api").Overwrite(t.Context(), Image{}, Image{}, 0)
 		require.ErrorIs(t, err, ErrNotDeclared)

@@ -14,6 +14,11 @@ import (
 // ofParts declares that header and payload of an image are parts that come apart.
 func ofParts(p *profile.Profile) { p.Images.Components = 2 }
 
+// cutByForm declares of the form what an update by it looks like, as of the API.
+func cutByForm(p *profile.Profile) {
+	p.Updates.Items["web"].Cut = p.Updates.Items["api"].Cut
+}
+
 // The device in its forms: what each case says is the matrix's, here is that the suite
 // stands by itself.
 func TestForms(t *testing.T) {
@@ -33,6 +38,11 @@ func TestForms(t *testing.T) {
 		{"parts of two images are refused together", rigtest.Planted{Profile: ofParts}, []string{"upd-mix-match"}, nil},
 		{"each part is taken that the maker signed", rigtest.Planted{Profile: ofParts, Weaknesses: []string{"fw-parts-apart"}}, []string{"upd-mix-match"},
 			map[string]string{"upd-mix-match[api]": "fail.access"}},
+		{"power cuts by each channel that says how it looks", rigtest.Planted{Profile: cutByForm}, []string{"upd-power-cut[api]", "upd-power-cut[web]"}, nil},
+		{"what comes by the form is torn", rigtest.Planted{Profile: cutByForm, Weaknesses: []string{"fw-half-written-web"}}, []string{"upd-power-cut[api]", "upd-power-cut[web]"},
+			map[string]string{"upd-power-cut[web]": "fail.expectation"}},
+		{"the power bounces", rigtest.Planted{Profile: cutByForm, Faults: []string{"power-bounces"}}, []string{"upd-power-cut[web]"},
+			map[string]string{"upd-power-cut[web]": "inconclusive.coverage-gap"}},
 		{"the upload breaks in the middle of parts", rigtest.Planted{Profile: ofParts, Faults: []string{"upload-cut"}}, []string{"upd-mix-match"},
 			map[string]string{"upd-mix-match[api]": "inconclusive.control-failed"}},
 		{"the upload breaks", rigtest.Planted{Faults: []string{"upload-cut"}}, []string{"upd-unsigned"},

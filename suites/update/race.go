@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"rigor/harness/check"
@@ -15,63 +17,64 @@ import (
 	"rigor/harness/verdict"
 )
 
-// overwrittenAfter is how long a copied image lies there, try by try, until another one is
-// copied over it again and again: what looks at it late may find the other one before it
-// has looked at all.
-var overwrittenAfter = [patience]time.Duration{4 * time.Millisecond, 40 * time.Millisecond, 400 * time.Millisecond}
+// A race is tried so often, until the genuine image was taken and forged ones over each
+// channel had an answer. How much later than the genuine one they begin, adapts: who is
+// first may have the other one sent away, and who is late comes to what is over.
+const (
+	raceTries = 6
+	raceLater = 4 * time.Millisecond
+)
 
-// raced claims that what runs is what was verified where two images come at the same time:
-// a buffer, a file or a flag that both of them share is where the one stands in for the
-// other. Where an image is copied first and installed then, the other one is copied over it.
+// sameLanes are how many forged images go over the channel of a genuine one at the same
+// time; over each other channel goes one.
+const sameLanes = 3
+
+// raced claims that what runs is what was verified where two images come at the same time,
+// over one channel or over several: a buffer, a file or a flag that both of them share is
+// where the one stands in for the other. Where an image is copied first and installed then,
+// the other one is copied over it.
 func (s *seat) raced(ctx context.Context, parent *shelf.Image, forged *mutant.Mutant) {
 	image := dut.Image{Name: forged.Name, Bytes: padded(forged.Bytes(), len(parent.Bytes))}
-	if !s.refusedAlone(ctx, image) {
+	lanes, over := s.lanes(ctx, image)
+	if len(over) == 0 {
 		return
 	}
-	before := s.now
-	var d dut.Delivery
-	var others []dut.Delivery
-	answered := 0
-	for i := range patience {
-		s.mind()
-		var err error
-		genuine := dut.Image{Name: parent.String(), Bytes: parent.Bytes}
-		if s.u.Copies() {
-			d, others, err = s.u.Overwrite(ctx, genuine, image, overwrittenAfter[i])
-		} else {
-			d, others, err = s.u.Race(ctx, genuine, s.u, image)
-		}
-		s.t.OK(err)
-		answered = 0
-		for _, o := range others {
-			answered += btoi(o.Answered())
-		}
-		// Either may have been taken, and is looked at; else the forged one had the
-		// genuine one sent away, and it is tried again.
-		if d.Taken && answered > 0 || took(others) {
+	r := &race{before: s.now, over: over, answered: map[string]bool{}}
+	for late := raceLater; r.n < raceTries; r.n++ {
+		was := s.running
+		s.raceOnce(ctx, r, dut.Image{Name: parent.String(), Bytes: parent.Bytes}, image, late, lanes)
+		if s.running != was && s.running != parent || s.now.Pending != "" || r.taken && len(r.mute()) == 0 {
 			break
 		}
+		if !r.taken {
+			late = 2*late + raceLater
+			continue
+		}
+		late /= 3
+		if next := s.shelf.Next(s.running); next != nil && next.Rank == parent.Rank {
+			parent = next
+		} else {
+			break // beside a newer one the forged one is refused for its age alone
+		}
 	}
-	_, err := s.u.Apply(ctx)
-	s.t.OK(err)
-	s.read(ctx)
-	ref := s.t.Keep("raced.json", "a genuine image and a forged one that were delivered at the same time, and what ran behind a restart", s.ran(d, others, before))
+	ref := s.t.Keep("raced.json", "a genuine image and forged ones that were delivered at the same time, and what ran behind a restart", s.ran(r))
+	list := strings.Join(over, ", ")
 	s.t.Claim("two images at a time: what runs is what the maker signed", func(c *check.Claim) {
 		c.Show(ref)
-		c.Expect("an image of the maker's runs", fmt.Sprintf("%d forged deliveries beside it, %d answered; %s runs", len(others), answered, s.now))
+		c.Expect("an image of the maker's runs", fmt.Sprintf("%d forged deliveries beside it, over %s; %s runs", len(r.others), list, s.now))
 		switch {
 		case s.eitherOf(parent, forged):
 			c.Unknown(verdict.ReasonIneffective, "%s runs: that is what the genuine image shows, and the forged one too", s.now)
 		case shelf.Says(s.now.Version, s.now.Digest, forged.Shows):
-			c.Fail(verdict.ReasonAccess, "%s ran before, and now %s, which is %s (%s), delivered beside %s: it was not what was verified", before, s.now, forged.Name, forged.Why, parent)
+			c.Fail(verdict.ReasonAccess, "%s ran before, and now %s, which is %s (%s), delivered beside %s over %s: it was not what was verified", r.before, s.now, forged.Name, forged.Why, parent, list)
 		case s.running == nil && s.foreign(ctx, s.now):
-			c.Fail(verdict.ReasonAccess, "%s ran before, and now %s, which is none of the maker's images", before, s.now)
+			c.Fail(verdict.ReasonAccess, "%s ran before, and now %s, which is none of the maker's images", r.before, s.now)
 		case s.running == nil || s.now.Pending != "":
-			c.Unknown(verdict.ReasonDUTChanged, "%s ran before, and now %s", before, s.now)
-		case answered == 0:
-			c.Unknown(verdict.ReasonIneffective, "none of the forged ones beside it was answered")
-		case !d.Taken:
-			c.Unknown(verdict.ReasonIneffective, "beside the forged ones the genuine image was never taken: %s: %s", d.Kind, d.Detail)
+			c.Unknown(verdict.ReasonDUTChanged, "%s ran before, and now %s", r.before, s.now)
+		case !r.taken:
+			c.Unknown(verdict.ReasonIneffective, "beside the forged ones the genuine image was never taken: %s: %s", r.genuine.Kind, r.genuine.Detail)
+		case len(r.mute()) > 0:
+			c.Unknown(verdict.ReasonIneffective, "none of the forged ones beside it over %s was answered", strings.Join(r.mute(), ", "))
 		}
 	})
 	if s.running == nil {
@@ -79,36 +82,110 @@ func (s *seat) raced(ctx context.Context, parent *shelf.Image, forged *mutant.Mu
 	}
 }
 
-// refusedAlone shows that the forged image is refused where it comes alone: else that it
-// runs says nothing of what came with it. Where it is not, the claim stays open.
-func (s *seat) refusedAlone(ctx context.Context, image dut.Image) bool {
-	var d dut.Delivery
+// race is what became of images that went at the same time.
+type race struct {
+	before   dut.Running
+	over     []string // the channels of the forged ones
+	n        int      // tries
+	genuine  dut.Delivery
+	others   []dut.Raced
+	taken    bool            // a genuine one was
+	answered map[string]bool // channels of forged ones that had an answer while a genuine one was taken
+}
+
+// mute gives the channels over which none of the forged ones had one.
+func (r *race) mute() []string {
+	return slices.DeleteFunc(slices.Clone(r.over), func(name string) bool { return r.answered[name] })
+}
+
+// raceOnce delivers all of them, and looks what runs behind a restart: whatever was
+// answered, either of them may have been installed.
+func (s *seat) raceOnce(ctx context.Context, r *race, genuine, forged dut.Image, late time.Duration, lanes []dut.Beside) {
+	s.mind()
 	var err error
+	if s.u.Copies() {
+		r.genuine, r.others, err = s.u.Overwrite(ctx, genuine, forged, late, lanes...)
+	} else {
+		r.genuine, r.others, err = s.u.Race(ctx, genuine, late, lanes...)
+	}
+	s.t.OK(err)
+	if r.genuine = arrived(r.genuine); r.genuine.Taken {
+		r.taken = true
+		for _, o := range r.others {
+			r.answered[o.Over] = r.answered[o.Over] || o.Answered()
+		}
+	}
+	_, err = s.u.Apply(ctx)
+	s.t.OK(err)
+	s.read(ctx)
+}
+
+// lanes gives what goes beside a genuine image: the forged one over its own channel, and
+// over each other one that refuses it where it comes alone: else that it runs says nothing
+// of what came with it. Why another channel is left out, its own cases tell. None where the
+// channel itself does not refuse it.
+func (s *seat) lanes(ctx context.Context, image dut.Image) (lanes []dut.Beside, over []string) {
+	own, d := s.refusedAlone(ctx, s.u, image)
+	if !own {
+		ref := s.t.Keep("alone.txt", "the forged image, delivered alone", fmt.Appendf(nil, "%s: %s: %s\n%s", image.Name, d.Kind, d.Detail, d.Raw))
+		s.t.Claim("two images at a time: what runs is what the maker signed", func(c *check.Claim) {
+			c.Show(ref)
+			c.Unknown(verdict.ReasonAntiControl, "the forged image is not refused where it comes alone: %s: %s", d.Kind, d.Detail)
+		})
+		return nil, nil
+	}
+	over = []string{s.u.Name()}
+	if !s.u.Copies() { // else it is copied over the other one
+		for range sameLanes {
+			lanes = append(lanes, dut.Beside{Over: s.u, Image: image})
+		}
+	}
+	for _, name := range besides(s.t.Input(), s.u.Name()) {
+		u := s.d.Update(name)
+		if ok, d := s.refusedAlone(ctx, u, image); !ok {
+			s.t.Note("nothing is delivered over %s at the same time: the forged image is not refused there where it comes alone: %s: %s", name, d.Kind, d.Detail)
+			continue
+		}
+		lanes, over = append(lanes, dut.Beside{Over: u, Image: image}), append(over, name)
+	}
+	return lanes, over
+}
+
+// besides gives the other channels over which an image can come while one comes over this
+// one: those that leave the device running, and consoles, of which there is one each, alone.
+func besides(in check.Input, own string) (out []string) {
+	for _, name := range channels(in.Profile) {
+		if u := in.Profile.Updates.Items[name]; name != own && u != nil && !u.Declared() && races(u) && channelCase(in, name).Skip == nil {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// refusedAlone says whether the forged image is refused over a channel where it comes alone,
+// and how it was answered. A device that takes it is brought back.
+func (s *seat) refusedAlone(ctx context.Context, over *dut.Update, image dut.Image) (refused bool, d dut.Delivery) {
+	at := *s
+	at.u = over
 	for range patience {
-		d, err = s.deliver(ctx, image)
+		var err error
+		d, err = at.deliver(ctx, image)
 		s.t.OK(err)
 		d = arrived(d)
 		if d.Taken || d.Kind == verdict.Refused {
 			break
 		}
 	}
-	if d.Kind == verdict.Refused {
-		return true
-	}
-	ref := s.t.Keep("alone.txt", "the forged image, delivered alone", fmt.Appendf(nil, "%s: %s: %s\n%s", image.Name, d.Kind, d.Detail, d.Raw))
-	s.t.Claim("two images at a time: what runs is what the maker signed", func(c *check.Claim) {
-		c.Show(ref)
-		c.Unknown(verdict.ReasonAntiControl, "the forged image is not refused where it comes alone: %s: %s", d.Kind, d.Detail)
-	})
+	s.minded = at.minded
 	if d.Taken {
-		_, err := s.u.Apply(ctx)
+		_, err := over.Apply(ctx)
 		s.t.OK(err)
 		s.read(ctx)
 		if !s.usable() {
 			s.t.OK(s.back(ctx))
 		}
 	}
-	return false
+	return d.Kind == verdict.Refused, d
 }
 
 // eitherOf says whether what runs is shown by a genuine image and by a forged one alike.
@@ -116,42 +193,28 @@ func (s *seat) eitherOf(parent *shelf.Image, forged *mutant.Mutant) bool {
 	return shelf.Says(s.now.Version, s.now.Digest, forged.Shows) && shelf.Says(s.now.Version, s.now.Digest, parent.Shows)
 }
 
-func took(all []dut.Delivery) bool {
-	for _, d := range all {
-		if d.Taken {
-			return true
-		}
-	}
-	return false
-}
-
-func btoi(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
-}
-
 // ran is the evidence of a race.
-func (s *seat) ran(d dut.Delivery, others []dut.Delivery, before dut.Running) []byte {
+func (s *seat) ran(r *race) []byte {
 	type line struct {
+		Over   string       `json:"over"`
 		Taken  bool         `json:"taken,omitempty"`
 		Kind   verdict.Kind `json:"kind"`
 		Detail string       `json:"detail"`
 		Raw    string       `json:"raw,omitempty"`
 		TookUS int64        `json:"took_us"`
 	}
-	of := func(d dut.Delivery) line {
-		return line{d.Taken, d.Kind, d.Detail, escape.Visible(string(d.Raw)), d.Took.Microseconds()}
+	of := func(over string, d dut.Delivery) line {
+		return line{over, d.Taken, d.Kind, d.Detail, escape.Visible(string(d.Raw)), d.Took.Microseconds()}
 	}
 	out := struct {
+		Tries   int         `json:"tries"`
 		Genuine line        `json:"genuine"`
 		Forged  []line      `json:"forged"`
 		Before  dut.Running `json:"before"`
 		After   dut.Running `json:"after"`
-	}{Genuine: of(d), Before: before, After: s.now}
-	for _, o := range others {
-		out.Forged = append(out.Forged, of(o))
+	}{Tries: r.n + 1, Genuine: of(s.u.Name(), r.genuine), Before: r.before, After: s.now}
+	for _, o := range r.others {
+		out.Forged = append(out.Forged, of(o.Over, o.Delivery))
 	}
 	data, err := json.MarshalIndent(out, "", " ")
 	s.t.OK(err)

@@ -18,8 +18,9 @@ import (
 
 // Toctou: what is verified is what is installed. Where the device fetches, the server gives
 // a genuine image first and a forged one to whoever asks again, and the other way round.
-// Where it is sent, a genuine one and a forged one come at the same time. Where it is copied
-// and then installed by a command, a forged one is copied over it meanwhile.
+// Where it is sent, a genuine one and forged ones come at the same time, over its channel and
+// over each other one. Where it is copied and then installed by a command, a forged one is
+// copied over it meanwhile.
 var Toctou = check.Check{
 	ID: "upd-toctou", Title: "What is verified is what is installed", Clauses: verified,
 	From: states.Onboarded.State, Effect: check.Consumes, Allow: []check.Leave{check.Update}, Budget: budget,
@@ -47,6 +48,13 @@ var Toctou = check.Check{
 			return
 		}
 		s.swapped(ctx, "forged first, genuine behind it", dut.Image{Bytes: bad, Second: parent.Bytes}, parent, forged)
+		if s.running == nil {
+			return
+		}
+		if besides(t.Input(), s.u.Name()) != nil {
+			parent = s.next()
+			s.raced(ctx, parent, forged)
+		}
 	},
 }
 
