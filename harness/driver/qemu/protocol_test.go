@@ -174,6 +174,23 @@ func TestPins(t *testing.T) {
 	require.Error(t, p.set(t.Context(), chip, 0, false))
 }
 
+// TestPeek: what was told before an answer is known when the answer is.
+func TestPeek(t *testing.T) {
+	var told []bool
+	conn := fakePins(t, "IRQ raise 3\nIRQ lower 3\nOK 0x0000000000000018\n", "FAIL\n", "OK 0x100\n", "OK\n")
+	p := openPins(conn, func(_ int, high bool) { told = append(told, high) })
+	b, err := p.peek(t.Context(), 0x9030400)
+	require.NoError(t, err)
+	assert.EqualValues(t, 0x18, b)
+	assert.Equal(t, []bool{true, false}, told)
+	_, err = p.peek(t.Context(), 0x9030400)
+	require.ErrorContains(t, err, "readb 0x9030400: ")
+	for range 2 {
+		_, err = p.peek(t.Context(), 0x9030400)
+		require.ErrorContains(t, err, "no byte")
+	}
+}
+
 func TestPinsThatDoNotAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := openPins(fakePins(t), func(int, bool) {})

@@ -45,6 +45,8 @@ func TestOutputsAreTold(t *testing.T) {
 	assert.Equal(t, []change{{7, true}, {3, true}, {7, false}, {3, false}}, got)
 	require.ErrorIs(t, m.Carrier(t.Context(), false), ErrNoPower)
 	require.ErrorIs(t, m.Stop(t.Context(), true), ErrNoPower)
+	_, err := m.Peek(t.Context(), 0x9030400)
+	require.ErrorIs(t, err, ErrNoPower)
 	assert.False(t, m.Down())
 	require.Implements(t, (*cable.Far)(nil), m.Far())
 	require.NoError(t, m.Drive(t.Context(), 2, true))
