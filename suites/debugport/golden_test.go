@@ -11,6 +11,7 @@ import (
 	"periph.io/x/conn/v3/gpio"
 
 	"rigor/fixtures/virtual/chip"
+	"rigor/harness/profile"
 	"rigor/harness/rig"
 	"rigor/harness/wire"
 	"rigor/rigs/rigtest"
@@ -182,4 +183,24 @@ func TestGolden(t *testing.T) {
 			assert.Equal(t, c.persists, got[persist])
 		})
 	}
+}
+
+// TestChainThatNobodyDeclared: a chain that answers where the profile knows of serial wire
+// alone contradicts that the checks of JTAG do not apply.
+func TestChainThatNobodyDeclared(t *testing.T) {
+	if testing.Short() {
+		t.Skip("some seconds")
+	}
+	t.Parallel()
+	res := rigtest.Run(t, debugport.Suite, rigtest.Planted{Profile: func(p *profile.Profile) {
+		delete(p.Debug.Ports.Items, "radio")
+		p.Debug.Ports.Order = []string{"swd"}
+	}}, "dbg-undeclared", "dbg-jtag-locked", "dbg-swd-multidrop")
+	got := map[string]string{}
+	for i := range res.Cases {
+		got[res.Cases[i].ID] = rigtest.Judged(&res.Cases[i])
+	}
+	assert.Equal(t, "fail.undeclared", got["dbg-undeclared"])
+	assert.Equal(t, "fail.contradiction", got["dbg-jtag-locked"])
+	assert.Equal(t, "pass", got["dbg-swd-multidrop"])
 }

@@ -148,6 +148,8 @@ func claimDeclared(t *check.T, found []searched, off []idle.Pad, astray string) 
 		c.Expect("the declared ports, and no other", "found were "+strings.Join(known, "; ")+notDriven(found)+saidOf(t.Profile(), found))
 		if len(known) == 0 {
 			c.Unknown(verdict.ReasonControlFailed, "no declared port was found either: that the search finds one on these wires is not shown")
+		} else if lost := unfound(t.Profile(), t.Input().Pads, found); len(lost) > 0 {
+			c.Unknown(verdict.ReasonControlFailed, "of the declared ports %s was not found: what is on its wires is not shown", strings.Join(lost, ", "))
 		} else if not := unshown(t.Profile(), found, off, t.Input().Buffered); len(not) > 0 {
 			c.Unknown(verdict.ReasonCoverageGap, "a port on these pads would not have been found: %s; what each of them is, the profile can say (debug.pads)", strings.Join(not, ", "))
 		}

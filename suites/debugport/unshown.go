@@ -2,10 +2,12 @@ package debugport
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"rigor/harness/debugport/idle"
+	"rigor/harness/debugport/ladder"
 	"rigor/harness/debugport/pinsearch"
 	"rigor/harness/profile"
 )
@@ -24,6 +26,23 @@ func unshown(p *profile.Profile, found []searched, off []idle.Pad, buffered bool
 		}
 		if why := missing(found, off, pad.Name, buffered); why != "" {
 			out = append(out, pad.Name+" ("+why+")")
+		}
+	}
+	return out
+}
+
+// unfound names the declared ports that the rig is wired to, that are declared to answer,
+// and that no search has found.
+func unfound(p *profile.Profile, wired []string, found []searched) (out []string) {
+	for _, name := range ofProtocol(p, "") {
+		d := p.Debug.Ports.Items[name]
+		if ladder.Parse(d.Level) <= ladder.L0 || slices.ContainsFunc(slices.Collect(maps.Values(d.Pads)), func(pad string) bool { return !slices.Contains(wired, pad) }) {
+			continue
+		}
+		if !slices.ContainsFunc(found, func(f searched) bool {
+			return slices.ContainsFunc(f.Hits, func(h pinsearch.Hit) bool { return declaredAs(p, h) == name })
+		}) {
+			out = append(out, name)
 		}
 	}
 	return out

@@ -61,3 +61,25 @@ debug:
 		})
 	}
 }
+
+// TestUnfound: each declared port that the rig is wired to has to be found, but one that is
+// declared never to answer.
+func TestUnfound(t *testing.T) {
+	p, err := profile.Parse("p.yaml", []byte(`profile: a
+debug:
+  ports:
+    swd: {protocol: swd, pads: {clk: C, io: D}, level: L1}
+    dead: {protocol: swd, pads: {clk: E, io: F}, level: L0}
+    both: {protocol: swj, pads: {clk: G, io: H, tdi: I, tdo: J}, level: L1}
+`))
+	require.NoError(t, err)
+	all := []string{"C", "D", "E", "F", "G", "H", "I", "J"}
+	hit := func(clk, io string) searched {
+		return searched{inSystem, &pinsearch.Result{Hits: []pinsearch.Hit{{Protocol: "swd", Roles: []pinsearch.Role{{Role: "swclk", Pad: clk}, {Role: "swdio", Pad: io}}}}}}
+	}
+	assert.Equal(t, []string{"swd", "both"}, unfound(p, all, nil))
+	assert.Equal(t, []string{"both"}, unfound(p, all, []searched{hit("C", "D")}))
+	assert.Equal(t, []string{"swd", "both"}, unfound(p, all, []searched{hit("D", "C")}))
+	assert.Empty(t, unfound(p, all, []searched{hit("C", "D"), hit("G", "H")}))
+	assert.Equal(t, []string{"swd"}, unfound(p, all[:4], nil))
+}
