@@ -59,6 +59,9 @@ func (s *survey) lock(t *check.T) {
 			}
 			for _, r := range s.Looks[i].Locks {
 				said := fmt.Sprintf("%s (%s) is 0x%x: %s", r.Name, r.Where, r.Raw, r.Words)
+				if r.Unverified {
+					said += " (by a data sheet that this was not held against)"
+				}
 				if !slices.Contains(seen, said) {
 					seen = append(seen, said)
 				}

@@ -491,7 +491,7 @@ func (k *looker) locks(ctx context.Context) error {
 		if a != dap.OK {
 			continue
 		}
-		out := ladder.Reading{Name: r.Name, Where: r.Where(), Raw: raw, Erase: r.Erase}
+		out := ladder.Reading{Name: r.Name, Where: r.Where(), Raw: raw, Erase: r.Erase, Unverified: !r.Verified}
 		out.State, out.Words = r.Says(raw)
 		k.l.Locks = append(k.l.Locks, out)
 	}

@@ -237,6 +237,8 @@ type Reading struct {
 	State string `json:"state"`           // locked, partly, open, recovering, unknown
 	Erase bool   `json:"erase,omitempty"` // it is about erasing, and not about the port
 	Words string `json:"words,omitempty"`
+	// Unverified says that what it means was not held against its source.
+	Unverified bool `json:"unverified,omitempty"`
 }
 
 // Look is what one look at a port showed: at one moment, by one way of attaching.
