@@ -38,6 +38,9 @@ func Parse(path string, data []byte) (*File, error) {
 	if len(l.errs) > 0 {
 		return nil, l.sorted()
 	}
+	if errs := src.Unfilled(maxErrors); len(errs) > 0 {
+		return nil, errs
+	}
 	return f, nil
 }
 
