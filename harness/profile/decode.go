@@ -35,6 +35,9 @@ func Parse(name string, data []byte) (*Profile, error) {
 	if errs := p.lint(); len(errs) > 0 {
 		return nil, errs
 	}
+	if errs := src.Unfilled(maxErrors); len(errs) > 0 {
+		return nil, errs
+	}
 	return p, nil
 }
 

@@ -24,6 +24,9 @@ import (
 func Parse(path string, data []byte) (*File, error) {
 	f := &File{Path: path}
 	src, err := strictyaml.Decode(path, data, f)
+	if other := isProfile(path, src); err != nil && other != nil {
+		return nil, other
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -35,7 +38,22 @@ func Parse(path string, data []byte) (*File, error) {
 	if len(l.errs) > 0 {
 		return nil, l.sorted()
 	}
+	if errs := src.Unfilled(maxErrors); len(errs) > 0 {
+		return nil, errs
+	}
 	return f, nil
+}
+
+// isProfile says so of a file that is the other one of the two.
+func isProfile(path string, src *strictyaml.Source) error {
+	keys := src.Keys()
+	its := func(k string) bool {
+		return slices.Contains([]string{"maker", "model", "firmware", "identity", "logins", "states", "ways"}, k)
+	}
+	if slices.Contains(keys, "rig") || !slices.Contains(keys, "profile") || !slices.ContainsFunc(keys, its) {
+		return nil
+	}
+	return strictyaml.Errors{{Pos: src.Pos("profile"), What: "this is a profile, and no rig file", Remedy: "name the rig file that has profile: " + filepath.Base(path)}}
 }
 
 var (

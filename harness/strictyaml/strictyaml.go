@@ -157,6 +157,28 @@ func (s *Source) Errorf(path []string, remedy, format string, args ...any) *Erro
 	return &Error{Pos: s.Pos(path...), What: fmt.Sprintf(format, args...), Remedy: remedy}
 }
 
+// FillIn stands in a draft for what only its reader knows.
+const FillIn = "FILL-IN"
+
+// Unfilled gives an error for each text in which FillIn still stands: a reason that is
+// none would have cases not apply. Up to a number of them.
+func (s *Source) Unfilled(most int) (errs Errors) {
+	if s == nil || s.root == nil {
+		return nil
+	}
+	var walk func(n *yaml.Node)
+	walk = func(n *yaml.Node) {
+		if n.Kind == yaml.ScalarNode && strings.Contains(n.Value, FillIn) && len(errs) < most {
+			errs = append(errs, &Error{Pos: Pos{s.File, n.Line, n.Column}, What: FillIn + " still stands there", Remedy: "write what is so, or put the line behind a # again"})
+		}
+		for _, c := range n.Content {
+			walk(c)
+		}
+	}
+	walk(s.root)
+	return errs
+}
+
 func child(n *yaml.Node, name string) (key, value *yaml.Node) {
 	if n == nil {
 		return nil, nil

@@ -11,6 +11,7 @@ import (
 	"rigor/harness/driver/link"
 	"rigor/harness/driver/serial"
 	"rigor/harness/escape"
+	"rigor/harness/strictyaml"
 )
 
 // Findings are all that was seen of a device and of the computer that it hangs on.
@@ -53,7 +54,7 @@ type page struct{ strings.Builder }
 const Todo = "# TODO "
 
 // Fill stands in a draft where only a person knows what to write.
-const Fill = "FILL-IN"
+const Fill = strictyaml.FillIn
 
 // say writes a line of YAML.
 func (p *page) say(format string, args ...any) { p.WriteString(fmt.Sprintf(format, args...) + "\n") }

@@ -31,6 +31,10 @@ func DraftProfile(f *Findings) []byte {
 		{"stores", "Where secrets of the owner are kept."},
 		{"discloses", "What a stranger may learn; services said: " + f.told()},
 		{"log", "How the log is read, and what a login looks like in it."},
+		{"updates", "How an image gets in, and the maker's images (images)."},
+		{"presses", "What its buttons do, by how long they are held."},
+		{"reset", "How it is brought back to its factory state, and what becomes of what it keeps."},
+		{"debug", "Debug ports on its board, and loaders in its ROM."},
 	} {
 		p.note("%s", none.what)
 		p.todo("%s: {none: %s}", none.key, Quote(Fill+", or what there is"))

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -104,19 +105,21 @@ func TestFind(t *testing.T) {
 	for _, rate := range []int{115200, 9600, 38400, 1500000} {
 		t.Run(strconv.Itoa(rate), func(t *testing.T) {
 			t.Parallel()
-			b := newBoard(rate, boot)
-			b.refuse = []int{57600}
-			e := Listen(b)
-			h, err := e.Find(t.Context(), quick(), b.cycle)
-			require.NoError(t, err)
-			require.NoError(t, e.Close())
-			assert.Equal(t, rate, h.Baud)
-			assert.Equal(t, "acme login: ", Recognise(h.Boot).Login, "%q", h.Boot)
-			assert.Contains(t, Recognise(h.Boot).Banner, "U-Boot SPL 2023.01", "%q", h.Boot)
-			if rate != 115200 {
-				assert.Greater(t, h.Cycles, 1, "the beginning of the first boot went by at other rates")
-			}
-			assert.Empty(t, b.sent)
+			synctest.Test(t, func(t *testing.T) {
+				b := newBoard(rate, boot)
+				b.refuse = []int{57600}
+				e := Listen(b)
+				h, err := e.Find(t.Context(), quick(), b.cycle)
+				require.NoError(t, err)
+				require.NoError(t, e.Close())
+				assert.Equal(t, rate, h.Baud)
+				assert.Equal(t, "acme login: ", Recognise(h.Boot).Login, "%q", h.Boot)
+				assert.Contains(t, Recognise(h.Boot).Banner, "U-Boot SPL 2023.01", "%q", h.Boot)
+				if rate != 115200 {
+					assert.Greater(t, h.Cycles, 1, "the beginning of the first boot went by at other rates")
+				}
+				assert.Empty(t, b.sent)
+			})
 		})
 	}
 }

@@ -39,6 +39,9 @@ type finger struct {
 // window is when a press has to be over: longer than least, and shorter than most.
 type window struct{ least, most time.Duration }
 
+// past says whether a press lasted for so long that it may have been another one.
+func (w window) past(h dut.Held) bool { return w.most > 0 && h.Most >= w.most }
+
 // effective is the window in which a press has its effect.
 func effective(p profile.Press, all []profile.Press) window {
 	w := window{p.Hold, p.Until}
@@ -56,7 +59,7 @@ func (f *finger) does(ctx context.Context, p profile.Press) (dut.Answer, error) 
 	w := effective(p, f.all)
 	for try := 1; ; try++ {
 		a, h, err := f.once(ctx, p)
-		if err != nil || a.Kind == verdict.Garbled { // it may be on its way to another state
+		if err != nil || a.Kind == verdict.Garbled || a.Kind != verdict.Accepted && w.past(h) { // it may be on its way to another state
 			return a, err
 		}
 		if err := f.leave(ctx, p); err != nil {
@@ -96,9 +99,14 @@ func (f *finger) once(ctx context.Context, p profile.Press) (a dut.Answer, h dut
 		return a, h, err
 	}
 	by, came := watch.Late(), shown(wrong)
+	lasted := effective(p, f.all)
+	past := lasted.past(h) || came != "" && lasted.past(dut.Held{Most: h.Most + by}) // a device that lives in the computer may have been as late
+	f.slow = f.slow || past
 	switch {
 	case a.Kind == verdict.Accepted:
 		f.works, f.lag = true, max(f.lag, time.Since(let))
+	case past:
+		a.Kind, a.Detail = verdict.Unproven, a.Detail+"; it was held for longer than it was to be: the rig is too slow"
 	case a.Kind == verdict.Silent && (f.slow || by > p.Hold/20):
 		a.Kind, a.Detail = verdict.Unproven, fmt.Sprintf("%s; the rig is too slow: it was late by up to %v", a.Detail, by.Round(time.Millisecond))
 	case came != "":
@@ -301,7 +309,10 @@ func (f *finger) untouched(ctx context.Context) (dut.Answer, error) {
 	if err != nil {
 		return dut.Answer{}, err
 	}
-	if came := shown(seen); came != "" {
+	switch came := shown(seen); {
+	case came != "" && f.slow:
+		return dut.Answer{Kind: verdict.Unproven, Detail: "without a press: " + came + "; it may come of one that lasted too long: the rig is too slow"}, nil
+	case came != "":
 		return dut.Answer{Kind: verdict.Accepted, Detail: "without a press: " + came}, nil
 	}
 	return dut.Answer{Kind: verdict.Refused, Detail: "without a press nothing was seen"}, nil
