@@ -51,3 +51,34 @@ func TestLatePress(t *testing.T) {
 	assert.True(t, short.late(dut.Held{Least: 200 * ms, Most: 201 * ms}, 50*ms))
 	assert.True(t, short.late(dut.Held{Least: 200 * ms, Most: 260 * ms}, 0))
 }
+
+// TestMistaken: a reset that comes of a press for pairing is no lateness of the rig, as
+// long as that cannot have made one press into the other.
+func TestMistaken(t *testing.T) {
+	t.Parallel()
+	const ms = time.Millisecond
+	seen := func(what string) []dut.SignSeen {
+		return []dut.SignSeen{{Sign: profile.Sign{Console: "main", Seen: profile.Pattern{Literal: what}}, Seen: true}}
+	}
+	of := func(what string) []profile.Sign { return []profile.Sign{seen(what)[0].Sign} }
+	f := &finger{early: of("reset started"), all: []profile.Press{
+		{ID: "pairing", Hold: 250 * ms, Until: 400 * ms, Effect: "pairing", Sign: of("pairing: open")},
+		{ID: "reset", Hold: 550 * ms, Effect: profile.EffectReset, Sign: of("not set up")},
+	}}
+	for _, c := range []struct {
+		seen string
+		held time.Duration
+		late time.Duration
+		want bool
+	}{
+		{"not set up", 275 * ms, 200 * ms, false},
+		{"not set up", 275 * ms, 275 * ms, true},
+		{"reset started", 275 * ms, 200 * ms, false},
+		{"reset started", 275 * ms, 300 * ms, true},
+		{"pairing: open", 605 * ms, 200 * ms, false},
+		{"pairing: open", 605 * ms, 210 * ms, true},
+		{"what nobody declares", 275 * ms, 300 * ms, false},
+	} {
+		assert.Equal(t, c.want, f.mistaken(seen(c.seen), dut.Held{Least: c.held, Most: c.held}, c.late), "%+v", c)
+	}
+}

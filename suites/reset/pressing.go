@@ -34,6 +34,7 @@ type finger struct {
 	lag   time.Duration   // how long after the release the sign of one came, at most
 	works bool            // a press has had its effect
 	slow  bool            // a press lasted longer than it was to, and may have changed the device's state
+	boot  bool            // the last press was ended by a start, whose last words may still come
 }
 
 // window is when a press has to be over: longer than least, and shorter than most.
@@ -107,12 +108,30 @@ func (f *finger) once(ctx context.Context, p profile.Press) (a dut.Answer, h dut
 		f.works, f.lag = true, max(f.lag, time.Since(let))
 	case past:
 		a.Kind, a.Detail = verdict.Unproven, a.Detail+"; it was held for longer than it was to be: the rig is too slow"
+	case a.Kind == verdict.Silent && came != "" && !f.slow && !f.mistaken(wrong, h, by):
+		a.Kind, a.Detail = verdict.Garbled, a.Detail+"; in its place: "+came
 	case a.Kind == verdict.Silent && (f.slow || by > p.Hold/20):
 		a.Kind, a.Detail = verdict.Unproven, fmt.Sprintf("%s; the rig is too slow: it was late by up to %v", a.Detail, by.Round(time.Millisecond))
 	case came != "":
 		a.Kind, a.Detail = verdict.Garbled, a.Detail+"; in its place: "+came
 	}
 	return a, h, nil
+}
+
+// mistaken says whether a press that is known to have been held for h, on a computer that
+// was late by so much, can have been one of those to which a sign belongs that was seen: a
+// device that lives in that computer is as late.
+func (f *finger) mistaken(seen []dut.SignSeen, h dut.Held, by time.Duration) bool {
+	return slices.ContainsFunc(seen, func(s dut.SignSeen) bool {
+		text := dut.SignText(s.Sign)
+		same := func(o profile.Sign) bool { return dut.SignText(o) == text }
+		early := slices.ContainsFunc(f.early, same)
+		return s.Seen && slices.ContainsFunc(f.all, func(o profile.Press) bool {
+			w := effective(o, f.all)
+			return (early && o.Effect == profile.EffectReset || slices.ContainsFunc(o.Sign, same)) &&
+				h.Most+by >= w.least && (w.most == 0 || h.Least-by < w.most)
+		})
+	})
 }
 
 // signs are those of all presses of the line.
@@ -152,6 +171,7 @@ func (f *finger) onlyOf(p profile.Press, seen []dut.SignSeen) bool {
 
 // leave brings the device back into use.
 func (f *finger) leave(ctx context.Context, p profile.Press) error {
+	f.boot = p.PowerOn()
 	if len(p.Leave) > 0 {
 		if _, err := f.t.Device().Steps(ctx, p.Leave, nil); err != nil {
 			f.t.OK(ours(err))
@@ -294,9 +314,15 @@ func (f *finger) idle(ctx context.Context, w wrongPress) (dut.Answer, error) {
 	}
 }
 
-// untouched watches for as long without a press: what is seen then comes of none.
+// untouched watches for as long without a press: what is seen then comes of none. A
+// device that was reset by a press before says in each start that it is not set up.
 func (f *finger) untouched(ctx context.Context) (dut.Answer, error) {
 	d := f.t.Device()
+	if f.boot {
+		if err := d.Wait(ctx, max(watchLeast, 2*f.lag)); err != nil {
+			return dut.Answer{}, err
+		}
+	}
 	watch, err := d.WatchSigns(ctx, f.signs())
 	if err != nil {
 		return dut.Answer{}, err
