@@ -111,8 +111,12 @@ func cutWired(in check.Input, c *check.Case, w *profile.ResetWay) *verdict.Judge
 		c.Lean(dut.PartLine(name))
 	}
 	for _, name := range w.Cut.Stores {
-		if in.Profile.Stores.Items[name] == nil {
+		st := in.Profile.Stores.Items[name]
+		if st == nil {
 			return check.NotDeclared("what is in store %s is not declared", name)
+		}
+		if slices.Contains(in.Storages, st.Storage.Part) {
+			c.Lean(dut.PartStorage(st.Storage.Part))
 		}
 	}
 	return wired(in, c, in.Profile, *w)
@@ -128,6 +132,7 @@ func (r *cutReset) cut(ctx context.Context) bool {
 	if cuts.Bad != nil {
 		return false
 	}
+	r.claimImages(cuts)
 	r.t.Claim("behind all power cuts a factory reset by "+r.way.ID+" still comes to its end", func(c *check.Claim) {
 		c.Show(cuts.Ref)
 		c.Expect("the device is reset", "it is")
@@ -174,6 +179,8 @@ type cutReset struct {
 	markers map[string]string // store → what was planted last
 	given   map[string]string // credential → what the owner before was given
 	logged  []string          // entries of the log, where a reset clears it
+	images  []string          // memories in whose image a reset that is not cut leaves nothing of a store
+	blind   []string          // memories in whose image a store is not seen before it
 	told    bool              // the steps that begin it worked
 	over    bool              // the reset has told that it is done
 }
@@ -266,6 +273,11 @@ func (r *cutReset) ready(ctx context.Context) error {
 		}
 		if there, err := r.holds(ctx, name); err != nil || !there {
 			return errors.Join(err, fmt.Errorf("what was put into store %s is not seen there", name))
+		}
+	}
+	if r.n == 1 {
+		if err := r.witnesses(ctx); err != nil {
+			return err
 		}
 	}
 	r.logged, err = r.entries(ctx)
@@ -461,7 +473,18 @@ func (r *cutReset) reset(ctx context.Context) (powercut.End, error) {
 			return powercut.End{Name: endHalf, Detail: "somebody has set it up anew, and its log has an entry from before: " + e}, nil
 		}
 	}
-	return powercut.End{Name: profile.EndReset, OK: true, Detail: "it wants to be set up; nothing of the owner from before opens it or is seen in it"}, nil
+	found, err := r.residue(ctx)
+	switch {
+	case err != nil:
+		return powercut.End{}, err
+	case len(found) > 0:
+		return powercut.End{Name: endHalf, Detail: "somebody has set it up anew, and what the owner before had put there is in the image of " + found[0].where + ": " + found[0].what}, nil
+	}
+	detail := "it wants to be set up; nothing of the owner from before opens it or is seen in it"
+	if len(r.images) > 0 {
+		detail += ", nor is it in the image of " + strings.Join(r.images, ", ")
+	}
+	return powercut.End{Name: profile.EndReset, OK: true, Detail: detail}, nil
 }
 
 // sessions looks whether a session, or what else the owner was given, from before the reset
