@@ -205,7 +205,7 @@ func Lacking(f *File, p *profile.Profile) []Lack {
 	}
 	ports, resets := map[string][]string{}, map[string]string{}
 	for _, name := range p.Debug.Ports.Order {
-		if d := p.Debug.Ports.Items[name]; !d.Declared() {
+		if d := p.Debug.Ports.Items[name]; !d.Declared() && !ownsUp(f, d) {
 			resets[name] = d.Reset
 			for _, role := range sortedKeys(d.Pads) {
 				ports[name] = append(ports[name], d.Pads[role])

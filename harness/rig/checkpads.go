@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"rigor/harness/debugport/lock"
+	"rigor/harness/profile"
 )
 
 // debug holds what the profile says of debug ports against the rig: a pad that is on
@@ -27,6 +28,13 @@ func (l *crossLint) debug() {
 	if g := l.f.Pads; g != nil && g.Golden != "" && l.f.Lines[g.Golden] != nil && l.f.Lines[g.Golden].Drive == "input" {
 		l.errorf([]string{"lines", g.Golden, "drive"}, "write how it is driven: push-pull, open-drain or open-source", "the line is an input, and pads.golden asserts it")
 	}
+}
+
+// ownsUp says whether the rig file owns up to having no wires to a port, by the protocols
+// that it speaks.
+func ownsUp(f *File, d *profile.DebugPort) bool {
+	of := map[string]string{profile.SWD: "dbg-swd-present", profile.JTAG: "dbg-jtag-locked"}
+	return !slices.ContainsFunc(d.Speaks(), func(protocol string) bool { return f.Lacks[of[protocol]] == "" })
 }
 
 // lackingPads lists the pads and the reset lines that the profile names and the rig has

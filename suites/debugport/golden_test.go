@@ -194,7 +194,8 @@ func TestChainThatNobodyDeclared(t *testing.T) {
 	t.Parallel()
 	res := rigtest.Run(t, debugport.Suite, rigtest.Planted{Profile: func(p *profile.Profile) {
 		delete(p.Debug.Ports.Items, "radio")
-		p.Debug.Ports.Order = []string{"swd"}
+		p.Debug.Ports.Items["jtag"] = &profile.DebugPort{None: profile.None{None: "its pads are not led out"}}
+		p.Debug.Ports.Order = []string{"swd", "jtag"}
 	}}, "dbg-undeclared", "dbg-jtag-locked", "dbg-swd-multidrop")
 	got := map[string]string{}
 	for i := range res.Cases {

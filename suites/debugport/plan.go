@@ -2,6 +2,7 @@ package debugport
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"rigor/harness/baseline"
@@ -57,14 +58,31 @@ func declared(protocol string) check.Need {
 			return check.NotDeclared("the profile does not say which debug ports there are (debug.ports)")
 		}
 		names := ofProtocol(in.Profile, protocol)
-		if len(names) == 0 && protocol != "" && len(ofProtocol(in.Profile, "")) > 0 {
-			return check.DeclaredNone("no declared port speaks " + map[string]string{profile.SWD: "SWD", profile.JTAG: "JTAG"}[protocol] + "; " + "dbg-undeclared looks for others")
-		}
 		if len(names) == 0 {
-			return check.DeclaredNone(d.Ports.Items[d.Ports.Order[0]].None.None)
+			return without(d, protocol)
 		}
 		return wired(in, c)
 	}
+}
+
+// without judges a case about a protocol that no declared port speaks: that there is no such
+// port is said under the protocol's own name, or of every port.
+func without(d *profile.Debug, protocol string) *verdict.Judgement {
+	all, reason := true, ""
+	for _, name := range d.Ports.Order {
+		switch p := d.Ports.Items[name]; {
+		case !p.Declared():
+			all = false
+		case name == protocol || name == profile.SWJ && protocol != "":
+			return check.DeclaredNone(p.None.None)
+		case reason == "":
+			reason = p.None.None
+		}
+	}
+	if all {
+		return check.DeclaredNone(reason)
+	}
+	return check.NotDeclared("the profile does not say whether there is a port that speaks %s (debug.ports: {%s: {none: why there is none}})", strings.ToUpper(protocol), protocol)
 }
 
 // wired: the rig has the pads of every declared port, since they are looked at together.

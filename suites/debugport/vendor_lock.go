@@ -52,38 +52,46 @@ func (s *survey) lock(t *check.T) {
 			c.Unknown(verdict.ReasonControlFailed, "%s", s.Astray)
 			return
 		}
-		var seen []string
-		for i := range s.Looks {
-			if why := s.Stranger(&s.Looks[i]); why != "" && len(s.Looks[i].Locks) > 0 {
-				c.Unknown(verdict.ReasonControlFailed, "%s", why)
-			}
-			for _, r := range s.Looks[i].Locks {
-				said := fmt.Sprintf("%s (%s) is 0x%x: %s", r.Name, r.Where, r.Raw, r.Words)
-				if r.Unverified {
-					said += " (by a data sheet that this was not held against)"
-				}
-				if !slices.Contains(seen, said) {
-					seen = append(seen, said)
-				}
-				s.register(c, &s.Looks[i], r)
-			}
-		}
+		seen, told := s.registers(c)
 		c.Expect(l.Title+": closed", strings.Join(seen, "; "))
 		if len(s.Contrary) > 0 {
 			c.Unknown(verdict.ReasonAmbiguous, "%s", strings.Join(s.Contrary, "; "))
 		}
-		if len(seen) > 0 {
+		if told {
 			return
 		}
 		if v := s.Judge(nil); v.Shut && v.Level == ladder.L0 && l.Shut == lock.Locked {
 			c.Expect(l.Title+": closed", "none of its registers is reached, as in a locked chip; "+s.got(v))
 			return
 		}
-		c.Unknown(verdict.ReasonPrecondition, "none of the registers of %s could be read", l.Title)
+		c.Unknown(verdict.ReasonPrecondition, "none of the registers of %s could be read that say whether it is closed", l.Title)
 	})
 	if l != nil && l.Wipes {
 		t.Note("whoever has the wires of %s can wipe the chip and use it again: what is in it stays secret, and the device is gone", s.Port)
 	}
+}
+
+// registers decides by each register that was read, and gives what they said. Told says
+// that one of them is about the port, and not about erasing alone.
+func (s *survey) registers(c *check.Claim) (seen []string, told bool) {
+	for i := range s.Looks {
+		l := &s.Looks[i]
+		if why := s.Stranger(l); why != "" && len(l.Locks) > 0 {
+			c.Unknown(verdict.ReasonControlFailed, "%s", why)
+		}
+		for _, r := range l.Locks {
+			said := fmt.Sprintf("%s (%s) is 0x%x: %s", r.Name, r.Where, r.Raw, r.Words)
+			if r.Unverified {
+				said += " (by a data sheet that this was not held against)"
+			}
+			if !slices.Contains(seen, said) {
+				seen = append(seen, said)
+			}
+			told = told || !r.Erase
+			s.register(c, l, r)
+		}
+	}
+	return seen, told
 }
 
 // register decides by one register. What it says of erasing is for the reader.
