@@ -100,8 +100,7 @@ func (f *finger) once(ctx context.Context, p profile.Press) (a dut.Answer, h dut
 		return a, h, err
 	}
 	by, came := watch.Late(), shown(wrong)
-	lasted := effective(p, f.all)
-	past := lasted.past(h) || came != "" && lasted.past(dut.Held{Most: h.Most + by}) // a device that lives in the computer may have been as late
+	past := effective(p, f.all).past(h)
 	f.slow = f.slow || past
 	switch {
 	case a.Kind == verdict.Accepted:
