@@ -215,7 +215,7 @@ logins:
     proof: {match: page of keeper}
     refused: {regexp: '^NO'}
     locked: LOCKED
-    lockout: {after: 5, window: 1m, lasts: LASTS, scope: account, answer: locked-out, success-clears: true, survives-reboot: true}
+    lockout: {after: 5, window: 20s, lasts: LASTS, scope: account, answer: locked-out, success-clears: true, survives-reboot: true}
 states:
   onboarded: {logins: [app], services: [tcp/1883], holds: [{exec: [app-client, PORT, who], expect: {match: AP-}}]}
 password: {change: [{exec: [app-client, PORT, change], expect: {match: DONE}}]}
