@@ -306,7 +306,11 @@ func (s *seat) seed() uint64 { return s.t.Seed() }
 
 // refute claims that none of the mutants is taken.
 func (s *seat) refute(ctx context.Context, text string, parent *shelf.Image, probes []*mutant.Mutant) bool {
-	return check.RefuteBracketed(ctx, s.t, text, s.claim(parent, strongestLast(probes)))
+	n := s.claim(parent, strongestLast(probes))
+	if n.Leaves = s.d.Profile.Images.Leaves.None; n.Leaves == "" && looksIn(s.t.Input()) {
+		n.Held = s.held
+	}
+	return check.RefuteBracketed(ctx, s.t, text, n)
 }
 
 // strongestLast has those delivered last that lack nothing but what a signature shows. Only
