@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"rigor/harness/dut"
@@ -25,8 +26,12 @@ type Bracketed[P any] struct {
 	// say no.
 	Anti func(ctx context.Context) (dut.Delivery, error)
 	// Probes are what the DUT must not take. None at all cannot pass.
-	Probes  []P
-	Name    func(p P) string
+	Probes []P
+	Name   func(p P) string
+	// Brief names a probe in a list; nil for Name. Differs says in what it differs from what is
+	// genuine; nil for nothing.
+	Brief   func(p P) string
+	Differs func(p P) string
 	Deliver func(ctx context.Context, p P) (dut.Delivery, error)
 	// Shows says whether the DUT runs the probe, or waits to, by what it says of itself.
 	Shows func(p P, now dut.Running) bool
@@ -182,11 +187,41 @@ func (r *bracketed[P]) run(ctx context.Context) {
 		return // why is in the record
 	}
 	r.rec.Holds, r.rec.Reason = journal.Yes, ""
-	r.rec.Got = fmt.Sprintf("%d probes, all refused; %s %s runs, as before", r.tried, r.behind(), r.before)
+	r.rec.Got = fmt.Sprintf("%d probes, all refused (%s); %s %s runs, as before", r.tried, r.list(), r.behind(), r.before)
 }
 
 // eachAlone says whether each probe is followed by a restart of its own.
 func (r *bracketed[P]) eachAlone() bool { return r.n.Held == nil && r.n.Leaves == "" && !r.n.One }
+
+// listed is how many probes a list names.
+const listed = 12
+
+// list names the probes, the first ones of many.
+func (r *bracketed[P]) list() string {
+	var names []string
+	for i, p := range r.n.Probes {
+		switch {
+		case i == listed && len(r.n.Probes) > listed+1:
+			return strings.Join(names, ", ") + fmt.Sprintf(" and %d more", len(r.n.Probes)-listed)
+		case r.n.Brief != nil:
+			names = append(names, r.n.Brief(p))
+		default:
+			names = append(names, r.names[i])
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// differs says in what a probe differs from what is genuine.
+func (r *bracketed[P]) differs(i int) string {
+	if r.n.Differs == nil {
+		return ""
+	}
+	if how := r.n.Differs(r.n.Probes[i]); how != "" {
+		return "; it is genuine but for: " + how
+	}
+	return ""
+}
 
 // behind says which restarts have shown what runs.
 func (r *bracketed[P]) behind() string {
@@ -440,9 +475,10 @@ func (r *bracketed[P]) see(ctx context.Context) bool {
 		return true
 	}
 	var shown []string
+	at := -1 // the last of them
 	for _, i := range r.batch {
 		if r.n.Shows(r.n.Probes[i], now) {
-			shown = append(shown, r.names[i])
+			shown, at = append(shown, r.names[i]), i
 		}
 	}
 	last := len(shown) - 1
@@ -450,7 +486,7 @@ func (r *bracketed[P]) see(ctx context.Context) bool {
 		for _, i := range r.sent {
 			if r.n.Shows(r.n.Probes[i], now) && !r.n.Shows(r.n.Probes[i], r.before) {
 				r.rec.Unchanged = journal.No
-				r.fail(ctx, "%s was taken, though it was answered as refused, and runs at a later start: %s ran before, and %s now", r.names[i], r.before, now)
+				r.fail(ctx, "%s was taken, though it was answered as refused, and runs at a later start: %s ran before, and %s now%s", r.names[i], r.before, now, r.differs(i))
 				return false
 			}
 		}
@@ -463,16 +499,16 @@ func (r *bracketed[P]) see(ctx context.Context) bool {
 	switch {
 	case last >= 0 && r.lastTaken && r.n.Shows(r.n.Probes[r.batch[len(r.batch)-1]], now):
 		r.rec.Unchanged = journal.No
-		r.fail(ctx, "%s was taken: %s ran before, and %s now", shown[last], r.before, now)
+		r.fail(ctx, "%s was taken: %s ran before, and %s now%s", r.names[at], r.before, now, r.differs(at))
 	case last == 0:
 		r.rec.Unchanged = journal.No
-		r.fail(ctx, "%s was taken, though it was answered as refused: %s ran before, and %s now", shown[0], r.before, now)
+		r.fail(ctx, "%s was taken, though it was answered as refused: %s ran before, and %s now%s", r.names[at], r.before, now, r.differs(at))
 	case last > 0:
 		r.rec.Unchanged = journal.No
 		r.fail(ctx, "one of these was taken, though each was answered as refused: %s; %s ran before, and %s now", strings.Join(shown, ", "), r.before, now)
 	case r.lastTaken && r.foreign(ctx, now):
 		r.rec.Unchanged = journal.No
-		r.fail(ctx, "%s was taken: %s ran before, and %s now, which is no image of the maker's", r.names[r.batch[len(r.batch)-1]], r.before, now)
+		r.fail(ctx, "%s was taken: %s ran before, and %s now, which is no image of the maker's%s", r.names[r.batch[len(r.batch)-1]], r.before, now, r.differs(r.batch[len(r.batch)-1]))
 	case r.foreign(ctx, now):
 		r.rec.Unchanged = journal.No
 		r.fail(ctx, "%s ran before, and %s now, which is no image of the maker's; delivered were: %s", r.before, now, r.delivered())
@@ -494,14 +530,24 @@ func (r *bracketed[P]) toldOther(ctx context.Context, now dut.Running) bool {
 		return false
 	}
 	r.looked("by what the start told", told)
-	for _, i := range r.batch {
-		if r.n.Shows(r.n.Probes[i], told) {
-			r.rec.Unchanged = journal.No
-			r.fail(ctx, "%s was taken: the start behind it tells that it starts %s, whatever the DUT says that it runs (%s)", r.names[i], told, now)
-			return true
+	i := r.shownLast(told)
+	if i < 0 || r.shownLast(now) >= 0 { // the DUT says so itself
+		return false
+	}
+	r.rec.Unchanged = journal.No
+	r.fail(ctx, "%s was taken: the start behind it tells that it starts %s, whatever the DUT says that it runs (%s)%s", r.names[i], told, now, r.differs(i))
+	return true
+}
+
+// shownLast gives the last probe since the restart before that something shows, -1 for
+// none: of several that show alike, the one that came last lay there.
+func (r *bracketed[P]) shownLast(now dut.Running) int {
+	for _, i := range slices.Backward(r.batch) {
+		if r.n.Shows(r.n.Probes[i], now) {
+			return i
 		}
 	}
-	return false
+	return -1
 }
 
 // foreign says whether what runs is shown to be none of the maker's images: by a digest

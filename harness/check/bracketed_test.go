@@ -368,3 +368,26 @@ func TestBracketedLeaves(t *testing.T) {
 	requireVerdict(t, "fail.access", c)
 	assert.Contains(t, c.Judgement.Detail, "a was taken, though it was answered as refused, and runs at a later start")
 }
+
+// TestBracketedNames: who reads a claim sees what was tried, and of what was taken in what
+// it differs from what is genuine.
+func TestBracketedNames(t *testing.T) {
+	try := func(s *slots, probes ...string) *journal.Case {
+		s.runs = "genuine-1"
+		tr := newTrial(t)
+		tr.bracket, tr.close = "update door", true
+		tr.ledger.Open(tr.bracket, "upd-genuine[door]", nil)
+		return tr.run(func(ctx context.Context, t *check.T) {
+			n := s.bracketed(probes...)
+			n.Name = func(p string) string { return p + " (for a reason)" }
+			n.Brief = func(p string) string { return p }
+			n.Differs = func(p string) string { return "payload at 7: 1 byte, now " + p }
+			check.RefuteBracketed(ctx, t, "no mutant is taken", n)
+		})
+	}
+	assert.Contains(t, try(&slots{}, "a", "b").Judgement.Detail, "2 probes, all refused (a, b); ")
+	assert.Contains(t, try(&slots{}, strings.Split("abcdefghijklmno", "")...).Judgement.Detail, "15 probes, all refused (a, b, c, d, e, f, g, h, i, j, k, l and 3 more); ")
+	assert.Contains(t, try(&slots{takes: []string{"b"}}, "a", "b").Judgement.Detail, "b (for a reason) was taken: genuine-1")
+	assert.Contains(t, try(&slots{takes: []string{"b"}}, "a", "b").Judgement.Detail, "; it is genuine but for: payload at 7: 1 byte, now b")
+	assert.Contains(t, try(&slots{swallows: []string{"a"}}, "a").Judgement.Detail, "a (for a reason) was taken, though it was answered as refused")
+}
