@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"rigor/harness/dut"
@@ -25,8 +26,12 @@ type Bracketed[P any] struct {
 	// say no.
 	Anti func(ctx context.Context) (dut.Delivery, error)
 	// Probes are what the DUT must not take. None at all cannot pass.
-	Probes  []P
-	Name    func(p P) string
+	Probes []P
+	Name   func(p P) string
+	// Brief names a probe in a list; nil for Name. Differs says in what it differs from what is
+	// genuine; nil for nothing.
+	Brief   func(p P) string
+	Differs func(p P) string
 	Deliver func(ctx context.Context, p P) (dut.Delivery, error)
 	// Shows says whether the DUT runs the probe, or waits to, by what it says of itself.
 	Shows func(p P, now dut.Running) bool
@@ -48,6 +53,17 @@ type Bracketed[P any] struct {
 	// Told gives what the last restart told of the image that it started, by another way
 	// than Look; false where it told nothing. Nil: it tells nothing.
 	Told func() (dut.Running, bool)
+	// Held restarts the DUT by its supply, and says on the way which of these probes lies where
+	// a start may run it, or that something else lies there that is none of the maker's
+	// images; "" for neither. What is refused may have been written all the same, and the
+	// next probe over it: one restart shows the last of them alone. Nil: nobody looks there.
+	Held func(ctx context.Context, ps []P) (held string, err error)
+	// Leaves says why what is refused leaves nothing that a start could run, as the maker
+	// declares; where it is empty and nobody looks, each probe is followed by a restart of
+	// its own.
+	Leaves string
+	// One says that all probes bring one image: what shows one of them shows all.
+	One bool
 	// Restarts says that each delivery restarts the DUT.
 	Restarts bool
 	// Early says that the DUT may say no before all of a probe went over.
@@ -121,6 +137,8 @@ type bracketed[P any] struct {
 
 	before    dut.Running // before the first probe
 	batch     []int       // probes that were refused since the last restart
+	sent      []int       // probes that were delivered
+	unseen    []int       // probes that may have been written over before a start could show them
 	gone      error       // the DUT did not start, and was brought back
 	saidNo    bool        // the anti-control was refused, and had arrived
 	lastTaken bool        // the DUT said that it has taken the last of the batch
@@ -169,7 +187,53 @@ func (r *bracketed[P]) run(ctx context.Context) {
 		return // why is in the record
 	}
 	r.rec.Holds, r.rec.Reason = journal.Yes, ""
-	r.rec.Got = fmt.Sprintf("%d probes, all refused; behind a restart %s runs, as before", r.tried, r.before)
+	r.rec.Got = fmt.Sprintf("%d probes, all refused (%s); %s %s runs, as before", r.tried, r.list(), r.behind(), r.before)
+}
+
+// eachAlone says whether each probe is followed by a restart of its own.
+func (r *bracketed[P]) eachAlone() bool { return r.n.Held == nil && r.n.Leaves == "" && !r.n.One }
+
+// listed is how many probes a list names.
+const listed = 12
+
+// list names the probes, the first ones of many.
+func (r *bracketed[P]) list() string {
+	var names []string
+	for i, p := range r.n.Probes {
+		switch {
+		case i == listed && len(r.n.Probes) > listed+1:
+			return strings.Join(names, ", ") + fmt.Sprintf(" and %d more", len(r.n.Probes)-listed)
+		case r.n.Brief != nil:
+			names = append(names, r.n.Brief(p))
+		default:
+			names = append(names, r.names[i])
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// differs says in what a probe differs from what is genuine.
+func (r *bracketed[P]) differs(i int) string {
+	if r.n.Differs == nil {
+		return ""
+	}
+	if how := r.n.Differs(r.n.Probes[i]); how != "" {
+		return "; it is genuine but for: " + how
+	}
+	return ""
+}
+
+// behind says which restarts have shown what runs.
+func (r *bracketed[P]) behind() string {
+	switch {
+	case len(r.n.Probes) == 1 || r.n.One:
+		return "behind a restart"
+	case r.n.Held != nil:
+		return "none of them lies where a start may run it, and behind a restart"
+	case r.n.Leaves != "":
+		return "what is refused leaves nothing, as declared (" + r.n.Leaves + "), and behind one restart for all"
+	}
+	return "behind a restart for each of them"
 }
 
 // open shows that a genuine image is taken, where nothing has shown it in this run.
@@ -235,8 +299,13 @@ func (r *bracketed[P]) atBoot(ctx context.Context, d dut.Delivery) dut.Delivery 
 // restart restarts the DUT. One that does not start any more is brought back, so that
 // it can be seen whether it runs what it must not.
 func (r *bracketed[P]) restart(ctx context.Context) (refused string) {
+	return r.restartBy(ctx, r.n.Restart)
+}
+
+// restartBy is restart by another way, that may give something else than a refusal.
+func (r *bracketed[P]) restartBy(ctx context.Context, by func(context.Context) (string, error)) (told string) {
 	r.inRow = 0
-	why, err := r.n.Restart(ctx)
+	why, err := by(ctx)
 	if !errors.Is(err, dut.ErrLost) || r.n.Recover == nil {
 		r.t.OK(err)
 		return why
@@ -268,6 +337,7 @@ func (r *bracketed[P]) probes(ctx context.Context) bool {
 		}
 		d, err := r.patient(ctx, r.names[i], func(ctx context.Context) (dut.Delivery, error) { return r.n.Deliver(ctx, p) }, r.detail(p))
 		r.t.OK(err)
+		r.sent = append(r.sent, i)
 		if d.Taken {
 			var ok bool
 			if d, ok = r.taken(ctx, i, d); !ok {
@@ -293,6 +363,11 @@ func (r *bracketed[P]) probes(ctx context.Context) bool {
 				r.t.cfg.Ledger.refused(r.t.ID(), r.names[i], r.n.Later(p))
 			}
 		}
+		if len(r.batch) > 0 && r.eachAlone() && i < len(r.n.Probes)-1 {
+			if r.restart(ctx); r.rec.Holds == journal.No || !r.see(ctx) {
+				return false
+			}
+		}
 	}
 	return true
 }
@@ -314,6 +389,9 @@ func btoi(b bool) int {
 
 // taken has a probe run that the DUT says it has taken, and looks.
 func (r *bracketed[P]) taken(ctx context.Context, i int, d dut.Delivery) (_ dut.Delivery, ok bool) {
+	if r.n.Leaves == "" && !r.n.One {
+		r.unseen = append(r.unseen, r.batch...)
+	}
 	r.batch = append(r.batch, i)
 	r.lastTaken = true
 	defer func() { r.lastTaken = false }()
@@ -331,8 +409,50 @@ func (r *bracketed[P]) taken(ctx context.Context, i int, d dut.Delivery) (_ dut.
 }
 
 // settle restarts the DUT once for all that was refused, and looks whether it is what it
-// was.
+// was. Where something lies in its memory that may be a probe, or one was written over
+// before a start could show it, each of them is tried once more, with a restart behind it.
 func (r *bracketed[P]) settle(ctx context.Context) bool {
+	again := r.unseen
+	if r.n.Held == nil || len(r.batch) < 2 || r.n.One {
+		r.restart(ctx)
+	} else {
+		ps := make([]P, len(r.batch))
+		for i, at := range r.batch {
+			ps[i] = r.n.Probes[at]
+		}
+		batch := r.batch
+		held := r.restartBy(ctx, func(ctx context.Context) (string, error) { return r.n.Held(ctx, ps) })
+		if held != "" {
+			r.t.Note("behind what was refused %s: each is tried once more, with a restart behind it", held)
+			again = append(again, batch...)
+		}
+	}
+	if r.rec.Holds == journal.No || !r.see(ctx) {
+		return false
+	}
+	for _, i := range again {
+		if !r.alone(ctx, i) {
+			return false
+		}
+	}
+	return true
+}
+
+// alone delivers a probe that was refused before once more, and restarts the DUT.
+func (r *bracketed[P]) alone(ctx context.Context, i int) bool {
+	p := r.n.Probes[i]
+	d, err := r.patient(ctx, r.names[i], func(ctx context.Context) (dut.Delivery, error) { return r.n.Deliver(ctx, p) }, r.detail(p))
+	r.t.OK(err)
+	switch {
+	case d.Kind != verdict.Refused && !d.Taken:
+		r.unknown(verdict.ReasonIneffective, "%s was answered with %s (%s) when it was tried alone", r.names[i], d.Kind, d.Detail)
+		return false
+	case d.Kind == verdict.Refused && !d.Refuses() && !r.n.Early:
+		r.unknown(verdict.ReasonIneffective, "%s was refused when %s, when it was tried alone", r.names[i], d.Reach())
+		return false
+	}
+	r.batch, r.lastTaken = []int{i}, d.Taken
+	defer func() { r.lastTaken = false }()
 	r.restart(ctx)
 	return r.rec.Holds != journal.No && r.see(ctx)
 }
@@ -355,13 +475,21 @@ func (r *bracketed[P]) see(ctx context.Context) bool {
 		return true
 	}
 	var shown []string
+	at := -1 // the last of them
 	for _, i := range r.batch {
 		if r.n.Shows(r.n.Probes[i], now) {
-			shown = append(shown, r.names[i])
+			shown, at = append(shown, r.names[i]), i
 		}
 	}
 	last := len(shown) - 1
-	if last < 0 && !r.lastTaken {
+	if last < 0 && !r.lastTaken { // it may have waited for more than one start
+		for _, i := range r.sent {
+			if r.n.Shows(r.n.Probes[i], now) && !r.n.Shows(r.n.Probes[i], r.before) {
+				r.rec.Unchanged = journal.No
+				r.fail(ctx, "%s was taken, though it was answered as refused, and runs at a later start: %s ran before, and %s now%s", r.names[i], r.before, now, r.differs(i))
+				return false
+			}
+		}
 		if what := r.t.Unasked(now); what != "" {
 			r.rec.Unchanged = journal.No
 			r.unknown(verdict.ReasonDUTChanged, "%s ran before the probes, and %s now: that is %s", r.before, now, what)
@@ -371,16 +499,16 @@ func (r *bracketed[P]) see(ctx context.Context) bool {
 	switch {
 	case last >= 0 && r.lastTaken && r.n.Shows(r.n.Probes[r.batch[len(r.batch)-1]], now):
 		r.rec.Unchanged = journal.No
-		r.fail(ctx, "%s was taken: %s ran before, and %s now", shown[last], r.before, now)
+		r.fail(ctx, "%s was taken: %s ran before, and %s now%s", r.names[at], r.before, now, r.differs(at))
 	case last == 0:
 		r.rec.Unchanged = journal.No
-		r.fail(ctx, "%s was taken, though it was answered as refused: %s ran before, and %s now", shown[0], r.before, now)
+		r.fail(ctx, "%s was taken, though it was answered as refused: %s ran before, and %s now%s", r.names[at], r.before, now, r.differs(at))
 	case last > 0:
 		r.rec.Unchanged = journal.No
 		r.fail(ctx, "one of these was taken, though each was answered as refused: %s; %s ran before, and %s now", strings.Join(shown, ", "), r.before, now)
 	case r.lastTaken && r.foreign(ctx, now):
 		r.rec.Unchanged = journal.No
-		r.fail(ctx, "%s was taken: %s ran before, and %s now, which is no image of the maker's", r.names[r.batch[len(r.batch)-1]], r.before, now)
+		r.fail(ctx, "%s was taken: %s ran before, and %s now, which is no image of the maker's%s", r.names[r.batch[len(r.batch)-1]], r.before, now, r.differs(r.batch[len(r.batch)-1]))
 	case r.foreign(ctx, now):
 		r.rec.Unchanged = journal.No
 		r.fail(ctx, "%s ran before, and %s now, which is no image of the maker's; delivered were: %s", r.before, now, r.delivered())
@@ -402,14 +530,24 @@ func (r *bracketed[P]) toldOther(ctx context.Context, now dut.Running) bool {
 		return false
 	}
 	r.looked("by what the start told", told)
-	for _, i := range r.batch {
-		if r.n.Shows(r.n.Probes[i], told) {
-			r.rec.Unchanged = journal.No
-			r.fail(ctx, "%s was taken: the start behind it tells that it starts %s, whatever the DUT says that it runs (%s)", r.names[i], told, now)
-			return true
+	i := r.shownLast(told)
+	if i < 0 || r.shownLast(now) >= 0 { // the DUT says so itself
+		return false
+	}
+	r.rec.Unchanged = journal.No
+	r.fail(ctx, "%s was taken: the start behind it tells that it starts %s, whatever the DUT says that it runs (%s)%s", r.names[i], told, now, r.differs(i))
+	return true
+}
+
+// shownLast gives the last probe since the restart before that something shows, -1 for
+// none: of several that show alike, the one that came last lay there.
+func (r *bracketed[P]) shownLast(now dut.Running) int {
+	for _, i := range slices.Backward(r.batch) {
+		if r.n.Shows(r.n.Probes[i], now) {
+			return i
 		}
 	}
-	return false
+	return -1
 }
 
 // foreign says whether what runs is shown to be none of the maker's images: by a digest

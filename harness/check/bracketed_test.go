@@ -25,7 +25,10 @@ type slots struct {
 
 	takes      []string // mutants that it takes and says so
 	swallows   []string // mutants that it refuses in words, and runs behind the next restart
-	deaf       int      // deliveries that break, from the first on
+	leaves     bool     // what it refuses lies in its slot, until the next is written there
+	starts     []string // of that, what a start runs
+	slot       string
+	deaf       int // deliveries that break, from the first on
 	says       verdict.Kind
 	early      bool   // it says no before all is there
 	untold     bool   // nobody tells how much is there
@@ -67,6 +70,8 @@ func (s *slots) deliver(_ context.Context, img string) (dut.Delivery, error) {
 		d.Taken, d.Kind = true, verdict.Unproven
 	case slices.Contains(s.swallows, img):
 		s.pending = img
+	case s.leaves:
+		s.slot = img
 	case s.yes:
 		d.Taken, d.Kind = true, verdict.Unproven
 	}
@@ -87,6 +92,10 @@ func (s *slots) restart(context.Context) (string, error) {
 	if s.pending != "" {
 		s.runs, s.pending = s.pending, ""
 	}
+	if slices.Contains(s.starts, s.slot) {
+		s.runs = s.slot
+	}
+	s.slot = ""
 	if s.falls {
 		s.runs = "genuine-0"
 	}
@@ -101,7 +110,12 @@ func (s *slots) look(context.Context) (dut.Running, error) {
 }
 
 func (s *slots) bracketed(mutants ...string) check.Bracketed[string] {
+	leaves := ""
+	if !s.leaves {
+		leaves = "manual, page 40"
+	}
 	return check.Bracketed[string]{
+		Leaves: leaves,
 		Open: func(ctx context.Context) (dut.Answer, error) {
 			d, err := s.deliver(ctx, "genuine-1")
 			if _, err := s.restart(ctx); err != nil {
@@ -246,4 +260,134 @@ func TestBracketedFailsOnce(t *testing.T) {
 	})
 	requireVerdict(t, "inconclusive.control-failed", c)
 	assert.Zero(t, s.deliveries)
+}
+
+// TestBracketedLeaves: what is refused may lie where a start runs it, until the next one is
+// written over it. A probe that no start could show has shown nothing.
+func TestBracketedLeaves(t *testing.T) {
+	probes := []string{"a", "b", "c"}
+	try := func(t *testing.T, s *slots, change func(*check.Bracketed[string])) *journal.Case {
+		t.Helper()
+		s.runs, s.leaves = "genuine-1", true
+		tr := newTrial(t)
+		tr.bracket, tr.close = "update door", true
+		tr.ledger.Open(tr.bracket, "upd-genuine[door]", nil)
+		return tr.run(func(ctx context.Context, t *check.T) {
+			n := s.bracketed(probes...)
+			change(&n)
+			check.RefuteBracketed(ctx, t, "no mutant is taken", n)
+		})
+	}
+	looked := func(s *slots) func(*check.Bracketed[string]) {
+		return func(n *check.Bracketed[string]) {
+			n.Held = func(ctx context.Context, ps []string) (string, error) {
+				held := ""
+				if slices.Contains(ps, s.slot) {
+					held = s.slot + " lies in the slot"
+				}
+				_, err := s.restart(ctx)
+				return held, err
+			}
+		}
+	}
+	nobody := func(*check.Bracketed[string]) {}
+
+	s := &slots{}
+	c := try(t, s, nobody)
+	requireVerdict(t, "pass", c)
+	assert.Contains(t, c.Judgement.Detail, "behind a restart for each of them")
+	assert.Equal(t, 3, s.restarts, "one for each")
+
+	for _, started := range probes { // the one that a start takes, be it the last or not
+		s = &slots{starts: []string{started}}
+		c = try(t, s, nobody)
+		requireVerdict(t, "fail.access", c)
+		assert.Contains(t, c.Judgement.Detail, started+" was taken, though it was answered as refused")
+
+		s = &slots{starts: []string{started}}
+		c = try(t, s, looked(s))
+		requireVerdict(t, "fail.access", c)
+		assert.Contains(t, c.Judgement.Detail, started+" was taken, though")
+	}
+
+	s = &slots{}
+	c = try(t, s, looked(s))
+	requireVerdict(t, "pass", c)
+	assert.Equal(t, 4, s.restarts, "one for all, and as something lay there one for each")
+
+	s = &slots{}
+	c = try(t, s, func(n *check.Bracketed[string]) {
+		n.Held = func(ctx context.Context, _ []string) (string, error) { _, err := s.restart(ctx); return "", err }
+	})
+	requireVerdict(t, "pass", c)
+	assert.Equal(t, 1, s.restarts)
+	assert.Contains(t, c.Judgement.Detail, "none of them lies where a start may run it")
+
+	s = &slots{}
+	c = try(t, s, func(n *check.Bracketed[string]) { n.Leaves = "manual, page 40" })
+	requireVerdict(t, "pass", c)
+	assert.Equal(t, 1, s.restarts)
+	assert.Contains(t, c.Judgement.Detail, "as declared (manual, page 40)")
+
+	// One that was refused before one that is taken and refused at the start was never seen.
+	s = &slots{starts: []string{"a"}}
+	c = try(t, s, func(n *check.Bracketed[string]) {
+		n.Deliver = func(ctx context.Context, img string) (dut.Delivery, error) {
+			d, err := s.deliver(ctx, img)
+			if img == "b" {
+				d.Taken, d.Kind = true, verdict.Unproven
+			}
+			return d, err
+		}
+		restart := n.Restart
+		n.Restart = func(ctx context.Context) (string, error) {
+			b := s.slot == "b"
+			_, err := restart(ctx)
+			if b {
+				return "slot B is bad", err
+			}
+			return "", err
+		}
+		looked(s)(n)
+	})
+	requireVerdict(t, "fail.access", c)
+	assert.Contains(t, c.Judgement.Detail, "a was taken, though")
+
+	// What waits for a second start is found by the one behind the next probe.
+	s = &slots{}
+	c = try(t, s, func(n *check.Bracketed[string]) {
+		deliver, waits := n.Deliver, ""
+		n.Deliver = func(ctx context.Context, img string) (dut.Delivery, error) {
+			s.pending, waits = waits, ""
+			if img == "a" {
+				waits = img
+			}
+			return deliver(ctx, img)
+		}
+	})
+	requireVerdict(t, "fail.access", c)
+	assert.Contains(t, c.Judgement.Detail, "a was taken, though it was answered as refused, and runs at a later start")
+}
+
+// TestBracketedNames: who reads a claim sees what was tried, and of what was taken in what
+// it differs from what is genuine.
+func TestBracketedNames(t *testing.T) {
+	try := func(s *slots, probes ...string) *journal.Case {
+		s.runs = "genuine-1"
+		tr := newTrial(t)
+		tr.bracket, tr.close = "update door", true
+		tr.ledger.Open(tr.bracket, "upd-genuine[door]", nil)
+		return tr.run(func(ctx context.Context, t *check.T) {
+			n := s.bracketed(probes...)
+			n.Name = func(p string) string { return p + " (for a reason)" }
+			n.Brief = func(p string) string { return p }
+			n.Differs = func(p string) string { return "payload at 7: 1 byte, now " + p }
+			check.RefuteBracketed(ctx, t, "no mutant is taken", n)
+		})
+	}
+	assert.Contains(t, try(&slots{}, "a", "b").Judgement.Detail, "2 probes, all refused (a, b); ")
+	assert.Contains(t, try(&slots{}, strings.Split("abcdefghijklmno", "")...).Judgement.Detail, "15 probes, all refused (a, b, c, d, e, f, g, h, i, j, k, l and 3 more); ")
+	assert.Contains(t, try(&slots{takes: []string{"b"}}, "a", "b").Judgement.Detail, "b (for a reason) was taken: genuine-1")
+	assert.Contains(t, try(&slots{takes: []string{"b"}}, "a", "b").Judgement.Detail, "; it is genuine but for: payload at 7: 1 byte, now b")
+	assert.Contains(t, try(&slots{swallows: []string{"a"}}, "a").Judgement.Detail, "a (for a reason) was taken, though it was answered as refused")
 }

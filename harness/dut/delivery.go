@@ -1,6 +1,7 @@
 package dut
 
 import (
+	"bytes"
 	"fmt"
 	"strconv"
 
@@ -48,10 +49,14 @@ func (d Delivery) Reach() string {
 // carrying notes what goes to the DUT in one run of steps.
 type carrying struct {
 	image  Image
-	n, of  int // of all files that went
-	told   bool
+	n, of  int  // of all files that went
+	told   bool // the image was among them
 	served *served
 }
+
+// isImage says whether a file is the image itself: what goes beside it (a checksum, a
+// command, a list of files) says nothing of it.
+func (c *carrying) isImage(file []byte) bool { return bytes.Equal(file, c.image.Bytes) }
 
 // carriedValue names the value by which steps tell how many bytes of the image went over:
 // where a program or a person carries it, or the DUT counts what it gets.
@@ -61,7 +66,7 @@ const carriedValue = "carried"
 // steps tell in vars. Where both tell, it is the lesser.
 func (c *carrying) delivery(img Image, vars map[string]string) Delivery {
 	d := Delivery{Carried: -1, Of: len(img.Bytes), Said: vars["taken"]}
-	if c.told && (c.of > 0 || len(img.Bytes) == 0) { // else it was another file
+	if c.told { // else it was another file
 		d.Carried, d.Of = c.n, c.of
 	}
 	if c.served != nil {

@@ -59,19 +59,37 @@ func TestDeliveryUntold(t *testing.T) {
 // tells counts beside what went out.
 func TestDeliveryCarried(t *testing.T) {
 	t.Parallel()
-	c := &carrying{}
-	to := target{c: c}
-	to.Carried(1, 10)
-	to.Carried(2, 2)
-	d := c.delivery(Image{Bytes: make([]byte, 10)}, nil)
-	assert.False(t, d.Whole(), "the signature came, the image did not")
-	to = target{c: &carrying{}}
-	to.Carried(0, 0)
-	assert.False(t, to.c.delivery(Image{Bytes: make([]byte, 10)}, nil).Whole(), "an empty file went over, and not the image")
-	assert.True(t, to.c.delivery(Image{}, nil).Whole(), "an image without a byte has no more to it")
-	to = target{c: &carrying{}}
-	to.Carried(10, 10)
-	assert.True(t, to.c.delivery(Image{Bytes: make([]byte, 10)}, nil).Whole())
-	assert.True(t, to.c.delivery(Image{Bytes: make([]byte, 10)}, map[string]string{"carried": "10"}).Whole())
-	assert.False(t, to.c.delivery(Image{Bytes: make([]byte, 10)}, map[string]string{"carried": "9"}).Whole(), "the DUT has got less")
+	img := Image{Bytes: []byte("0123456789")}
+	went := func(img Image) (*carrying, func(file string, n, of int)) {
+		c := &carrying{image: img}
+		return c, func(file string, n, of int) { target{c: c}.Carried([]byte(file), n, of) }
+	}
+	c, file := went(img)
+	file("0123456789", 1, 10)
+	file("ab", 2, 2)
+	assert.False(t, c.delivery(img, nil).Whole(), "the signature came, the image did not")
+	c, file = went(img)
+	file("0123456789", 10, 10)
+	file("ab", 1, 2)
+	assert.False(t, c.delivery(img, nil).Whole(), "the image came, the signature did not")
+	c, file = went(img)
+	file("", 0, 0)
+	assert.False(t, c.delivery(img, nil).Whole(), "an empty file went over, and not the image")
+	c, file = went(img)
+	file("sha256 of it", 12, 12)
+	d := c.delivery(img, nil)
+	assert.False(t, d.Whole(), "a file beside it went over, and nobody tells of the image")
+	assert.Equal(t, "how many of its 10 bytes had gone over is not told", d.Reach())
+	assert.True(t, c.delivery(img, map[string]string{"carried": "10"}).Whole(), "the DUT tells of the image")
+	c, file = went(img)
+	file("0123456788", 10, 10)
+	assert.False(t, c.delivery(img, nil).Whole(), "another file of its length")
+	c, file = went(Image{})
+	file("", 0, 0)
+	assert.True(t, c.delivery(Image{}, nil).Whole(), "an image without a byte has no more to it")
+	c, file = went(img)
+	file("0123456789", 110, 110)
+	assert.True(t, c.delivery(img, nil).Whole(), "in a form")
+	assert.True(t, c.delivery(img, map[string]string{"carried": "10"}).Whole())
+	assert.False(t, c.delivery(img, map[string]string{"carried": "9"}).Whole(), "the DUT has got less")
 }

@@ -360,21 +360,26 @@ func (t target) Visit(ctx context.Context, loginName string) (login.Access, erro
 	return web.Visit(web.Config{Dialer: dial, Address: addr, TLS: l.TLS, Timeout: l.Within, Waiting: t.page(addr)})
 }
 
-// Serve has the rig serve a file.
+// Serve has the rig serve a file. Only what is fetched of the image counts for it.
 func (t target) Serve(ctx context.Context, file []byte) (url string, stop func(), err error) {
 	f := &served{first: file, path: "/" + rand.Text() + "/firmware.bin"}
-	if t.c != nil {
+	if t.c != nil && t.c.isImage(file) {
 		f.second, f.behind, t.c.served = t.c.image.Second, t.c.image.Behind, f
 	}
 	return t.serve(ctx, f)
 }
 
-// Carried notes what went over, of one file beside others.
-func (t target) Carried(n, of int) {
-	if t.c != nil {
-		t.c.n, t.c.of, t.c.told = t.c.n+min(n, of), t.c.of+of, true
-		if t.c.image.gone != nil && n >= of {
-			t.c.image.gone()
-		}
+// Carried notes what went over: of the image, or of a file beside it.
+func (t target) Carried(file []byte, n, of int) {
+	if t.c == nil {
+		return
+	}
+	t.c.n, t.c.of = t.c.n+min(n, of), t.c.of+of
+	if !t.c.isImage(file) {
+		return
+	}
+	t.c.told = true
+	if t.c.image.gone != nil && n >= of {
+		t.c.image.gone()
 	}
 }

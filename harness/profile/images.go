@@ -50,6 +50,10 @@ type Images struct {
 	WayBack WayBack `yaml:"way-back"`
 	// Slots are where they lie in a memory that the rig writes.
 	Slots Slots `yaml:"slots"`
+	// Leaves says that an image that was refused leaves nothing that a start could run, and
+	// why. Where neither that is said nor the slots are, each refused image is followed by
+	// a restart.
+	Leaves None `yaml:"leaves"`
 	// Layout is how a blob is made.
 	Layout Layout `yaml:"layout"`
 }

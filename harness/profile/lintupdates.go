@@ -104,6 +104,7 @@ func (l *linter) images() {
 		l.errorf(append(slices.Clone(at), "way-back"), "write {over: CHANNEL}, or {none: why}", "the way back names no channel")
 	}
 	l.slots()
+	l.leaves()
 	if m.Components < 0 {
 		l.errorf(append(slices.Clone(at), "components"), "write how many there are, or leave it out for one", "%d components", m.Components)
 	}

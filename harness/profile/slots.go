@@ -44,3 +44,10 @@ func (l *linter) slots() {
 		}
 	}
 }
+
+// leaves holds what is said of refused images to the one thing that can be.
+func (l *linter) leaves() {
+	if at := []string{"images", "leaves"}; l.p.Source.Has(at...) && !l.p.Images.Leaves.Declared() {
+		l.errorf(at, "write {none: why}, or leave it out", "what a refused image leaves is not said")
+	}
+}

@@ -99,8 +99,9 @@ type Target interface {
 	Ask(ctx context.Context, question string) (string, error)
 	// Serve has the rig serve a file to the DUT, until stop is called.
 	Serve(ctx context.Context, file []byte) (url string, stop func(), err error)
-	// Carried is told how many bytes of a file went to the DUT, each time that one goes.
-	Carried(n, of int)
+	// Carried is told of a file that went to the DUT, each time that one goes: how many bytes
+	// of what carries it arrived there, of how many.
+	Carried(file []byte, n, of int)
 	// Ours says that an error is neither the DUT's doing nor a fault: a wire
 	// that the rig has not, a session that was taken back.
 	Ours(err error) bool

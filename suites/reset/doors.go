@@ -58,14 +58,15 @@ func (g *guide) owned() (out []*dut.Door) {
 	return out
 }
 
-// hold opens what can be kept over a reset: sessions of the web, tokens, keys of an API.
+// hold opens what can be kept over a reset: sessions of the web, tokens, keys of an API, and
+// connections over the network that somebody is logged in on.
 func (g *guide) hold(ctx context.Context, tr *tour) {
 	g.held = nil
 	for _, door := range g.owned() {
 		own, err := door.Owner()
 		g.OK(err)
-		if !strings.HasPrefix(door.Protocol(), "http") || isPassword(door.Protocol()) {
-			continue // their sessions are connections, or the password itself
+		if !stays(door.Protocol()) {
+			continue // its session is the password itself, or the one console's
 		}
 		facts := tr.door(door.Name())
 		s, a, err := door.Open(ctx, own)
@@ -81,7 +82,11 @@ func (g *guide) hold(ctx context.Context, tr *tour) {
 		}
 		h := &held{login: door.Name(), name: "a session from before the reset", end: s.Close,
 			try: func(ctx context.Context) (dut.Answer, error) { return proof(ctx, s) }}
-		g.holdEarly(ctx, tr, door, own, h)
+		if isConnection(door.Protocol()) { // what is asked of it changes nothing of it
+			h.name, h.early = "a connection from before the reset", h.try
+		} else {
+			g.holdEarly(ctx, tr, door, own, h)
+		}
 		g.held = append(g.held, h)
 	}
 	for _, c := range g.Profile().Reset.Credentials {
@@ -136,6 +141,14 @@ func (g *guide) tryEarly(ctx context.Context, tr *tour) {
 		f.early = append(f.early, tried{name: h.name, a: a, session: h.given == nil})
 		tr.say("before the set-up %s at %s: %s: %s", h.name, h.login, a.Kind, a.Detail)
 	}
+}
+
+// isConnection says whether a session of a protocol is a connection that stays open.
+func isConnection(protocol string) bool { return protocol == "ssh" || protocol == "telnet" }
+
+// stays says whether a session of a protocol is something that could outlive a reset.
+func stays(protocol string) bool {
+	return isConnection(protocol) || strings.HasPrefix(protocol, "http") && !isPassword(protocol)
 }
 
 // isPassword says whether what a protocol calls a session is the password itself, in each

@@ -13,3 +13,13 @@ func TestIsPassword(t *testing.T) {
 		assert.Equal(t, is, isPassword(protocol), protocol)
 	}
 }
+
+// TestStays: what may outlive a reset is looked at, a password that goes along with each
+// request by itself.
+func TestStays(t *testing.T) {
+	for protocol, want := range map[string]bool{"http-form": true, "http-json": true, "http-basic": false, "http-digest": false, "ssh": true, "telnet": true, "console": false, "rtsp": false, "snmp": false} {
+		if got := stays(protocol); got != want {
+			t.Errorf("%s: %t", protocol, got)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package reset
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"rigor/fixtures/states"
@@ -14,9 +15,9 @@ import (
 )
 
 // OldCredential: what opened the device for one owner does not open it for him once it was
-// reset and another one has set it up: not his password, not a session or token of his,
-// not a key that the device gave him; neither at once nor behind a restart, with which a copy
-// may come back.
+// reset and another one has set it up: not his password, not a session or token of his, not
+// a connection that he is logged in on, not a key that the device gave him; neither at once
+// nor behind a restart, with which a copy may come back.
 var OldCredential = check.Check{
 	ID:    "rst-old-credential",
 	Title: "What opened the device before a factory reset opens it no more",
@@ -48,11 +49,15 @@ func (tr *tour) claimShut(ctx context.Context, t *check.T, channel string) {
 		})
 		return
 	}
+	gone := []verdict.Kind{verdict.Refused, verdict.Unreachable}
+	if isConnection(t.Device().Login(channel).Protocol()) { // what has started anew knows nothing of it, and its service is shown to answer
+		gone = append(gone, verdict.Silent)
+	}
 	for _, p := range f.early {
 		check.Refute(ctx, t, tr.by()+" "+p.name+" opens "+channel+" not before the next set-up either", check.Negative[tried]{
 			Control: replay(tr.factory, tr.again()), Anti: replay(tr.nobody), Probes: []tried{p}, Try: tryTried, Name: nameTried, Same: tr.same,
 			// It is asked to be set up, or shown the page for that.
-			Refusal: []verdict.Kind{verdict.Refused, verdict.Unreachable, verdict.Unproven, verdict.Restricted},
+			Refusal: append(slices.Clone(gone), verdict.Unproven, verdict.Restricted),
 			Denies:  []verdict.Kind{verdict.Refused, verdict.Unreachable},
 		})
 	}
@@ -66,7 +71,7 @@ func (tr *tour) claimShut(ctx context.Context, t *check.T, channel string) {
 			n.Control, n.Anti = replay(p.control), replay(p.anti)
 		}
 		if p.session { // a device that ends one closes its connection, or shows the page to log in
-			n.Refusal = append(n.Refusal, verdict.Unreachable, verdict.Unproven)
+			n.Refusal = append(append(n.Refusal, gone...), verdict.Unproven)
 		}
 		check.Refute(ctx, t, tr.by()+" "+p.name+" opens "+channel+" no more", n)
 	}

@@ -76,6 +76,11 @@ func restarts(ss []profile.Step) bool {
 
 // restart has what was delivered run, and listens to what the start tells of its image.
 func (s *seat) restart(ctx context.Context) (refused string, err error) {
+	return s.startedBy(ctx, s.u.Apply)
+}
+
+// startedBy is restart by another way.
+func (s *seat) startedBy(ctx context.Context, by func(context.Context) (string, error)) (told string, err error) {
 	s.starts = nil
 	decl := &s.d.Profile.Firmware.Boot
 	var con *dut.Console
@@ -85,16 +90,16 @@ func (s *seat) restart(ctx context.Context) (refused string, err error) {
 			from = con.Mark()
 		}
 	}
-	refused, err = s.u.Apply(ctx)
+	told, err = by(ctx)
 	if err != nil || con == nil {
-		return refused, err
+		return told, err
 	}
 	version, digest, err := bootSays(con, from, decl)
 	if err != nil {
-		return refused, err
+		return told, err
 	}
 	s.starts = &dut.Running{Version: version, Digest: digest}
-	return refused, nil
+	return told, nil
 }
 
 // told gives what the last restart told of the image that it started.

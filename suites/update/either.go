@@ -41,12 +41,12 @@ func (s *seat) either(ctx context.Context, parent *shelf.Image, list []*mutant.M
 			s.t.OK(err)
 			switch {
 			case o.Runs != nil && plain && lies(*o.Runs, s.running):
-				c.Fail(verdict.ReasonExpectation, "behind %s (%s) the DUT says that it runs %s, and its digest is that of %s", m.Name, m.Why, o.Runs, s.running)
+				c.Fail(verdict.ReasonExpectation, "behind %s (%s; %s) the DUT says that it runs %s, and its digest is that of %s", m.Name, m.Why, m.Differs(), o.Runs, s.running)
 				return
 			case o.Runs != nil && o.Runs.Pending == "" && s.running != nil && (s.running == parent || s.running == was):
 				taken++
 			case o.Runs != nil && s.foreign(ctx, *o.Runs):
-				c.Fail(verdict.ReasonAccess, "behind %s (%s) runs %s, which is none of the maker's images", m.Name, m.Why, o.Runs)
+				c.Fail(verdict.ReasonAccess, "behind %s (%s; %s) runs %s, which is none of the maker's images", m.Name, m.Why, m.Differs(), o.Runs)
 				s.t.OK(s.back(ctx))
 				return
 			case o.Runs != nil:

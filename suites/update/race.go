@@ -66,7 +66,7 @@ func (s *seat) raced(ctx context.Context, parent *shelf.Image, forged *mutant.Mu
 		case s.eitherOf(parent, forged):
 			c.Unknown(verdict.ReasonIneffective, "%s runs: that is what the genuine image shows, and the forged one too", s.now)
 		case shelf.Says(s.now.Version, s.now.Digest, forged.Shows):
-			c.Fail(verdict.ReasonAccess, "%s ran before, and now %s, which is %s (%s), delivered beside %s over %s: it was not what was verified", r.before, s.now, forged.Name, forged.Why, parent, list)
+			c.Fail(verdict.ReasonAccess, "%s ran before, and now %s, which is %s (%s; %s), delivered beside %s over %s: it was not what was verified", r.before, s.now, forged.Name, forged.Why, forged.Differs(), parent, list)
 		case s.running == nil && s.foreign(ctx, s.now):
 			c.Fail(verdict.ReasonAccess, "%s ran before, and now %s, which is none of the maker's images", r.before, s.now)
 		case s.running == nil || s.now.Pending != "":

@@ -69,7 +69,7 @@ func (s *seat) refusesStranger(ctx context.Context, before *shelf.Image) bool {
 		Shows: func(_ dut.Guise, is dut.Running) bool {
 			return !is.Same(now) && shelf.Says(is.Version, is.Digest, before.Shows)
 		},
-		Open: c.Open, Anti: c.Anti, Genuine: c.Genuine, Restart: c.Restart, Look: c.Look, Recover: c.Recover, Early: true,
+		Open: c.Open, Anti: c.Anti, Genuine: c.Genuine, Restart: c.Restart, Look: c.Look, Recover: c.Recover, Early: true, One: true,
 	})
 }
 

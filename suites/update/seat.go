@@ -306,7 +306,11 @@ func (s *seat) seed() uint64 { return s.t.Seed() }
 
 // refute claims that none of the mutants is taken.
 func (s *seat) refute(ctx context.Context, text string, parent *shelf.Image, probes []*mutant.Mutant) bool {
-	return check.RefuteBracketed(ctx, s.t, text, s.claim(parent, strongestLast(probes)))
+	n := s.claim(parent, strongestLast(probes))
+	if n.Leaves = s.d.Profile.Images.Leaves.None; n.Leaves == "" && looksIn(s.t.Input()) {
+		n.Held = s.held
+	}
+	return check.RefuteBracketed(ctx, s.t, text, n)
 }
 
 // strongestLast has those delivered last that lack nothing but what a signature shows. Only
@@ -333,8 +337,10 @@ func (s *seat) claim(parent *shelf.Image, probes []*mutant.Mutant) check.Bracket
 		Anti: func(ctx context.Context) (dut.Delivery, error) {
 			return s.deliver(ctx, dut.Image{Name: "no image at all", Bytes: s.shelf.Garbage(parent, s.seed())})
 		},
-		Probes: probes,
-		Name:   func(m *mutant.Mutant) string { return m.Name + " (" + m.Why + ")" },
+		Probes:  probes,
+		Name:    func(m *mutant.Mutant) string { return m.Name + " (" + m.Why + ")" },
+		Brief:   func(m *mutant.Mutant) string { return m.Name },
+		Differs: differs,
 		Deliver: func(ctx context.Context, m *mutant.Mutant) (dut.Delivery, error) {
 			return s.deliver(ctx, whole(m))
 		},
@@ -365,6 +371,14 @@ func (s *seat) claim(parent *shelf.Image, probes []*mutant.Mutant) check.Bracket
 			}{m.Lacks, m.Changes, m.Proof, m.Digest}
 		},
 	}
+}
+
+// differs says in what a mutant is not its parent; nothing of what is genuine as a whole.
+func differs(m *mutant.Mutant) string {
+	if m.Lacks == mutant.Freshness || m.Lacks == mutant.Product {
+		return ""
+	}
+	return m.Differs()
 }
 
 // whole is a mutant as it is delivered.

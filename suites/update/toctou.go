@@ -158,9 +158,9 @@ func (s *seat) swapped(ctx context.Context, how string, img dut.Image, parent *s
 		case s.eitherOf(parent, forged):
 			c.Unknown(verdict.ReasonIneffective, "%s runs: that is what the genuine image shows, and the forged one too", s.now)
 		case shelf.Says(s.now.Version, s.now.Digest, forged.Shows):
-			c.Fail(verdict.ReasonAccess, "%s ran before, and now %s, which is %s (%s): it was not what was verified", before, s.now, forged.Name, forged.Why)
+			c.Fail(verdict.ReasonAccess, "%s ran before, and now %s, which is %s (%s; %s): it was not what was verified", before, s.now, forged.Name, forged.Why, forged.Differs())
 		case tells && s.shelf.Genuine(told.Version, told.Digest) == nil && shelf.Says(told.Version, told.Digest, forged.Shows):
-			c.Fail(verdict.ReasonAccess, "%s ran before, and the start behind it tells that it starts %s, which is %s (%s), whatever the DUT says that it runs (%s)", before, told, forged.Name, forged.Why, s.now)
+			c.Fail(verdict.ReasonAccess, "%s ran before, and the start behind it tells that it starts %s, which is %s (%s; %s), whatever the DUT says that it runs (%s)", before, told, forged.Name, forged.Why, forged.Differs(), s.now)
 		case s.running == nil && s.foreign(ctx, s.now):
 			c.Fail(verdict.ReasonAccess, "%s ran before, and now %s, which is none of the maker's images", before, s.now)
 		case s.running == nil || s.now.Pending != "":

@@ -38,6 +38,7 @@ var UnauthTrigger = check.Check{
 			},
 			Early: true, // who is nobody is told so before anything is taken
 			Back:  nil,  // it is genuine
+			One:   true,
 		}
 		c := s.claim(img, nil)
 		b.Open, b.Anti, b.Genuine, b.Restart, b.Look, b.Recover, b.Restarts = c.Open, c.Anti, c.Genuine, c.Restart, c.Look, c.Recover, c.Restarts

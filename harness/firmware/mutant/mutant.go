@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 )
 
 // Property is what a genuine image has and a mutant lacks.
@@ -73,6 +74,49 @@ type Change struct {
 	Added   int    `json:"added,omitempty"`   // bytes in their place
 	Bytes   string `json:"bytes,omitempty"`   // the added ones in hex, 64 at most
 	What    string `json:"what"`              // the part of the image
+}
+
+// String gives "header.version at 24: 1 byte, now 01".
+func (c Change) String() string {
+	at := fmt.Sprintf("%s at %d: ", c.What, c.Offset)
+	now := c.Bytes
+	if len(now) > shownBytes*2 {
+		now = now[:shownBytes*2] + "…"
+	}
+	switch {
+	case c.Added == 0:
+		return at + bytesOf(c.Removed) + " gone"
+	case c.Removed == 0:
+		return at + bytesOf(c.Added) + " added, " + now
+	case c.Removed == c.Added:
+		return at + bytesOf(c.Added) + ", now " + now
+	}
+	return at + bytesOf(c.Added) + " in place of " + fmt.Sprint(c.Removed) + ", now " + now
+}
+
+// shownBytes is how many bytes of a change are shown.
+const shownBytes = 8
+
+func bytesOf(n int) string {
+	if n == 1 {
+		return "1 byte"
+	}
+	return fmt.Sprintf("%d bytes", n)
+}
+
+// shownChanges is how many of them are shown.
+const shownChanges = 4
+
+// Differs says for a reader in what a mutant differs from its parent.
+func (m *Mutant) Differs() string {
+	var parts []string
+	for _, c := range m.Changes[:min(len(m.Changes), shownChanges)] {
+		parts = append(parts, c.String())
+	}
+	if n := len(m.Changes) - shownChanges; n > 0 {
+		parts = append(parts, fmt.Sprintf("and %d more", n))
+	}
+	return strings.Join(parts, "; ")
 }
 
 // Shows is what a device would show that runs a firmware, as far as it is in the image.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -150,4 +151,20 @@ func TestErased(t *testing.T) {
 	for b, want := range map[string]bool{"": true, "\xff\xff": true, "\x00": true, "\xff\x00": false, "\xff\x01": false, "\xac": false, "\xfe\xff": false} {
 		assert.Equal(t, want, Erased([]byte(b)), "%q", b)
 	}
+}
+
+// TestDiffers: a reader is told what is different, and not all of it where that is much.
+func TestDiffers(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("ab", 32)
+	m := &Mutant{Changes: []Change{
+		{Offset: 24, Removed: 1, Added: 1, Bytes: "01", What: "header.version"},
+		{Offset: 100, Removed: 70, What: "signature"},
+		{Offset: 200, Added: 64, Bytes: long, What: "after the end"},
+		{Offset: 300, Removed: 2, Added: 32, Bytes: long, What: "hash"},
+		{Offset: 400, Removed: 1, Added: 1, Bytes: "02", What: "payload"},
+	}}
+	assert.Equal(t, "header.version at 24: 1 byte, now 01; signature at 100: 70 bytes gone; after the end at 200: 64 bytes added, abababababababab…; "+
+		"hash at 300: 32 bytes in place of 2, now abababababababab…; and 1 more", m.Differs())
+	assert.Empty(t, (&Mutant{}).Differs())
 }
