@@ -19,6 +19,7 @@ import (
 type boardCmd struct {
 	Build   boardBuildCmd   `cmd:"" help:"Build the emulated board, a rig's computer, from Debian's packages and this program, without root."`
 	Run     boardRunCmd     `cmd:"" help:"Start the board, wired to the reference gateway or to a chip, and run rigor on it."`
+	Clip    boardClipCmd    `cmd:"" hidden:"" help:"On the board: copy the memory of the device under test to a file, through the clip that sits on it."`
 	Results boardResultsCmd `cmd:"" help:"Copy the runs that the board's disk holds."`
 }
 
@@ -93,7 +94,7 @@ type boardRunCmd struct {
 
 // Help says how wires are broken.
 func (*boardRunCmd) Help() string {
-	return "Wires: supply, reset, reset-button, pairing, recovery, led, console, cable; with --chip supply, J3.1, J3.2, J3.3, J3.4, which can be cut, shorted, crossed and mended. Commands: " + strings.Join(wires.Forms(), "; ") + "."
+	return "Wires: supply, reset, reset-button, pairing, recovery, led, console, cable, clip; with --chip supply, J3.1, J3.2, J3.3, J3.4, which can be cut, shorted, crossed and mended. Commands: " + strings.Join(wires.Forms(), "; ") + "."
 }
 
 func (c *boardRunCmd) commands() ([]wires.Timed, error) {
@@ -188,6 +189,21 @@ func (c *boardRunCmd) copied(ctx context.Context, a *app, disk string) error {
 
 // copyWithin bounds the reading of the board's disk.
 const copyWithin = 2 * time.Minute
+
+type boardClipCmd struct {
+	File string `arg:"" help:"The file, which is not there yet."`
+}
+
+// Run has the programmer read the memory.
+func (c *boardClipCmd) Run(ctx context.Context, a *app) error {
+	start := time.Now()
+	size, err := computer.CopyClip(ctx, c.File)
+	if err != nil {
+		return &codeError{verdict.ExitRig, err}
+	}
+	_, err = fmt.Fprintf(a.out, "%d bytes read in %v\n", size, time.Since(start).Round(time.Millisecond))
+	return err
+}
 
 type boardResultsCmd struct {
 	Dir  string `arg:"" default:"runs" help:"The folder that the runs are copied to."`

@@ -92,15 +92,8 @@ type exitError struct{ code int }
 
 func (e *exitError) Error() string { return fmt.Sprintf("exit %d", e.code) }
 
-// gcPercent is how much the heap grows between two collections. A run has a few
-// megabytes of it: at Go's 100 it is collected several times a second, in between
-// the tries, for memory that nobody lacks.
-const gcPercent = 200
-
 func main() {
-	if os.Getenv("GOGC") == "" { // whoever says otherwise knows why
-		debug.SetGCPercent(gcPercent)
-	}
+	boundMemory()
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"os"
 	"slices"
 	"sync"
@@ -39,6 +40,10 @@ type Config struct {
 	// loss of the supply with them. It is called in their order, and must not block
 	// nor call the machine.
 	Outputs func(line int, high bool)
+	// Channels are serial channels of the machine's own kind (virtio), by the name that it
+	// has for each. Each is served at every start of the machine, by a call of its own,
+	// whose end is that of ctx or of conn: the supply is gone then.
+	Channels map[string]func(ctx context.Context, conn net.Conn)
 	// Kept are raw disks that are written as they are, without an overlay: a copy of
 	// the caller's own, which outlives the machine.
 	Kept []Disk

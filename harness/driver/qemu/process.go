@@ -73,11 +73,12 @@ type plan struct {
 	args               []string
 	monitor, pins, net net.Conn
 	uarts              map[int]net.Conn
+	channels           map[string]net.Conn
 }
 
 // plan makes the command line.
 func (m *Machine) plan() (p *plan, err error) {
-	p = &plan{uarts: map[int]net.Conn{}}
+	p = &plan{uarts: map[int]net.Conn{}, channels: map[string]net.Conn{}}
 	defer func() {
 		if err != nil {
 			p.close()
@@ -124,6 +125,9 @@ func (m *Machine) plan() (p *plan, err error) {
 		add("-serial", "chardev:"+uartName(n))
 	}
 	if err := m.planAdapters(p, add, socket); err != nil {
+		return nil, err
+	}
+	if err := m.planChannels(p, add, socket); err != nil {
 		return nil, err
 	}
 	return p, m.planNet(p, add)
@@ -270,6 +274,9 @@ func (m *Machine) bringUp(ctx context.Context, r *run, p *plan) (err error) {
 	}
 	if p.net != nil {
 		m.net.attach(r, p.net)
+	}
+	for name, c := range p.channels {
+		r.wg.Go(func() { m.conf.Channels[name](r.ctx, c) })
 	}
 	m.told()
 	m.mu.Unlock()

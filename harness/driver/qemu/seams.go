@@ -160,3 +160,17 @@ func (m *Machine) planAdapters(p *plan, add func(...string), socket func(id stri
 	}
 	return nil
 }
+
+func (m *Machine) planChannels(p *plan, add func(...string), socket func(id string) (net.Conn, error)) (err error) {
+	if len(m.conf.Channels) > 0 {
+		add("-device", "virtio-serial-device")
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.conf.Channels)) {
+		id := "rigor-channel-" + name
+		if p.channels[name], err = socket(id); err != nil {
+			return err
+		}
+		add("-device", fmt.Sprintf("virtserialport,chardev=%s,name=%s", id, name))
+	}
+	return nil
+}
