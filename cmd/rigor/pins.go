@@ -22,15 +22,16 @@ import (
 )
 
 type pinsCmd struct {
-	Rig      string        `required:"" help:"A rig file, or the name of a built-in rig."`
-	Never    []string      `help:"Pads that are not driven, besides those that the rig file excepts (pads.never): outputs that stand still, and what must not be touched." placeholder:"PAD"`
-	Floating bool          `help:"Drive only pads that nothing holds."`
-	Low      []string      `help:"Pads that are held low meanwhile." placeholder:"PAD"`
-	High     []string      `help:"Pads that are held high meanwhile, as nTRST." placeholder:"PAD"`
-	Quick    bool          `help:"One pass for JTAG and one for SWD: no port that sleeps, none that answers only when it is named, no nTRST that is held low."`
-	Listen   time.Duration `default:"200ms" help:"How long the pads are watched for one that moves by itself, up to 10m."`
-	Reset    string        `help:"A line of the rig that is asserted for 50 ms before the pads are watched, so that outputs show themselves." placeholder:"LINE"`
-	Format   string        `enum:"text,json" default:"text" help:"What goes to standard output."`
+	Rig       string        `required:"" help:"A rig file, or the name of a built-in rig."`
+	Never     []string      `help:"Pads that are not driven, besides those that the rig file excepts (pads.never): outputs that stand still, and what must not be touched." placeholder:"PAD"`
+	Floating  bool          `help:"Drive only pads that nothing holds."`
+	Low       []string      `help:"Pads that are held low meanwhile." placeholder:"PAD"`
+	High      []string      `help:"Pads that are held high meanwhile, as nTRST." placeholder:"PAD"`
+	Quick     bool          `help:"One pass for JTAG and one for SWD: no port that sleeps, none that answers only when it is named, no nTRST that is held low."`
+	Listen    time.Duration `default:"200ms" help:"How long the pads are watched for one that moves by itself, up to 10m."`
+	Reset     string        `help:"A line of the rig that is asserted for 50 ms before the pads are watched, so that outputs show themselves." placeholder:"LINE"`
+	FindReset bool          `help:"Pull each pad low that something holds high and that is no pad of a port that was found, and hear on the rig's consoles whether the device begins anew when it is let go."`
+	Format    string        `enum:"text,json" default:"text" help:"What goes to standard output."`
 }
 
 // Help says what it does to the DUT.
@@ -54,7 +55,11 @@ func (c *pinsCmd) Run(ctx context.Context, a *app) error {
 	if !c.Quick {
 		o.Dormant, o.Targets, o.TRST = true, pinsearch.Known(), true
 	}
-	return onPads(ctx, a, c.Rig, func(f *rig.File, _ *profile.Profile) error {
+	var prof *profile.Profile
+	return onPads(ctx, a, c.Rig, func(f *rig.File, p *profile.Profile) error {
+		if prof = p; c.FindReset && len(f.Consoles) == 0 {
+			return fmt.Errorf("rig %s has no console: which pad is the reset is told by what the device says when that is let go", f.Name)
+		}
 		for _, pad := range slices.Concat(c.Never, c.Low, c.High) {
 			if err := rigs.Known("pad of rig "+f.Name, pad, f.Pads.Names()); err != nil {
 				return err
@@ -74,6 +79,12 @@ func (c *pinsCmd) Run(ctx context.Context, a *app) error {
 			}
 		}
 		r, err := pinsearch.Search(ctx, b.Pads, o)
+		if err == nil && c.FindReset {
+			var f *resetFinder
+			if f, err = newResetFinder(ctx, b, prof); err == nil {
+				r.Resets, err = f.find(ctx, b.Pads.Pins(), r)
+			}
+		}
 		return errors.Join(err, c.show(a, r))
 	})
 }

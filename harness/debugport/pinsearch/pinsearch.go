@@ -119,6 +119,12 @@ type Hit struct {
 	Proofs    []Proof `json:"proofs"`
 }
 
+// Reset is a pad behind whose release the DUT begins anew.
+type Reset struct {
+	Pad   string `json:"pad"`
+	Shown string `json:"shown"` // the console that showed it
+}
+
 // Pass is one look at all pairs.
 type Pass struct {
 	What  string `json:"what"`
@@ -134,12 +140,15 @@ type Result struct {
 	Pads []Pad `json:"pads"`
 	Hits []Hit `json:"hits"`
 	// Doubtful are those that looked like a port and were not confirmed.
-	Doubtful []Hit    `json:"doubtful,omitempty"`
-	Passes   []Pass   `json:"passes"`
-	Steps    uint64   `json:"steps"`   // half periods on the wires
-	Watched  uint64   `json:"watched"` // of those, how many went by watching
-	Pulls    uint64   `json:"pulls"`   // resistors of ours that were switched
-	Notes    []string `json:"notes,omitempty"`
+	Doubtful []Hit `json:"doubtful,omitempty"`
+	// Resets are pads that are the DUT's reset by what they do. Search looks for none: who
+	// hears the DUT does.
+	Resets  []Reset  `json:"resets,omitempty"`
+	Passes  []Pass   `json:"passes"`
+	Steps   uint64   `json:"steps"`   // half periods on the wires
+	Watched uint64   `json:"watched"` // of those, how many went by watching
+	Pulls   uint64   `json:"pulls"`   // resistors of ours that were switched
+	Notes   []string `json:"notes,omitempty"`
 }
 
 // Assumed is what a search takes for granted, and cannot see.

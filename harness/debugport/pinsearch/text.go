@@ -17,6 +17,9 @@ func (r *Result) String() string {
 	case len(r.Hits) == 0:
 		b.WriteString("nothing found\n")
 	}
+	for _, p := range r.Resets {
+		fmt.Fprintf(&b, "found reset: %s; the device begins anew on console %s when it is let go\n", p.Pad, p.Shown)
+	}
 	for _, h := range r.Doubtful {
 		fmt.Fprintf(&b, "doubtful, not confirmed: %s\n", h)
 	}

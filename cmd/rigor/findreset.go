@@ -1,0 +1,183 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"periph.io/x/conn/v3/gpio"
+
+	"rigor/harness/debugport/pinsearch"
+	"rigor/harness/profile"
+	"rigor/harness/rig"
+	"rigor/harness/wire"
+)
+
+// How a pad is tried as the reset: for how long it is held, how often it has to act, how
+// long a console is waited for behind it, and for how long one has to be quiet before.
+const (
+	resetHeld  = 50 * time.Millisecond
+	resetTries = 2
+	resetWait  = 2 * time.Second
+	resetQuiet = time.Second
+	resetLook  = 5 * time.Millisecond
+)
+
+// resetFinder finds the reset among pads by what it does: the DUT says nothing while it is
+// held low, and begins anew when it is let go.
+type resetFinder struct {
+	ears []*ear
+}
+
+// ear listens on a console.
+type ear struct {
+	name   string
+	banner profile.Pattern
+
+	mu    sync.Mutex
+	heard []byte
+}
+
+// listen begins to read a console; it ends when that is closed.
+func (e *ear) listen(port wire.Port) {
+	go func() {
+		var buf [512]byte
+		for {
+			n, err := port.Read(buf[:])
+			e.mu.Lock()
+			e.heard = append(e.heard, buf[:n]...)
+			e.mu.Unlock()
+			if err != nil {
+				return
+			}
+		}
+	}()
+}
+
+// since gives what came from a place on.
+func (e *ear) since(from int) []byte {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.heard[from:])
+}
+
+// begins says whether bytes show that the DUT begins: the declared banner, or anything
+// where none is declared.
+func (e *ear) begins(b []byte) bool {
+	switch {
+	case e.banner.Regexp != nil:
+		return e.banner.Regexp.Match(b)
+	case e.banner.Literal != "":
+		return bytes.Contains(b, []byte(e.banner.Literal))
+	}
+	return len(b) > 0
+}
+
+// newResetFinder listens on the consoles that are quiet, or whose banner is declared.
+func newResetFinder(ctx context.Context, b *rig.Bench, p *profile.Profile) (*resetFinder, error) {
+	f := &resetFinder{}
+	for name, port := range b.Consoles {
+		e := &ear{name: name}
+		if con := p.Consoles.Items[name]; con != nil {
+			e.banner = con.Boot.Banner
+		}
+		e.listen(port)
+		f.ears = append(f.ears, e)
+	}
+	if err := f.settle(ctx); err != nil { // it may have got its supply just now
+		return nil, err
+	}
+	from := make(map[*ear]int, len(f.ears))
+	for _, e := range f.ears {
+		from[e] = len(e.since(0))
+	}
+	if err := letPass(ctx, resetQuiet); err != nil {
+		return nil, err
+	}
+	f.ears = slices.DeleteFunc(f.ears, func(e *ear) bool { return e.banner.Zero() && len(e.since(from[e])) > 0 })
+	if len(f.ears) == 0 {
+		return nil, errors.New("no console is quiet or has a declared banner (boot.banner): which pad is the reset is told by what the device says when that is let go")
+	}
+	return f, nil
+}
+
+// find tries each pad that something holds high, that is no pad of a port that was found,
+// and that is not spared. It gives those that are the reset, with what showed it.
+func (f *resetFinder) find(ctx context.Context, pins []gpio.PinIO, r *pinsearch.Result) (out []pinsearch.Reset, err error) {
+	for i, pad := range r.Pads {
+		if pad.State != pinsearch.HeldHigh || pad.Spared != "" || slices.ContainsFunc(r.Hits, func(h pinsearch.Hit) bool {
+			return slices.ContainsFunc(h.Roles, func(role pinsearch.Role) bool { return role.Pad == pad.Name && role.Role != "ntrst" })
+		}) {
+			continue
+		}
+		shown := ""
+		for range resetTries {
+			if shown, err = f.try(ctx, pins[i]); err != nil {
+				return out, fmt.Errorf("pull pad %s low: %w", pad.Name, err)
+			}
+			if shown == "" {
+				break
+			}
+		}
+		if shown != "" {
+			out = append(out, pinsearch.Reset{Pad: pad.Name, Shown: shown})
+		}
+	}
+	return out, nil
+}
+
+// try holds a pad low and lets it go. It gives the console on which the DUT began behind
+// that, and not before; "" for none.
+func (f *resetFinder) try(ctx context.Context, pin gpio.PinIO) (string, error) {
+	marks := make([]int, len(f.ears))
+	for i, e := range f.ears {
+		marks[i] = len(e.since(0))
+	}
+	if err := pin.Out(gpio.Low); err != nil {
+		return "", err
+	}
+	held := letPass(ctx, resetHeld)
+	early := make([]bool, len(f.ears))
+	for i, e := range f.ears {
+		early[i] = e.begins(e.since(marks[i]))
+	}
+	if err := errors.Join(held, pin.In(gpio.PullNoChange, gpio.NoEdge)); err != nil {
+		return "", err
+	}
+	for end := time.Now().Add(resetWait); time.Now().Before(end); {
+		for i, e := range f.ears {
+			if !early[i] && e.begins(e.since(marks[i])) {
+				return e.name, f.settle(ctx)
+			}
+		}
+		if err := letPass(ctx, resetLook); err != nil {
+			return "", err
+		}
+	}
+	return "", nil
+}
+
+// settle waits until the consoles are quiet again, or long enough.
+func (f *resetFinder) settle(ctx context.Context) error {
+	for end := time.Now().Add(10 * resetWait); time.Now().Before(end); {
+		before := 0
+		for _, e := range f.ears {
+			before += len(e.since(0))
+		}
+		if err := letPass(ctx, resetQuiet); err != nil {
+			return err
+		}
+		after := 0
+		for _, e := range f.ears {
+			after += len(e.since(0))
+		}
+		if after == before {
+			return nil
+		}
+	}
+	return nil
+}
