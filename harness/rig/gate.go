@@ -214,7 +214,7 @@ func (l *gatedLink) DialContext(ctx context.Context, network, address string) (n
 	if c, err = l.raw.DialContext(ctx, network, address); err != nil {
 		return nil, err
 	}
-	return &gatedConn{Conn: c, meter: l.meter}, nil
+	return &gatedConn{Conn: c, meter: l.meter, peer: address}, nil
 }
 
 func (l *gatedLink) Check(ctx context.Context) error {
@@ -274,6 +274,7 @@ func (l *gatedLink) Close() error { return l.shut(l.raw.Close) }
 type gatedConn struct {
 	net.Conn
 	meter *Meter
+	peer  string // as it was dialled: a connection that is over may not know it any more
 	mu    sync.Mutex
 	due   func()
 }
@@ -281,7 +282,7 @@ type gatedConn struct {
 func (c *gatedConn) Write(b []byte) (int, error) {
 	c.mu.Lock()
 	if c.due == nil {
-		c.due = c.meter.Waiting("an answer from " + c.RemoteAddr().String())
+		c.due = c.meter.Waiting("an answer from " + c.peer)
 	}
 	c.mu.Unlock()
 	n, err := c.Conn.Write(b)

@@ -266,6 +266,10 @@ func TestConnectionsEnd(t *testing.T) {
 	require.NoError(t, rst.Close()) // with what was never read: a reset
 	_, err = io.ReadAll(c)
 	assert.ErrorIs(t, err, syscall.ECONNRESET)
+	if assert.NotNil(t, c.RemoteAddr(), "who was spoken with is known behind the end, too") {
+		assert.Equal(t, "10.0.7.1:80", c.RemoteAddr().String())
+	}
+	assert.NotNil(t, c.LocalAddr())
 
 	c = dial()
 	go func() { _, err := c.Read(make([]byte, 1)); read <- err }()

@@ -72,13 +72,25 @@ func (l *Link) dial(ctx context.Context, network string, to tcpip.FullAddress, p
 		if err != nil {
 			return nil, translate(err)
 		}
-		return &conn{Conn: c, link: l}, nil
+		return l.held(c, net.UDPAddrFromAddrPort(portOf(to))), nil
 	}
 	c, err := gonet.DialContextTCP(ctx, l.st, to, proto)
 	if err != nil {
 		return nil, translate(err)
 	}
-	return &conn{Conn: c, link: l}, nil
+	return l.held(c, net.TCPAddrFromAddrPort(portOf(to))), nil
+}
+
+// held is a connection as the rig has it: of one that has ended, the stack does not know
+// any more with whom it was.
+func (l *Link) held(c net.Conn, remote net.Addr) *conn {
+	return &conn{Conn: c, link: l, local: c.LocalAddr(), remote: remote}
+}
+
+// portOf gives an address of the stack's as everybody else's.
+func portOf(a tcpip.FullAddress) netip.AddrPort {
+	ip, _ := netip.AddrFromSlice(a.Addr.AsSlice()) // made from one
+	return netip.AddrPortFrom(ip, a.Port)
 }
 
 // remote reads where to connect to.
@@ -174,7 +186,15 @@ type conn struct {
 	net.Conn
 	link   *Link
 	closed atomic.Bool
+
+	local, remote net.Addr
 }
+
+// LocalAddr is our end, also of a connection that is over.
+func (c *conn) LocalAddr() net.Addr { return c.local }
+
+// RemoteAddr is the DUT's end, also of a connection that is over.
+func (c *conn) RemoteAddr() net.Addr { return c.remote }
 
 // Read reads what the DUT sent.
 func (c *conn) Read(b []byte) (int, error) {
