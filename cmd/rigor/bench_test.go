@@ -51,6 +51,7 @@ func newBench(t testing.TB, args ...string) *bench {
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() {
+		b.guardless(t, cmd.Process.Pid)
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		if err := cmd.Wait(); err != nil {
 			t.Errorf("the device's process: %v\n%s", err, stderr.String())
@@ -67,6 +68,30 @@ func newBench(t testing.TB, args ...string) *bench {
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "profiles"), 0o700))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "profiles", "virtual.yaml"), []byte(builtin(t, "profiles/virtual.yaml")), 0o600))
 	return b
+}
+
+// guardless waits until no process of the bench is left but its device: the guard of a run
+// that was killed holds the lease of a pseudo terminal, whose name the next test may get.
+func (b *bench) guardless(t testing.TB, device int) {
+	t.Helper()
+	others := func() (out []string) {
+		all, _ := filepath.Glob("/proc/[0-9]*/environ")
+		for _, file := range all {
+			env, err := os.ReadFile(file)
+			if err != nil || !bytes.Contains(env, []byte(b.dir)) || file == fmt.Sprintf("/proc/%d/environ", device) {
+				continue // it has ended
+			}
+			out = append(out, file)
+		}
+		return out
+	}
+	for end := time.Now().Add(10 * time.Second); len(others()) > 0; {
+		if time.Now().After(end) {
+			t.Errorf("processes of bench %s are left: %v", b.name, others())
+			return
+		}
+		<-time.After(10 * time.Millisecond)
+	}
 }
 
 // command makes a command of the program, in the bench's folder.
