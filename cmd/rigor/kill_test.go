@@ -56,7 +56,7 @@ func TestKilledRunLeavesASafeRigAndATrueReport(t *testing.T) {
 	t.Parallel()
 	kills, parallel := 50, 4
 	if testing.Short() {
-		kills, parallel = 2, 2
+		kills, parallel = 1, 1
 	}
 	var changed atomic.Int64
 	var wg sync.WaitGroup

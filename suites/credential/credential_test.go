@@ -363,6 +363,9 @@ func TestSkipsAreAsked(t *testing.T) {
 // up. Only a device that was set up by a stranger fails, and what a set-up says no to
 // for another reason shows nothing.
 func TestSetUpAsksForTheLabel(t *testing.T) {
+	if testing.Short() {
+		t.Skip("five boots each")
+	}
 	t.Parallel()
 	const id = "cred-forced-set"
 	noLabel := func(p *profile.Profile) { // it is neither offered nor declared
@@ -426,6 +429,9 @@ func TestSetUpAsksForTheLabel(t *testing.T) {
 // TestAnyLabelShowsNone: a set-up that takes any label does not show that the one
 // that the rig file gives is the unit's.
 func TestAnyLabelShowsNone(t *testing.T) {
+	if testing.Short() {
+		t.Skip("five boots each")
+	}
 	t.Parallel()
 	ids := []string{"cred-forced-set", "cred-derivable", "cred-unique"}
 	for weakness, want := range map[string]string{"setup-any-label": "inconclusive.bracket", "setup-no-label": pass} {
