@@ -33,8 +33,8 @@ func TestSigrokOnRun(t *testing.T) {
 		cmd := exec.Command("rigor", append(line, "dbg-swd-present")...)
 		cmd.Dir, cmd.Env = dir, home(t.TempDir())
 		res := output(t, cmd)
-		require.Contains(t, []int{0, 1}, res.code, res)
-		logs, err := filepath.Glob(filepath.Join(dir, "run", "evidence", "*", "port-*.log"))
+		require.Contains(t, []int{0, 1, 3}, res.code, res) // 3: one that is silent may have a name that nobody called
+		logs, err := filepath.Glob(filepath.Join(dir, "run", "evidence", "*", "port-swd.log"))
 		require.NoError(t, err)
 		require.NotEmpty(t, logs)
 		for _, log := range logs {

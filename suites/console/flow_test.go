@@ -149,8 +149,8 @@ func TestNeverSend(t *testing.T) {
 			c := got["con-boot-interrupt[main]"]
 			assert.Equal(t, want, judged(c))
 			assert.NotContains(t, keys, never.Keys[0])
-			assert.Contains(t, keys, "y")
-			if strings.HasPrefix(want, "inconclusive") {
+			if strings.HasPrefix(want, "inconclusive") { // one that opens ends the boot's keys
+				assert.Contains(t, keys, "y")
 				assert.Contains(t, c.Judgement.Detail, "(x BREAK), which were not sent: the loader's menu erases the flash at x")
 			}
 		})
