@@ -235,6 +235,26 @@ func (r *cutReset) ready(ctx context.Context) error {
 	case state != states.Onboarded.Name:
 		return fmt.Errorf("the device is in no declared state: %w", dut.ErrLost)
 	}
+	r.markers = map[string]string{}
+	for _, name := range r.way.Cut.Stores {
+		st := r.t.Profile().Stores.Items[name]
+		f, err := canary.FormOf(st.Alphabet, st.Length)
+		if err != nil {
+			return fmt.Errorf("store %s: %w", name, err)
+		}
+		r.markers[name] = r.t.Draw(fmt.Sprintf("%s/%s/%d", r.way.ID, name, r.n), f.Alphabet, f.Length)
+		if _, err := d.Steps(ctx, st.Plant, map[string]string{"marker": r.markers[name]}); err != nil {
+			return fmt.Errorf("put something into store %s: %w", name, err)
+		}
+		if there, err := r.holds(ctx, name); err != nil || !there {
+			return errors.Join(err, fmt.Errorf("what was put into store %s is not seen there", name))
+		}
+	}
+	if r.n == 1 { // which starts the device: sessions are opened behind it
+		if err := r.witnesses(ctx); err != nil {
+			return err
+		}
+	}
 	for i := range r.owners {
 		o := &r.owners[i]
 		a, ans, err := o.door.Open(ctx, o.cred)
@@ -259,26 +279,6 @@ func (r *cutReset) ready(ctx context.Context) error {
 			return fmt.Errorf("give the owner %s: %w", c.ID, err)
 		}
 		r.given[c.ID] = vars["credential"]
-	}
-	r.markers = map[string]string{}
-	for _, name := range r.way.Cut.Stores {
-		st := r.t.Profile().Stores.Items[name]
-		f, err := canary.FormOf(st.Alphabet, st.Length)
-		if err != nil {
-			return fmt.Errorf("store %s: %w", name, err)
-		}
-		r.markers[name] = r.t.Draw(fmt.Sprintf("%s/%s/%d", r.way.ID, name, r.n), f.Alphabet, f.Length)
-		if _, err := d.Steps(ctx, st.Plant, map[string]string{"marker": r.markers[name]}); err != nil {
-			return fmt.Errorf("put something into store %s: %w", name, err)
-		}
-		if there, err := r.holds(ctx, name); err != nil || !there {
-			return errors.Join(err, fmt.Errorf("what was put into store %s is not seen there", name))
-		}
-	}
-	if r.n == 1 {
-		if err := r.witnesses(ctx); err != nil {
-			return err
-		}
 	}
 	r.logged, err = r.entries(ctx)
 	return err
@@ -479,6 +479,11 @@ func (r *cutReset) reset(ctx context.Context) (powercut.End, error) {
 		return powercut.End{}, err
 	case len(found) > 0:
 		return powercut.End{Name: endHalf, Detail: "somebody has set it up anew, and what the owner before had put there is in the image of " + found[0].where + ": " + found[0].what}, nil
+	}
+	if len(r.images) > 0 { // which has started it
+		if half, err := r.sessions(ctx, "it has been set up and started anew"); half.Name != "" || err != nil {
+			return half, err
+		}
 	}
 	detail := "it wants to be set up; nothing of the owner from before opens it or is seen in it"
 	if len(r.images) > 0 {
