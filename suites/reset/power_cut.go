@@ -179,7 +179,7 @@ type cutReset struct {
 	markers map[string]string // store → what was planted last
 	given   map[string]string // credential → what the owner before was given
 	logged  []string          // entries of the log, where a reset clears it
-	images  []string          // memories in whose image a reset that is not cut leaves nothing of a store
+	images  []string          // memories in whose image each store is seen before it
 	blind   []string          // memories in whose image a store is not seen before it
 	told    bool              // the steps that begin it worked
 	over    bool              // the reset has told that it is done
@@ -449,6 +449,11 @@ func (r *cutReset) reset(ctx context.Context) (powercut.End, error) {
 	if half, err := r.sessions(ctx, "it wants to be set up"); half.Name != "" || err != nil {
 		return half, err
 	}
+	if r.n > 1 { // a set-up may write over it; and it was off, so that a start ends no session
+		if half, err := r.residue(ctx, "it wants to be set up"); half.Name != "" || err != nil {
+			return half, err
+		}
+	}
 	if err := r.setUp(ctx); err != nil {
 		return powercut.End{}, err
 	}
@@ -473,15 +478,12 @@ func (r *cutReset) reset(ctx context.Context) (powercut.End, error) {
 			return powercut.End{Name: endHalf, Detail: "somebody has set it up anew, and its log has an entry from before: " + e}, nil
 		}
 	}
-	found, err := r.residue(ctx)
-	switch {
-	case err != nil:
-		return powercut.End{}, err
-	case len(found) > 0:
-		return powercut.End{Name: endHalf, Detail: "somebody has set it up anew, and what the owner before had put there is in the image of " + found[0].where + ": " + found[0].what}, nil
-	}
-	if len(r.images) > 0 { // which has started it
-		if half, err := r.sessions(ctx, "it has been set up and started anew"); half.Name != "" || err != nil {
+	if r.n == 1 { // the sessions of a device that was not off have been tried
+		half, err := r.residue(ctx, "somebody has set it up anew")
+		if half.Name == "" && err == nil && len(r.images) > 0 {
+			half, err = r.sessions(ctx, "it has been set up and started anew")
+		}
+		if half.Name != "" || err != nil {
 			return half, err
 		}
 	}

@@ -2,12 +2,14 @@ package reset
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
 
 	"rigor/harness/canary"
 	"rigor/harness/check"
+	"rigor/harness/powercut"
 	"rigor/harness/verdict"
 )
 
@@ -98,16 +100,12 @@ func (r *cutReset) claimImages(cuts *check.Cuts) {
 	})
 }
 
-// residue gives what a reset has left in the memories. One that was not cut shows by what
-// it leaves that a memory tells nothing of a cut: that is for rst-canaries.
-func (r *cutReset) residue(ctx context.Context) ([]seenIn, error) {
+// residue is the end of a reset that has left something in a memory. Of one that was not
+// cut it says that no cut can be told by it.
+func (r *cutReset) residue(ctx context.Context, when string) (powercut.End, error) {
 	found, err := r.look(ctx, r.images)
-	if err != nil || r.n > 1 {
-		return found, err
+	if err != nil || len(found) == 0 {
+		return powercut.End{}, err
 	}
-	for _, s := range found {
-		r.t.Note("run 1: a reset that is not cut leaves %s in the image of %s, which is not looked through behind cuts", s.what, s.where)
-		r.images = slices.DeleteFunc(r.images, func(m string) bool { return m == s.where })
-	}
-	return nil, nil
+	return powercut.End{Name: endHalf, Detail: fmt.Sprintf("%s, and what the owner before had put there is in the image of %s: %s", when, found[0].where, found[0].what)}, nil
 }
