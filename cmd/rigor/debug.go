@@ -28,7 +28,7 @@ type debugCmd struct {
 	Pads   map[string]string `help:"The pads, in place of a port of the profile: clk=J3.2;io=J3.4, or tck=…;tms=…;tdi=…;tdo=…;ntrst=…" placeholder:"ROLE=PAD;…"`
 	Lock   string            `help:"What names the lock: ${locks}; the profile's where it is not said." placeholder:"NAME"`
 	Target string            `help:"The TARGETSEL value of a port that several share." placeholder:"0x01002927"`
-	Quick  bool              `help:"Ask who is there, of the first two access ports and of a little memory: for wires that are slow."`
+	Quick  bool              `help:"Ask who is there, of the first two access ports, of the lock where one of them names it, and of a little memory: for wires that are slow."`
 	Format string            `enum:"text,json" default:"text" help:"What goes to standard output."`
 }
 

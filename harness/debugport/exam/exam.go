@@ -33,7 +33,8 @@ type Piece struct {
 
 // Plan says how much is asked.
 type Plan struct {
-	// Quick asks who is there, of the first access ports and of a little memory.
+	// Quick asks who is there, of the first access ports and of a little memory; the lock
+	// is read where one of those names it.
 	Quick  bool
 	Memory []Piece
 	Lock   *lock.Lock  // what names the lock; nil for none
@@ -479,7 +480,7 @@ func refusal(a dap.Answer) ladder.Halt {
 
 // locks reads what names the lock.
 func (k *looker) locks(ctx context.Context) error {
-	if k.plan.Lock == nil || k.plan.Quick {
+	if k.plan.Lock == nil {
 		return nil
 	}
 	for i := range k.plan.Lock.Reads {
