@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"go/ast"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -33,12 +35,17 @@ type listed struct {
 // all gives every import, those of its tests too.
 func (p *listed) all() []string { return slices.Concat(p.Imports, p.TestImports, p.XTestImports) }
 
-// packages asks the go command for the packages of the module.
+// goList asks the go command for the packages of the module, once for all tests.
+var goList = sync.OnceValues(func() ([]byte, error) {
+	cmd := exec.CommandContext(context.Background(), "go", "list", "-e", "-json=ImportPath,Dir,Standard,Imports,TestImports,XTestImports", "./...")
+	cmd.Dir = ".."
+	return cmd.Output()
+})
+
+// packages gives the packages of the module.
 func packages(t *testing.T) []listed {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", "list", "-e", "-json=ImportPath,Dir,Standard,Imports,TestImports,XTestImports", "./...")
-	cmd.Dir = ".."
-	out, err := cmd.Output()
+	out, err := goList()
 	require.NoError(t, err)
 	var ps []listed
 	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {

@@ -349,8 +349,8 @@ func TestSkipsAreAsked(t *testing.T) {
 		{"weak passwords to a closed port", func(s *profile.Setup) { elsewhere(&s.Choose[0]) }, "inconclusive.control-failed"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if testing.Short() && c.want == pass {
-				t.Skip("what is wrong is quicker seen")
+			if testing.Short() && c.want != "inconclusive.control-failed" {
+				t.Skip("what is wrong from the start is quicker seen")
 			}
 			t.Parallel()
 			res := run(t, planted{Profile: func(p *profile.Profile) { c.edit(&p.Setup) }}, "cred-forced-set")
