@@ -55,8 +55,9 @@ func (s *seat) whilePending(ctx context.Context) {
 		return
 	}
 	var unclear string
+	var gone bool
 	if d.Taken {
-		unclear = s.offer(ctx, m.refused, &log)
+		unclear, gone = s.offer(ctx, next, m.refused, &log)
 	}
 	_, err = s.u.Apply(ctx)
 	s.t.OK(err)
@@ -67,7 +68,12 @@ func (s *seat) whilePending(ctx context.Context) {
 	ref := s.t.Keep("pending.json", "what was delivered while a genuine image waited for its start, and what ran behind it", data)
 	s.t.Claim("no older image is taken while a genuine one waits for its start", func(c *check.Claim) {
 		c.Show(ref)
-		c.Expect(fmt.Sprintf("%d older ones are refused, and %s runs behind the restart", len(m.refused), next), fmt.Sprintf("%s runs", s.now))
+		same := gone && s.now.Version == before.Version && s.now.Digest == before.Digest && s.now.Pending == ""
+		got := fmt.Sprintf("%s runs", s.now)
+		if same {
+			got += " as before: all are refused, and the DUT says that each took away what waited"
+		}
+		c.Expect(fmt.Sprintf("%d older ones are refused, and behind the restart runs %s, or what ran before where the DUT says that it waits no more", len(m.refused), next), got)
 		for _, x := range m.refused {
 			if shelf.Says(s.now.Version, s.now.Digest, x.Shows) {
 				c.Fail(verdict.ReasonAccess, "%s ran, %s waited, and now runs %s, which is %s (%s)", before, next, s.now, x.Name, x.Why)
@@ -79,6 +85,7 @@ func (s *seat) whilePending(ctx context.Context) {
 			c.Unknown(verdict.ReasonControlFailed, "the genuine image was not taken: %s: %s", d.Kind, d.Detail)
 		case unclear != "":
 			c.Unknown(verdict.ReasonIneffective, "%s", unclear)
+		case same:
 		case s.running != next || s.now.Pending != "":
 			c.Unknown(verdict.ReasonDUTChanged, "%s waited, and %s runs", next, s.now)
 		}
@@ -88,10 +95,20 @@ func (s *seat) whilePending(ctx context.Context) {
 	}
 }
 
-// offer delivers each of the older images, and says of which it is not clear whether it
-// was refused. One that is said to be taken is the last: it waits now.
-func (s *seat) offer(ctx context.Context, older []*mutant.Mutant, log *pending) (unclear string) {
+// offer delivers each of the older images while the genuine one waits: a DUT that lets go
+// of it with each delivery gets it anew. It says of which older one it is not clear whether
+// it was refused, and whether the last one took away what waited. One that is said to be
+// taken is the last: it waits now.
+func (s *seat) offer(ctx context.Context, next *shelf.Image, older []*mutant.Mutant, log *pending) (unclear string, gone bool) {
 	for _, x := range older {
+		if gone {
+			d, err := s.deliver(ctx, dut.Image{Name: next.String(), Bytes: next.Bytes})
+			s.t.OK(err)
+			log.add(next.String(), d)
+			if !d.Taken {
+				return fmt.Sprintf("%s, which a refused image had taken away, was not taken anew: %s: %s", next, d.Kind, d.Detail), true
+			}
+		}
 		var d dut.Delivery
 		var err error
 		for range patience {
@@ -104,13 +121,16 @@ func (s *seat) offer(ctx context.Context, older []*mutant.Mutant, log *pending) 
 			}
 		}
 		if d.Taken {
-			return fmt.Sprintf("%s is said to be taken, and does not run behind the restart", x.Name)
+			return fmt.Sprintf("%s is said to be taken, and does not run behind the restart", x.Name), gone
 		}
 		if d.Kind != verdict.Refused && unclear == "" {
 			unclear = fmt.Sprintf("%s was answered with %s (%s), which is no declared refusal", x.Name, d.Kind, d.Detail)
 		}
+		waits, err := s.waiting(ctx)
+		s.t.OK(err)
+		gone = waits.Pending == ""
 	}
-	return unclear
+	return unclear, gone
 }
 
 // pending is what is kept of it.
