@@ -21,6 +21,9 @@ type Delivery struct {
 	// SaysWhole says that it answered as it does to an image alone that it has got whole,
 	// as declared.
 	SaysWhole bool
+	// Erred says that its server answered that the error is its own: a status from 500 on
+	// (RFC 9110, section 15.6).
+	Erred bool
 }
 
 // Whole says whether it is shown that all of the image went over. Where nobody tells, it

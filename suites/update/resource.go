@@ -75,7 +75,7 @@ var Resource = check.Check{
 				c.Unknown(verdict.ReasonDUTChanged, "before them the DUT was %s, and behind them %s: that a genuine one is taken without a restart is not shown", boots, meanwhile)
 			case a.Kind == verdict.Accepted:
 				t.Bears(bracketOf(t.Case().Channel), badUploads)
-			case a.Kind == verdict.Refused || a.Kind == verdict.Throttled || a.Kind == verdict.Unproven:
+			case a.Kind == verdict.Refused || a.Kind == verdict.Throttled || a.Kind == verdict.Unproven || s.last.Erred:
 				c.Fail(verdict.ReasonExpectation, "%s", a.Detail)
 			default:
 				c.Unknown(verdict.ReasonControlFailed, "it did not get there: %s: %s", a.Kind, a.Detail)
