@@ -123,9 +123,14 @@ func (m *maker) claimed(name string, found *swu.Verified) {
 		m.set.Cannot(mutant.VersionForge, name, why, "both name the same")
 		return
 	}
+	forged := replaced(found.Archive.Members[0].Data, found.Description.Hardware[0], m.desc.Hardware[0].Value)
+	if bytes.Equal(forged, m.pkg.Members[0].Data) { // its acceptance would not show: it is the parent under another signature
+		m.set.Cannot(mutant.VersionForge, name, why, "that is the parent's own description")
+		return
+	}
 	m.whole(mutant.VersionForge, mutant.Authenticity, name, why, func() ([]byte, error) {
 		a := found.Archive.Clone()
-		m.put(a, 0, replaced(a.Members[0].Data, found.Description.Hardware[0], m.desc.Hardware[0].Value))
+		m.put(a, 0, forged)
 		return a.Marshal()
 	}, nil)
 }

@@ -80,6 +80,20 @@ func plan(t testing.TB, sums bool) ([]byte, *mutant.Set) {
 	return parent, set
 }
 
+// TestTwinOfAnotherProduct: another product's package that has the parent's content says
+// with the parent's hardware what the parent says. Its acceptance would not show.
+func TestTwinOfAnotherProduct(t *testing.T) {
+	parent := pack(t, "1.5.0", "A", 1, true, 500)
+	set, err := Plan(parent, Options{Seed: 1, Certs: []*x509.Certificate{maker1().Cert}, OtherProduct: [][]byte{pack(t, "1.5.0", "Z", 1, true, 500), pack(t, "1.5.0", "Z", 4, true, 500)}})
+	require.NoError(t, err)
+	unmade := map[string]string{}
+	for _, r := range set.Of(mutant.VersionForge) {
+		unmade[r.Name] = r.Unmade
+	}
+	assert.Equal(t, "that is the parent's own description", unmade["other-product-1-hardware-forged"])
+	assert.Empty(t, unmade["other-product-2-hardware-forged"])
+}
+
 func TestEveryMutant(t *testing.T) {
 	for _, sums := range []bool{true, false} {
 		t.Run(fmt.Sprintf("sums %v", sums), func(t *testing.T) {
