@@ -47,6 +47,28 @@ func TestChooseByFamily(t *testing.T) {
 	require.ErrorContains(t, err, `is called "telnet"`)
 }
 
+// What is planted in the built-in device belongs to the suites that look for it.
+func TestChooseBySuite(t *testing.T) {
+	b, err := virtualBed()
+	require.NoError(t, err)
+	assert.Equal(t, []string{"console", "credential", "debugport", "identity", "network", "protection", "reset", "update"}, b.cat.Families())
+	names := func(family string) (out []string) {
+		runs, err := (&validateCmd{Family: []string{family}}).choose(b)
+		require.NoError(t, err)
+		for _, r := range runs {
+			out = append(out, r.Name)
+		}
+		return out
+	}
+	assert.Contains(t, names("console"), "default-ssh", "what names no suites is looked for by those of old")
+	assert.NotContains(t, names("console"), "fw-upload-leak")
+	assert.Contains(t, names("update"), "fw-upload-breaks", "its cases are of it")
+	assert.NotContains(t, names("console"), "fw-upload-breaks")
+	assert.NotContains(t, names("console"), "", "the hardened device belongs to none")
+	_, err = (&validateCmd{Family: []string{"kitchen"}}).choose(b)
+	require.ErrorContains(t, err, "there are console, credential, debugport")
+}
+
 // A table that cannot be written to its file is shown nevertheless.
 func TestTableIsShownWhateverBecomesOfItsFile(t *testing.T) {
 	for _, format := range []string{"text", "json", "markdown"} {

@@ -31,7 +31,7 @@ import (
 type validateCmd struct {
 	Rig      string   `help:"gateway: the emulated device, each of its weaknesses built into an image of its own. Else a physical golden unit's rig, whose file says under expect what is to be seen. Default: the built-in device."`
 	Only     []string `help:"Only these weaknesses and bench faults; hardened is the device with nothing planted, traps are the models of chips that the looks at debug ports are tried on."`
-	Family   []string `help:"Only weaknesses and faults of these families, of those that have one: ${families}."`
+	Family   []string `help:"Only weaknesses and faults of these families. Of the gateway: ${families}; of the built-in device: the suites that look for them."`
 	Whole    bool     `help:"All cases with each weakness and fault, also where the catalogue names those that are enough."`
 	Parallel int      `help:"Runs at the same time. Default: three for each CPU, and up to twelve as long as the CPUs are idle, since a run waits more than it works; of the gateway two."`
 	Images   string   `placeholder:"DIR" help:"Keep the gateway's images here, and take those that this program has built before."`
@@ -149,9 +149,9 @@ func (c *validateCmd) choose(b *bed) ([]matrix.Run, error) {
 		all[i].Whole = c.Whole
 	}
 	if c.Family != nil {
-		all = slices.DeleteFunc(all, func(r matrix.Run) bool { return !slices.Contains(c.Family, b.cat.Entry(&r).Family) })
+		all = slices.DeleteFunc(all, func(r matrix.Run) bool { return !b.cat.Belongs(&r, c.Family) })
 		if len(all) == 0 {
-			return nil, fmt.Errorf("--family %s: no weakness and no bench fault of this device belongs to it; there are %s", strings.Join(c.Family, ","), families)
+			return nil, fmt.Errorf("--family %s: no weakness and no bench fault of this device belongs to it; there are %s", strings.Join(c.Family, ","), strings.Join(b.cat.Families(), ", "))
 		}
 	}
 	switch {

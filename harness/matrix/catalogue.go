@@ -75,6 +75,8 @@ type Entry struct {
 	Family string `yaml:"family"`
 	// Why is for the reader.
 	Why string `yaml:"why"`
+
+	looks []string // the suites of the cases that it has
 }
 
 // Parse reads a catalogue. The error has every mistake with its place.

@@ -13,11 +13,15 @@ func (c *Catalogue) scope(k Known) {
 		return
 	}
 	set := func(e *Entry) {
+		if e == nil {
+			return
+		}
 		suites := c.Suites
-		if e != nil && e.Suites != nil {
+		if e.Suites != nil {
 			suites = e.Suites
 		}
-		if e == nil || e.Cases != nil || suites == nil {
+		defer func() { e.looks = looks(e.Cases, k) }()
+		if e.Cases != nil || suites == nil {
 			return
 		}
 		for _, id := range k.Cases {
@@ -32,6 +36,48 @@ func (c *Catalogue) scope(k Known) {
 	for _, name := range sorted(c.Faults) {
 		set(c.Faults[name])
 	}
+}
+
+// looks gives the suites of the cases that globs name.
+func looks(globs []string, k Known) []string {
+	var in []string
+	for _, id := range k.Cases {
+		if suite := k.Checks[CheckOf(id)]; !slices.Contains(in, suite) && slices.ContainsFunc(globs, func(g string) bool { return matches(g, id) }) {
+			in = append(in, suite)
+		}
+	}
+	return in
+}
+
+// families gives what an entry belongs to: what it says itself, or else the suites that
+// look for it. The hardened device belongs to none.
+func (c *Catalogue) families(r *Run) []string {
+	e := c.Entry(r)
+	switch {
+	case e == nil || r.Kind == Hardened:
+		return nil
+	case e.Family != "":
+		return []string{e.Family}
+	}
+	return e.looks
+}
+
+// Belongs says whether what is planted in a run belongs to one of the families.
+func (c *Catalogue) Belongs(r *Run, families []string) bool {
+	return slices.ContainsFunc(c.families(r), func(f string) bool { return slices.Contains(families, f) })
+}
+
+// Families gives all that there are, sorted.
+func (c *Catalogue) Families() []string {
+	all := map[string]bool{}
+	for kind, entries := range map[Kind]map[string]*Entry{Weakness: c.Weaknesses, Fault: c.Faults} {
+		for name := range entries {
+			for _, f := range c.families(&Run{Kind: kind, Name: name}) {
+				all[f] = true
+			}
+		}
+	}
+	return sorted(all)
 }
 
 // suites holds the names of suites against those that there are.
