@@ -48,6 +48,10 @@ func Because(ctx context.Context, err error) error {
 // beat is how often it is looked whether the computer is in time.
 const beat = 50 * time.Millisecond
 
+// askEvery is how often it is asked how long programs have waited, where nobody wants to
+// know it this moment.
+const askEvery = 250 * time.Millisecond
+
 // Meter counts the time for which the computer was late. The nil Meter says that it
 // never was.
 type Meter struct {
@@ -55,8 +59,10 @@ type Meter struct {
 
 	mu     sync.Mutex
 	last   time.Time     // the last beat
+	late   time.Duration // that beats came too late, since the programs were asked
+	asked  time.Time     // when it was last asked how long programs have waited
 	waited time.Duration // up to there
-	total  time.Duration
+	total  time.Duration // up to there
 	over   bool
 }
 
@@ -66,7 +72,8 @@ func Start(ctx context.Context) *Meter { return With(ctx, waiting()) }
 // With is Start where something else tells for how long programs have waited; nil: nothing
 // does.
 func With(ctx context.Context, waits func() time.Duration) *Meter {
-	m := &Meter{waits: waits, last: time.Now()}
+	now := time.Now()
+	m := &Meter{waits: waits, last: now, asked: now}
 	if m.waits != nil {
 		m.waited = m.waits()
 	}
@@ -83,7 +90,7 @@ func (m *Meter) run(ctx context.Context) {
 			m.stop()
 			return
 		case <-t.C:
-			m.Total()
+			m.lost(false)
 		}
 	}
 }
@@ -91,26 +98,28 @@ func (m *Meter) run(ctx context.Context) {
 // Total gives for how long the computer was late since the measuring began: the time that
 // a beat came too late, or that programs of ours and those that they started waited for a
 // processor, whichever is more. It is never more than the time that went by.
-func (m *Meter) Total() time.Duration {
+func (m *Meter) Total() time.Duration { return m.lost(true) }
+
+// lost is Total. Where it need not be exact, the programs are asked now and then alone: to
+// ask looks at some dozen files of the kernel, and costs a child that ends more.
+func (m *Meter) lost(exact bool) time.Duration {
 	if m == nil {
 		return 0
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.over {
-		return m.total
+		return m.total + m.late
 	}
 	now := time.Now()
-	gap := now.Sub(m.last)
-	lost := max(gap-2*beat, 0)
-	if m.waits != nil {
-		waited := m.waits()
-		lost = max(lost, waited-m.waited)
-		m.waited = waited
-	}
+	m.late += max(now.Sub(m.last)-2*beat, 0)
 	m.last = now
-	m.total += min(lost, gap)
-	return m.total
+	if m.waits != nil && (exact || now.Sub(m.asked) >= askEvery) {
+		waited := m.waits()
+		m.total += min(max(m.late, waited-m.waited), now.Sub(m.asked))
+		m.waited, m.asked, m.late = waited, now, 0
+	}
+	return m.total + m.late
 }
 
 func (m *Meter) stop() {
@@ -138,7 +147,7 @@ func (m *Meter) Within(ctx context.Context, d time.Duration, cause error) (conte
 		return context.WithTimeout(ctx, d)
 	}
 	most := d + min(max(3*d, extraLeast), extraMost)
-	s := &span{meter: m, began: time.Now(), lost: m.Total(), d: d, most: most}
+	s := &span{meter: m, began: time.Now(), lost: m.lost(false), d: d, most: most}
 	return s.start(ctx, cause)
 }
 
@@ -213,8 +222,10 @@ func (s *span) start(caller context.Context, cause error) (context.Context, cont
 			select {
 			case <-ctx.Done():
 				err := ctx.Err() // the caller's, or the latest moment
-				if _, late := s.left(); errors.Is(context.Cause(ctx), ErrLate) && late != nil {
-					err = late
+				if errors.Is(context.Cause(ctx), ErrLate) {
+					if _, late := s.left(); late != nil {
+						err = late
+					}
 				}
 				e.end(err)
 				return
