@@ -24,6 +24,14 @@ func (d *Device) Steps(ctx context.Context, ss []profile.Step, vars map[string]s
 	return steps.Run(ctx, target{Device: d}, ss, vars)
 }
 
+// Walk walks a declared way: its steps, and those that show that it is done, of which
+// nothing is missed that comes early. There is called between the two, and says that the
+// DUT is in the state that the way leads to.
+func (d *Device) Walk(ctx context.Context, w *profile.Way, there func()) error {
+	_, err := steps.RunThen(ctx, target{Device: d}, w.Steps, there, w.Done, nil)
+	return err
+}
+
 // StepsOver is Steps with sessions that are open already in the place of logins of the
 // owner: whatever became of them. They stay open.
 func (d *Device) StepsOver(ctx context.Context, open map[string]login.Access, ss []profile.Step, vars map[string]string) (map[string]string, error) {

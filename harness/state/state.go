@@ -249,15 +249,9 @@ func (m *Machine) walk(ctx context.Context, d *dut.Device, w profile.Way) (err e
 	}
 	m.current = Unknown
 	d.In(w.From)
-	vars, err := d.Steps(ctx, w.Steps, nil)
-	if err != nil {
-		return fmt.Errorf("way from %s to %s: %w", w.From, w.To, err)
-	}
-	d.In(w.To)
-	if len(w.Done) > 0 {
-		if _, err := d.Steps(ctx, w.Done, vars); err != nil {
-			return fmt.Errorf("way from %s to %s is not done: %w", w.From, w.To, err)
-		}
+	walked := ""
+	if err := d.Walk(ctx, &w, func() { d.In(w.To); walked = " is not done" }); err != nil {
+		return fmt.Errorf("way from %s to %s%s: %w", w.From, w.To, walked, err)
 	}
 	if err := m.Holds(ctx, d, w.To); err != nil {
 		return fmt.Errorf("way from %s to %s was walked: %w", w.From, w.To, err)

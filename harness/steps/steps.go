@@ -112,6 +112,45 @@ type Target interface {
 // where the DUT did not show what it had to, a *wire.Fault for the rig's
 // trouble. What the steps up to there asserted is let go then.
 func Run(ctx context.Context, t Target, ss []profile.Step, vars map[string]string) (map[string]string, error) {
+	r := start(t, vars)
+	defer r.close()
+	r.mark(ss)
+	err := r.all(ctx, ss)
+	if err != nil {
+		r.letGo(ctx)
+	}
+	return r.vars, err
+}
+
+// RunThen is Run of steps that do something, and then of those that show that it is done.
+// What a console shows between the two is not missed, however late the second come: they
+// look from where the first have looked to, at a console that those do not look at from
+// before their last one. Between is called in the middle, where no session is open.
+func RunThen(ctx context.Context, t Target, act []profile.Step, between func(), done []profile.Step, vars map[string]string) (map[string]string, error) {
+	r := start(t, vars)
+	defer func() { r.close() }()
+	r.mark(act)
+	last := max(len(act)-1, 0)
+	err := r.all(ctx, act[:last])
+	if err == nil {
+		seen := maps.Clone(r.at)
+		r.mark(done)
+		maps.Copy(r.at, seen)
+		err = r.all(ctx, act[last:])
+	}
+	if err == nil {
+		r.close()
+		between()
+		err = r.all(ctx, done)
+	}
+	if err != nil {
+		r.letGo(ctx)
+	}
+	return r.vars, err
+}
+
+// start is a runner with values that it is given.
+func start(t Target, vars map[string]string) *runner {
 	r := &runner{t: t, vars: map[string]string{}, at: map[string]console.Cursor{}, secrets: escape.NewRedactor()}
 	for k, v := range vars {
 		r.vars[k] = v
@@ -119,13 +158,7 @@ func Run(ctx context.Context, t Target, ss []profile.Step, vars map[string]strin
 			r.secrets.Add(k, v)
 		}
 	}
-	defer r.close()
-	r.mark(ss)
-	if err := r.all(ctx, ss); err != nil {
-		r.letGo(ctx)
-		return r.vars, err
-	}
-	return r.vars, nil
+	return r
 }
 
 // Request gives the request of a step with its values filled in, and sends nothing.
@@ -193,6 +226,7 @@ func (r *runner) close() {
 	for _, a := range r.access {
 		_ = a.Close() // the steps are over; how a session ends changes nothing
 	}
+	r.stops, r.access = nil, nil
 }
 
 func (r *runner) all(ctx context.Context, ss []profile.Step) error {

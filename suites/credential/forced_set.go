@@ -152,11 +152,7 @@ func walk(ctx context.Context, d *dut.Device, id string) error {
 		if w.To != states.Factory.Name || wayName(w) != id {
 			continue
 		}
-		vars, err := d.Steps(ctx, w.Steps, nil)
-		if err == nil {
-			_, err = d.Steps(ctx, w.Done, vars)
-		}
-		return err
+		return d.Walk(ctx, &w, func() {})
 	}
 	return fmt.Errorf("the profile has no way %q to the factory state", id)
 }

@@ -144,12 +144,7 @@ func resetAndBack(ctx context.Context, t *check.T) {
 		if w.From != states.Factory.Name || w.To != states.Onboarded.Name {
 			continue
 		}
-		vars, err := t.Device().Steps(ctx, w.Steps, nil)
-		if err == nil {
-			_, err = t.Device().Steps(ctx, w.Done, vars)
-		}
-		t.OK(err)
-		t.Device().In(states.Onboarded.Name)
+		t.OK(t.Device().Walk(ctx, &w, func() { t.Device().In(states.Onboarded.Name) }))
 		a, err := Holds(t, states.Onboarded.Name)(ctx)
 		t.OK(err)
 		if a.Kind != verdict.Accepted {

@@ -79,12 +79,7 @@ func forgetsInTime(ctx context.Context, t *check.T) bool {
 		t.Note("the device is back in its factory state; whether it had the time to write its set-up down cannot be said: the rig allows no way to set it up, or none is declared")
 		return false
 	}
-	vars, err := t.Device().Steps(ctx, way.Steps, nil)
-	if err == nil {
-		_, err = t.Device().Steps(ctx, way.Done, vars)
-	}
-	t.OK(err)
-	t.Device().In(states.Onboarded.Name)
+	t.OK(t.Device().Walk(ctx, way, func() { t.Device().In(states.Onboarded.Name) }))
 	home, err := Holds(t, states.Onboarded.Name)(ctx)
 	t.OK(err)
 	if home.Kind != verdict.Accepted {

@@ -160,13 +160,7 @@ func (v *surveyor) outlast(ctx context.Context) {
 // walk goes a declared way.
 func (v *surveyor) walk(ctx context.Context, from, to string) {
 	w := wayBetween(v.Profile(), from, to)
-	vars, err := v.d.Steps(ctx, w.Steps, nil)
-	v.OK(err)
-	v.d.In(to)
-	if len(w.Done) > 0 {
-		_, err = v.d.Steps(ctx, w.Done, vars)
-		v.OK(err)
-	}
+	v.OK(v.d.Walk(ctx, w, func() { v.d.In(to) }))
 	v.OK(v.d.Reachable(ctx))
 	if to == states.Factory.Name {
 		v.d.WasReset()

@@ -335,12 +335,7 @@ func (r *cutReset) setUp(ctx context.Context) error {
 		if w.From != states.Factory.Name || w.To != states.Onboarded.Name {
 			continue
 		}
-		vars, err := d.Steps(ctx, w.Steps, nil)
-		if err == nil {
-			d.In(states.Onboarded.Name)
-			_, err = d.Steps(ctx, w.Done, vars)
-		}
-		if err != nil {
+		if err := d.Walk(ctx, &w, func() { d.In(states.Onboarded.Name) }); err != nil {
 			return fmt.Errorf("set the device up: %w", err)
 		}
 		return nil
