@@ -38,7 +38,6 @@ func TestReportOfLatest(t *testing.T) {
 	if testing.Short() {
 		t.Skip("whole runs; left out by -short")
 	}
-	t.Parallel()
 	dir := t.TempDir()
 	run := func(args ...string) result {
 		cmd := exec.Command("rigor", args...)

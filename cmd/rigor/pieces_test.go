@@ -77,7 +77,6 @@ func TestRunWithoutAPieceDoesNotPass(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
 			dir := t.TempDir()
 			same := func(s string) string { return s }
 			if tt.profile == nil {
