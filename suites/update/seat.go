@@ -278,6 +278,10 @@ func (s *seat) make(parent *shelf.Image, kinds ...mutant.Kind) made {
 		}
 		x, err := r.Make()
 		s.t.OK(err)
+		if twin(x, parent, s.running) {
+			m.unmade = append(m.unmade, fmt.Sprintf("%s: it says what %s says, which runs: that it was taken could not be seen", x.Name, s.running))
+			continue
+		}
 		if x.Expect == mutant.Harmless {
 			m.harmless = append(m.harmless, x)
 		} else {
@@ -285,6 +289,13 @@ func (s *seat) make(parent *shelf.Image, kinds ...mutant.Kind) made {
 		}
 	}
 	return m
+}
+
+// twin says whether a mutant that is made of another image than the one that runs says what
+// that one says: another product's package of the same content is one, once its hardware
+// is forged.
+func twin(x *mutant.Mutant, parent, running *shelf.Image) bool {
+	return running != nil && parent != running && parent.Shows.TellsApart(running.Shows) && x.Shows.Hash != "" && x.Shows.Hash == running.Shows.Hash
 }
 
 // keep keeps what the mutants are, and which could not be made.
