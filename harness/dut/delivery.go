@@ -3,6 +3,7 @@ package dut
 import (
 	"bytes"
 	"fmt"
+	"net/http"
 	"strconv"
 
 	"rigor/harness/verdict"
@@ -22,8 +23,14 @@ type Delivery struct {
 	// as declared.
 	SaysWhole bool
 	// Erred says that its server answered that the error is its own: a status from 500 on
-	// (RFC 9110, section 15.6).
+	// (RFC 9110, section 15.6). Where it fetches, that counts of what it has fetched whole
+	// alone: who cannot reach the rig says no other.
 	Erred bool
+}
+
+// erred gives Erred of an answer's status.
+func erred(status int, fetches bool, d Delivery) bool {
+	return status >= http.StatusInternalServerError && (!fetches || d.Whole())
 }
 
 // Whole says whether it is shown that all of the image went over. Where nobody tells, it

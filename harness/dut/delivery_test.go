@@ -93,3 +93,14 @@ func TestDeliveryCarried(t *testing.T) {
 	assert.True(t, c.delivery(img, map[string]string{"carried": "10"}).Whole())
 	assert.False(t, c.delivery(img, map[string]string{"carried": "9"}).Whole(), "the DUT has got less")
 }
+
+// TestErred: an error of the server's own is one of what it has got; a DUT that fetches and
+// does not reach the rig answers the same.
+func TestErred(t *testing.T) {
+	half, whole := Delivery{Carried: 2, Of: 4}, Delivery{Carried: 4, Of: 4}
+	assert.True(t, erred(500, false, half))
+	assert.True(t, erred(502, true, whole))
+	assert.False(t, erred(502, true, half))
+	assert.False(t, erred(502, true, Delivery{Carried: -1, Of: 4}))
+	assert.False(t, erred(422, false, whole))
+}

@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -128,7 +127,7 @@ func (u *Update) deliver(ctx context.Context, img Image, ss []profile.Step, no p
 	}
 	d.Detail, d.Raw = se.Error(), se.Answer
 	d.Kind, d.SaysWhole = refusalOf(se, no)
-	d.Erred = se.Status >= http.StatusInternalServerError
+	d.Erred = erred(se.Status, c.served != nil, d)
 	return d, nil
 }
 
