@@ -35,7 +35,8 @@ type listed struct {
 // all gives every import, those of its tests too.
 func (p *listed) all() []string { return slices.Concat(p.Imports, p.TestImports, p.XTestImports) }
 
-// goList asks the go command for the packages of the module, once for all tests.
+// goList asks the go command for the packages of the module, once for all tests: the
+// context of one of them would end before the others.
 var goList = sync.OnceValues(func() ([]byte, error) {
 	cmd := exec.CommandContext(context.Background(), "go", "list", "-e", "-json=ImportPath,Dir,Standard,Imports,TestImports,XTestImports", "./...")
 	cmd.Dir = ".."
