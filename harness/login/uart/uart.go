@@ -205,7 +205,7 @@ func (p *Prober) attempt(win context.Context, c login.Credential, s *session, o 
 			o.Set(kind, "the DUT said %q", words)
 		}
 	default:
-		o.Set(verdict.Garbled, "no prompt that is declared came: %s", login.Tail(said, 120))
+		o.Set(verdict.Garbled, "no prompt that is declared came: %s", login.Tail(expect.Plain(s.kept(raw)), 120))
 		if kind != "" && got.Offered {
 			o.Set(kind, "the DUT said %q", words)
 		}
@@ -315,17 +315,22 @@ func (s *session) unproven(ctx context.Context, o *login.Outcome, err error) err
 	return nil
 }
 
-// evidence gives what the DUT said from a cursor on. A console that echoes a
-// password has leaked it already; it goes no further.
+// kept gives what the DUT said without the password. A console that echoes one has
+// leaked it already; it goes no further.
+func (s *session) kept(raw []byte) []byte {
+	if len(s.secret) > 3 {
+		return bytes.ReplaceAll(raw, []byte(s.secret), []byte("[kept out]"))
+	}
+	return raw
+}
+
+// evidence gives what the DUT said from a cursor on.
 func (s *session) evidence(from console.Cursor) []byte {
 	raw, err := s.p.cfg.Console.Since(from)
 	if err != nil {
 		return nil // the transcript has it
 	}
-	if len(s.secret) > 3 {
-		raw = bytes.ReplaceAll(raw, []byte(s.secret), []byte("[kept out]"))
-	}
-	return login.Cut(raw)
+	return login.Cut(s.kept(raw))
 }
 
 // Proof asks the shell for the protected resource again. Where others were at the

@@ -146,6 +146,7 @@ func TestAnswers(t *testing.T) {
 		{"throttled", device(`echo 'Too many failed attempts, wait 20 seconds'; sleep 60`), cred, verdict.Throttled, true},
 		{"has to set a password", device(`printf 'New password: '; read n`), cred, verdict.Restricted, true},
 		{"silent after the password", device(`sleep 60`), cred, verdict.Garbled, true},
+		{"silent after a password that it echoes", []string{"sh", "-c", `while :; do printf 'gw login: '; read u; [ -n "$u" ] || continue; printf 'Password: '; read p; sleep 60; done`}, cred, verdict.Garbled, true},
 		{"stands open", []string{"sh", "-c", "PS1='~ # ' exec sh -i"}, login.Nobody, verdict.Accepted, true},
 		{"stands open, tried with a login", []string{"sh", "-c", "PS1='~ # ' exec sh -i"}, cred, verdict.Accepted, false},
 		{"a prompt behind which nothing runs", []string{"sh", "-c", `while :; do printf '\n# '; read u; done`}, login.Nobody, verdict.Unproven, true},
