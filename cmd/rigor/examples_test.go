@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"rigor/harness/abreast"
 	"rigor/harness/login/program"
 	"rigor/harness/rig"
 	"rigor/harness/runner"
@@ -88,49 +89,47 @@ func TestExampleDevicesRun(t *testing.T) {
 		t.Skip("every published login is tried")
 	}
 	t.Parallel()
-	for _, path := range exampleDevices(t) {
-		t.Run(strings.TrimSuffix(filepath.Base(path), ".rig.yaml"), func(t *testing.T) {
-			t.Parallel()
-			f, p, err := rigs.Load(path)
-			require.NoError(t, err)
-			d := newStandin(t, f, p)
-			if f.Power != nil && f.Power.Driver == "exec" {
-				f.Power.Exec = []string{f.Power.Exec[0], d.lines}
+	name := func(path string) string { return strings.TrimSuffix(filepath.Base(path), ".rig.yaml") }
+	abreast.All(t, exampleDevices(t), name, func(t *testing.T, path string) {
+		f, p, err := rigs.Load(path)
+		require.NoError(t, err)
+		d := newStandin(t, f, p)
+		if f.Power != nil && f.Power.Driver == "exec" {
+			f.Power.Exec = []string{f.Power.Exec[0], d.lines}
+		}
+		drivers := rigs.Drivers()
+		onWire := func(context.Context, *rig.Power, rig.Env) (wire.Power, error) { return standinPower{d}, nil }
+		drivers.Power["gpio"], drivers.Power["http"] = onWire, onWire
+		drivers.Line["gpio"] = func(context.Context, *rig.Line, rig.Env) (wire.Line, error) { return &standinLine{}, nil }
+		f.Power.OffSettle = 0
+		secrets := func(name string) (string, bool) {
+			if strings.HasSuffix(name, "_LABEL") || strings.HasSuffix(name, "_OTHER") {
+				return name + "-7f3a91", true
 			}
-			drivers := rigs.Drivers()
-			onWire := func(context.Context, *rig.Power, rig.Env) (wire.Power, error) { return standinPower{d}, nil }
-			drivers.Power["gpio"], drivers.Power["http"] = onWire, onWire
-			drivers.Line["gpio"] = func(context.Context, *rig.Line, rig.Env) (wire.Line, error) { return &standinLine{}, nil }
-			f.Power.OffSettle = 0
-			secrets := func(name string) (string, bool) {
-				if strings.HasSuffix(name, "_LABEL") || strings.HasSuffix(name, "_OTHER") {
-					return name + "-7f3a91", true
-				}
-				return standinPassword, true
+			return standinPassword, true
+		}
+		dir := t.TempDir()
+		job := &runner.Job{File: f, Profile: p, Suites: suites.All(), Drivers: drivers, Env: rig.Env{Dir: dir, Getenv: secrets, Ask: d.answer}, Dir: filepath.Join(dir, "run"),
+			RunID: f.Name, Seed: 7, Writer: "test", Undo: suites.Undo(), Exec: rigs.Exec, Program: inProcess, Ask: d.answer}
+		if f.Name == "ip-camera" || f.Name == "nrf52-lock" {
+			job.Program = ownersProcess
+		}
+		require.NoError(t, job.Run(t.Context()))
+		res, err := runner.Load(job.Dir)
+		require.NoError(t, err)
+		assert.Empty(t, res.Damage)
+		passed := 0
+		for _, c := range res.Cases {
+			if c.Verdict() != verdict.NotApplicable {
+				t.Logf("%-28s %6.1fs %s", c.ID, c.Took.Seconds(), c.Judgement)
 			}
-			dir := t.TempDir()
-			job := &runner.Job{File: f, Profile: p, Suites: suites.All(), Drivers: drivers, Env: rig.Env{Dir: dir, Getenv: secrets, Ask: d.answer}, Dir: filepath.Join(dir, "run"),
-				RunID: f.Name, Seed: 7, Writer: "test", Undo: suites.Undo(), Exec: rigs.Exec, Program: inProcess, Ask: d.answer}
-			if f.Name == "ip-camera" || f.Name == "nrf52-lock" {
-				job.Program = ownersProcess
+			assert.NotEqual(t, verdict.ReasonProfileMissing, c.Judgement.Reason, "%s: %s", c.ID, c.Judgement)
+			assert.NotEqual(t, verdict.Fail, c.Verdict(), "%s: %s", c.ID, c.Judgement)
+			assert.NotEqual(t, verdict.Error, c.Verdict(), "%s: %s", c.ID, c.Judgement)
+			if c.Verdict() == verdict.Pass {
+				passed++
 			}
-			require.NoError(t, job.Run(t.Context()))
-			res, err := runner.Load(job.Dir)
-			require.NoError(t, err)
-			assert.Empty(t, res.Damage)
-			passed := 0
-			for _, c := range res.Cases {
-				if c.Verdict() != verdict.NotApplicable {
-					t.Logf("%-28s %6.1fs %s", c.ID, c.Took.Seconds(), c.Judgement)
-				}
-				assert.NotEqual(t, verdict.ReasonProfileMissing, c.Judgement.Reason, "%s: %s", c.ID, c.Judgement)
-				assert.NotEqual(t, verdict.Fail, c.Verdict(), "%s: %s", c.ID, c.Judgement)
-				assert.NotEqual(t, verdict.Error, c.Verdict(), "%s: %s", c.ID, c.Judgement)
-				if c.Verdict() == verdict.Pass {
-					passed++
-				}
-			}
-			assert.Greater(t, passed, 2, "what stands in for a device that is well passes")
-		})
-	}
+		}
+		assert.Greater(t, passed, 2, "what stands in for a device that is well passes")
+	})
 }

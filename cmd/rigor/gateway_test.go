@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -52,4 +54,40 @@ func TestGatewayUnit(t *testing.T) {
 		assert.False(t, seen[u.Label], "%s is another unit's", u.Label)
 		seen[u.Label] = true
 	}
+}
+
+// An image that a run has open is not built anew in its place, as one without packages was
+// for the next row that needed them: its device changed in the midst of the run.
+func TestImageThatIsOpenStaysAsItIs(t *testing.T) {
+	img := &images{dir: t.TempDir(), by: "this program", given: map[string]bool{}}
+	build := func(dir string, files ...string) {
+		require.NoError(t, os.MkdirAll(dir, 0o700))
+		for _, name := range files {
+			require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(img.by), 0o600))
+		}
+	}
+	place := func(updates bool) (string, bool) {
+		dir, there := img.place("hardened", updates)
+		rel, err := filepath.Rel(img.dir, dir)
+		require.NoError(t, err)
+		return rel, there
+	}
+	is := func(dir string, there, updates bool) {
+		t.Helper()
+		got, ready := place(updates)
+		assert.Equal(t, dir, got)
+		assert.Equal(t, there, ready)
+	}
+	is("hardened", false, false)
+	build(filepath.Join(img.dir, "hardened"), builtBy)
+	is("hardened", true, false)
+	is("hardened", false, true) // nobody has it: it is built anew
+	img.given[filepath.Join(img.dir, "hardened")] = true
+	is("hardened", true, false)
+	is("hardened-updates", false, true)
+	build(filepath.Join(img.dir, "hardened-updates"), builtBy, gateway.UpdateCert)
+	is("hardened-updates", true, true)
+	is("hardened", true, false)
+	img.by = "another one"
+	is("hardened", false, false)
 }

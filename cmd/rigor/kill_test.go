@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"rigor/harness/abreast"
 	"rigor/harness/journal"
 )
 
@@ -57,36 +58,31 @@ func TestKilledRunLeavesASafeRigAndATrueReport(t *testing.T) {
 		t.Skip("fifty runs of a device in a process of its own")
 	}
 	t.Parallel()
-	const kills, parallel = 50, 4
+	const kills, benches = 50, 8
 	var changed atomic.Int64
-	var wg sync.WaitGroup
-	defer func() {
-		wg.Wait()
-		assert.Positive(t, changed.Load(), "no kill fell between the change of a password and its restoring")
-	}()
 	next := make(chan int, kills)
 	for i := range kills {
 		next <- i
 	}
 	close(next)
-	t.Run("kills", func(t *testing.T) {
-		for w := range parallel {
-			t.Run(fmt.Sprintf("bench-%d", w), func(t *testing.T) {
-				t.Parallel()
-				b := newBench(t)
-				warm(t, b)
-				for i := range next {
-					m := moments[i%len(moments)]
-					rng := rand.New(rand.NewPCG(uint64(i), 7))
-					t.Run(fmt.Sprintf("%d-%s", i, m.name), func(t *testing.T) {
-						if killOnce(t, b, m, rng) {
-							changed.Add(1)
-						}
-					})
+	var all [benches]string
+	for i := range all {
+		all[i] = fmt.Sprintf("bench-%d", i)
+	}
+	abreast.All(t, all[:], func(name string) string { return name }, func(t *testing.T, _ string) {
+		b := newBench(t)
+		warm(t, b)
+		for i := range next {
+			m := moments[i%len(moments)]
+			rng := rand.New(rand.NewPCG(uint64(i), 7))
+			t.Run(fmt.Sprintf("%d-%s", i, m.name), func(t *testing.T) {
+				if killOnce(t, b, m, rng) {
+					changed.Add(1)
 				}
 			})
 		}
 	})
+	assert.Positive(t, changed.Load(), "no kill fell between the change of a password and its restoring")
 }
 
 // warm brings the device to where its owner can log in. A computer that is

@@ -73,6 +73,8 @@ type images struct {
 	by   string // what builds them: this very program
 
 	mu sync.Mutex // one is built at a time
+	// given are the folders that a run of this validation may have open.
+	given map[string]bool
 }
 
 // builtBy is the file in which an image says what has built it.
@@ -89,7 +91,7 @@ func newImages(dir string) (*images, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a folder for the gateway: %w", err)
 	}
-	img := &images{dir: dir, temp: temp, keep: dir != ""}
+	img := &images{dir: dir, temp: temp, keep: dir != "", given: map[string]bool{}}
 	if dir == "" {
 		img.dir = filepath.Join(temp, "images")
 	}
@@ -182,12 +184,10 @@ func (img *images) image(ctx context.Context, weak string, unit gateway.Unit, up
 	case weak == "":
 		name = string(matrix.Hardened)
 	}
-	dir := filepath.Join(img.dir, name)
-	if by, err := os.ReadFile(filepath.Join(dir, builtBy)); err == nil && string(by) == img.by {
-		_, err := os.Stat(filepath.Join(dir, gateway.UpdateCert)) // the last that is made of them
-		if err == nil || !updates {
-			return dir, nil
-		}
+	dir, there := img.place(name, updates)
+	img.given[dir] = true
+	if there {
+		return dir, nil
 	}
 	_ = os.Remove(filepath.Join(dir, builtBy)) // it is overwritten below
 	if _, err := gateway.Build(ctx, gateway.Config{Dir: dir, Weakness: weak, Unit: unit, Updates: updates}); err != nil {
@@ -201,6 +201,28 @@ func (img *images) image(ctx context.Context, weak string, unit gateway.Unit, up
 	}
 	return dir, nil
 }
+
+// place gives the folder of an image, and says whether it is there already. One that lacks
+// the packages of updates is not built anew in its place where a run has it open: its device
+// would be another one in the midst of that.
+func (img *images) place(name string, updates bool) (dir string, there bool) {
+	dir = filepath.Join(img.dir, name)
+	by, err := os.ReadFile(filepath.Join(dir, builtBy))
+	if err != nil || string(by) != img.by {
+		return dir, false
+	}
+	_, err = os.Stat(filepath.Join(dir, gateway.UpdateCert)) // the last that is made of them
+	switch {
+	case err == nil || !updates:
+		return dir, true
+	case img.given[dir]:
+		return img.place(name+withUpdates, updates)
+	}
+	return dir, false
+}
+
+// withUpdates ends the name of an image that is built a second time, for its packages.
+const withUpdates = "-updates"
 
 // otherLabel adds to a rig what is on record of a second unit: its label, and the keys
 // that it showed, which are those of an image that brings them along.

@@ -5,6 +5,7 @@ package abreast
 
 import (
 	"flag"
+	"sync"
 	"testing"
 )
 
@@ -35,4 +36,15 @@ func Idle(m *testing.M) int {
 		panic(err) // the package testing has lost a flag
 	}
 	return m.Run()
+}
+
+// All runs subtests all at once, whatever their number: those that wait most of the time,
+// and would hold the places of others. The test that calls it has one place for all of them.
+func All[T any](t *testing.T, of []T, name func(T) string, test func(*testing.T, T)) {
+	t.Helper()
+	var all sync.WaitGroup
+	for _, x := range of {
+		all.Go(func() { t.Run(name(x), func(t *testing.T) { test(t, x) }) })
+	}
+	all.Wait()
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	"rigor/harness/console"
 	"rigor/harness/console/expect"
@@ -13,22 +14,31 @@ import (
 
 // Memory switches the DUT off and reads one of its memories. The DUT stays off.
 func (d *Device) Memory(ctx context.Context, name string) ([]byte, error) {
+	var b bytes.Buffer
+	if s := d.bench.Storages[name]; s != nil && s.Size() > 0 {
+		b.Grow(int(s.Size())) // a disk that grows twofold as it is read takes thrice its room
+	}
+	err := d.readOff(ctx, name, &b)
+	return b.Bytes(), err
+}
+
+// readOff switches the DUT off and has one of its memories read into w.
+func (d *Device) readOff(ctx context.Context, name string, w io.Writer) error {
 	s := d.bench.Storages[name]
 	if s == nil {
-		return nil, fmt.Errorf("storage %s: %w", name, ErrNotWired)
+		return fmt.Errorf("storage %s: %w", name, ErrNotWired)
 	}
 	if err := d.PowerOff(ctx); err != nil {
-		return nil, err
+		return err
 	}
-	var b bytes.Buffer
 	err := d.s.Do(ctx, PartStorage(name), func(ctx context.Context) error {
 		defer d.waiting("the image of storage " + name)()
-		return s.Read(ctx, &b)
+		return s.Read(ctx, w)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read storage %s: %w", name, err)
+		return fmt.Errorf("read storage %s: %w", name, err)
 	}
-	return b.Bytes(), nil
+	return nil
 }
 
 // Start is what a start came to that was watched.

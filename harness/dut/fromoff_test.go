@@ -2,6 +2,7 @@ package dut
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"testing/synctest"
 
@@ -86,4 +87,21 @@ func TestWhatDoesNotReadBackWasNotWritten(t *testing.T) {
 		require.True(t, ok, "%v", err)
 		assert.Equal(t, PartStorage("loose"), f.Part)
 	})
+}
+
+// What is read back comes in pieces of any size.
+func TestStandingCountsWhatIsThere(t *testing.T) {
+	memory := []byte("0123456789abcdef")
+	at := map[int64][]byte{2: []byte("23456"), 9: []byte("9abc"), 14: []byte("ef"), 15: []byte("fg"), 0: []byte("0x2")}
+	for piece := 1; piece <= len(memory); piece++ {
+		is := standing{at: at, same: map[int64]int{}}
+		for chunk := range slices.Chunk(memory, piece) {
+			n, err := is.Write(chunk)
+			require.NoError(t, err)
+			require.Equal(t, len(chunk), n)
+		}
+		for off, b := range at {
+			assert.Equal(t, off != 0 && off != 15, is.same[off] == len(b), "%q at %d in pieces of %d", b, off, piece)
+		}
+	}
 }

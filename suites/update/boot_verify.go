@@ -35,9 +35,14 @@ var BootVerify = check.Check{
 	Budget: check.Budget{Case: 2 * time.Hour, Cleanup: 30 * time.Minute}, // a clip takes minutes for each image
 	Cases:  check.Planner(inHand).With(needsInstaller, needsImages, needsSlots, check.NeedsPower),
 	Run: func(ctx context.Context, t *check.T) {
-		l := find(ctx, sitAt(ctx, t, channels(t.Profile())[0]))
+		s := sitAt(ctx, t, channels(t.Profile())[0])
+		if s.d.Profile.Images.Slots.Part != "" {
+			verifyParts(ctx, s)
+			return
+		}
+		l := find(ctx, s)
 		f := l.forge(ctx)
-		l.mindSlots(f)
+		l.mindSlots(append(l.all(f), l.garbage()))
 		if l.starts(ctx, f) {
 			l.leadsBack(ctx, f)
 		}

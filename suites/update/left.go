@@ -15,9 +15,10 @@ import (
 )
 
 // looksIn says whether the rig sees the slots of the DUT, and may switch it off for that.
+// Where a part of a package lies there, no package is told by it.
 func looksIn(in check.Input) bool {
 	sl := in.Profile.Images.Slots
-	return len(sl.At) > 0 && slices.Contains(in.Storages, sl.Storage) && in.Power && slices.Contains(in.Allow, check.Supply)
+	return len(sl.At) > 0 && sl.Part == "" && slices.Contains(in.Storages, sl.Storage) && in.Power && slices.Contains(in.Allow, check.Supply)
 }
 
 // held switches the DUT off, looks into its slots and starts it: what lies there that was

@@ -129,13 +129,17 @@ func (l *slots) unitNow(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%q", id), err
 }
 
-// mindSlots writes down what the slots are to hold again, and sees to it.
-func (l *slots) mindSlots(f forgeries) {
+// mindSlots writes down what the slots are to hold again, and sees to it. It is given all
+// that they are written with.
+func (l *slots) mindSlots(with [][]byte) {
 	var wrote []string
-	for _, b := range append(l.all(f), l.garbage()) {
+	for _, b := range with {
 		wrote = append(wrote, digest(padded(b, int(l.most))))
 	}
 	data := map[string]string{"storage": l.decl.Storage, "bytes": strconv.FormatInt(l.most, 10), "wrote": strings.Join(wrote, " ")}
+	if l.decl.Part != "" {
+		data["part"] = l.decl.Part
+	}
 	for i, at := range l.decl.At {
 		data["slot "+strconv.FormatInt(at.Offset, 10)] = l.holds[i].Ref
 	}
@@ -217,9 +221,20 @@ func UndoSlots(ctx context.Context, d *dut.Device, data map[string]string, _ fun
 		if img == nil || off < 0 || off+int64(most) > int64(len(memory)) {
 			return fmt.Errorf("what the slot at 0x%x held: %w: %s", off, dut.ErrNotDeclared, ref)
 		}
-		full := padded(img.Bytes, most)
+		held := img.Bytes
+		if name := data["part"]; name != "" {
+			if name != d.Profile.Images.Slots.Part {
+				return fmt.Errorf("what the slot at 0x%x held: %w: part %q of %s", off, dut.ErrNotDeclared, name, ref)
+			}
+			part, err := images.Part(img)
+			if err != nil {
+				return fmt.Errorf("what the slot at 0x%x held: %w", off, err)
+			}
+			held = part.Bytes
+		}
+		full := padded(held, most)
 		switch holds := memory[off : off+int64(most)]; {
-		case bytes.HasPrefix(holds, img.Bytes): // it was not written, or is back
+		case bytes.HasPrefix(holds, held): // it was not written, or is back
 		case who == nil, slices.Contains(strings.Fields(data["wrote"]), digest(holds)):
 			back[off] = full
 		default:

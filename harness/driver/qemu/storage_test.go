@@ -15,7 +15,7 @@ import (
 
 // A disk reads as the machine has it: what was written over the image, and the image
 // where nothing was.
-func TestStorageReadsTheDiskWithWhatWasWrittenOverIt(t *testing.T) {
+func TestStorageHasTheDiskWithWhatWasWrittenOverIt(t *testing.T) {
 	t.Parallel()
 	for _, program := range []string{"qemu-img", "qemu-io"} {
 		if _, err := exec.LookPath(program); err != nil {
@@ -37,15 +37,16 @@ func TestStorageReadsTheDiskWithWhatWasWrittenOverIt(t *testing.T) {
 	}
 	assert.True(t, bytes.Equal(image, read()), "before the first boot")
 
+	require.NoError(t, s.Write(t.Context(), 0x8000, []byte("first")))
+	want := bytes.Clone(image)
+	copy(want[0x8000:], "first")
+	assert.True(t, bytes.Equal(want, read()), "before the first boot it can be written, too")
+
 	require.NoError(t, m.makeOverlays(t.Context()))
 	out, err := exec.CommandContext(t.Context(), "qemu-io", "-f", "qcow2", "-c", "write -P 0x41 0x1000 0x200", m.overlay(spec.Disks[0])).CombinedOutput()
 	require.NoError(t, err, "%s", out)
-	want := bytes.Clone(image)
 	copy(want[0x1000:], bytes.Repeat([]byte{0x41}, 0x200))
 	assert.True(t, bytes.Equal(want, read()))
-	left, err := filepath.Glob(filepath.Join(scratch, "*.raw"))
-	require.NoError(t, err)
-	assert.Empty(t, left, "no copy stays")
 
 	forgets, err := NewStorage("storage.ram", m, "ram", func() error { return nil })
 	require.NoError(t, err)
@@ -53,10 +54,30 @@ func TestStorageReadsTheDiskWithWhatWasWrittenOverIt(t *testing.T) {
 	require.NoError(t, forgets.Read(t.Context(), &got))
 	assert.True(t, bytes.Equal(image, got.Bytes()), "a disk in memory has forgotten")
 
+	patch := bytes.Repeat([]byte("written past it"), 1000)
+	require.NoError(t, s.Write(t.Context(), 0x333, patch))
+	copy(want[0x333:], patch)
+	assert.True(t, bytes.Equal(want, read()), "what was written is there, and all else as it was")
+	require.NoError(t, s.Write(t.Context(), 0, nil))
+	is, err := os.ReadFile(filepath.Join(dir, "flash.img"))
+	require.NoError(t, err)
+	assert.True(t, bytes.Equal(image, is), "the image itself is nobody's to write")
+	err = s.Write(t.Context(), int64(len(image))-1, []byte("ab"))
+	_, isFault := wire.AsFault(err)
+	assert.True(t, isFault, "behind the end: %v", err)
+	assert.ErrorContains(t, err, "write 2 bytes at 131071 of disk system")
+	require.ErrorIs(t, forgets.Write(t.Context(), 0, patch), wire.ErrUnsupported)
+	for _, pattern := range []string{"*.raw", "*.write"} {
+		left, err := filepath.Glob(filepath.Join(scratch, pattern))
+		require.NoError(t, err)
+		assert.Empty(t, left, "no copy stays")
+	}
+
 	m.run = &run{}
+	require.ErrorIs(t, s.Write(t.Context(), 0, patch), wire.ErrRuns)
 	err = s.Read(t.Context(), &got)
 	require.ErrorIs(t, err, wire.ErrRuns)
-	_, isFault := wire.AsFault(err)
+	_, isFault = wire.AsFault(err)
 	assert.False(t, isFault)
 	m.run = nil
 

@@ -17,6 +17,9 @@ type Text struct {
 type Entry struct {
 	File   Text
 	SHA256 Text // of no length where there is none
+	// Compressed says how the file is packed: zlib, zstd or xz; "true" is zlib; empty where it
+	// is not.
+	Compressed string
 	// Whole is the setting of the hash from its name to what ends it: to take it out.
 	Whole Text
 }
@@ -52,6 +55,9 @@ func ParseDescription(b []byte) (*Description, error) {
 				e := Entry{File: f.text}
 				if h := n.child("sha256"); h != nil && h.kind == text {
 					e.SHA256, e.Whole = h.text, h.whole
+				}
+				if c := n.child("compressed"); c != nil {
+					e.Compressed = c.text.Value
 				}
 				d.Entries = append(d.Entries, e)
 			}
@@ -247,7 +253,7 @@ func (p *parser) value() (*node, error) {
 	if p.at == from {
 		return nil, fmt.Errorf("%q where a value was to be", p.text[p.at])
 	}
-	return &node{}, nil
+	return &node{text: Text{p.text[from:p.at], from, p.at - from}}, nil
 }
 
 func (p *parser) values(l *node, end byte) error {
