@@ -33,7 +33,7 @@ func StillRefuses(ctx context.Context, t *check.T, text string) {
 			m.refused = append(m.refused, x)
 		}
 	}
-	s.keep(parent, m)
+	s.keep(parent, parent.Shows, m)
 	if len(m.refused) == 0 {
 		t.Inconclusive(verdict.ReasonCoverageGap, "none of these mutants can be made of %s: %s", parent, strings.Join(all.unmade, "; "))
 	}

@@ -97,7 +97,7 @@ func (l *partSlots) forge(ctx context.Context) []*mutant.Mutant {
 		l.up(ctx)
 		l.t.Inconclusive(verdict.ReasonCoverageGap, "nothing that lacks only authenticity can be made of %s, and written into a slot: %s", l.part, strings.Join(m.unmade, "; "))
 	}
-	l.keep(l.running, m)
+	l.keep(l.part, set.Shows, m)
 	return m.refused
 }
 

@@ -136,7 +136,7 @@ func (l *slots) forge(ctx context.Context) (f forgeries) {
 			l.most = max(l.most, int64(x.Len()))
 		}
 	}
-	l.keep(l.running, m)
+	l.keep(l.running, l.running.Shows, m)
 	return f
 }
 

@@ -39,7 +39,7 @@ var EveryChannel = check.Check{
 			}
 		}
 		m.harmless = nil
-		s.keep(parent, m)
+		s.keep(parent, parent.Shows, m)
 		if len(m.refused) < 3 {
 			t.Inconclusive(verdict.ReasonCoverageGap, "only %d of these mutants can be made of %s: %s", len(m.refused), parent, strings.Join(all.unmade, "; "))
 		}

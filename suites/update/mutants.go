@@ -50,7 +50,7 @@ func tryAll(ctx context.Context, t *check.T, text string, bricks bool, kinds []m
 	}
 	parent := s.next()
 	m := s.make(parent, kinds...)
-	s.keep(parent, m)
+	s.keep(parent, parent.Shows, m)
 	for _, why := range m.unmade {
 		if strings.Contains(why, ofmcuboot.PublishedIsMakers) {
 			t.Claim("the maker's images are not signed with a key that everybody has", func(c *check.Claim) {

@@ -299,14 +299,14 @@ func twin(x *mutant.Mutant, parent, running *shelf.Image) bool {
 }
 
 // keep keeps what the mutants are, and which could not be made.
-func (s *seat) keep(parent *shelf.Image, m made) {
+func (s *seat) keep(parent fmt.Stringer, shows mutant.Shows, m made) {
 	data, err := json.MarshalIndent(struct {
 		Parent string           `json:"parent"`
 		Shows  mutant.Shows     `json:"shows"`
 		Refuse []*mutant.Mutant `json:"to_be_refused,omitempty"`
 		Either []*mutant.Mutant `json:"harmless,omitempty"`
 		Unmade []string         `json:"not_made,omitempty"`
-	}{parent.String(), parent.Shows, m.refused, m.harmless, m.unmade}, "", " ")
+	}{parent.String(), shows, m.refused, m.harmless, m.unmade}, "", " ")
 	s.t.OK(err)
 	s.list = s.t.Keep("mutants.json", "what was delivered: of which image it is made, what was changed, and what verifiers say of it", data)
 }

@@ -30,7 +30,7 @@ var Toctou = check.Check{
 		s.opened(ctx)
 		parent := s.next()
 		m := s.make(parent, mutant.Unsigned, mutant.WrongKey)
-		s.keep(parent, m)
+		s.keep(parent, parent.Shows, m)
 		if len(m.refused) == 0 {
 			t.Inconclusive(verdict.ReasonCoverageGap, "no forged image can be made of %s", parent)
 		}
