@@ -199,7 +199,7 @@ func TestRewrite(t *testing.T) {
 				now, err := Parse(out)
 				require.NoError(t, err)
 				assert.Equal(t, len(out), now.Len)
-				assert.EqualValues(t, kernel, now.Bytes(now.Components[0]))
+				assert.Equal(t, kernel, now.Bytes(now.Components[0]))
 				assert.Equal(t, initramfs, now.Bytes(now.Components[1]))
 				for _, e := range c.edits {
 					n := now.Root.find(e.Node)
@@ -301,7 +301,7 @@ func TestUnsigned(t *testing.T) {
 		}
 		assert.ErrorIs(t, err, c.want, c.name)
 		var at *FormatError
-		assert.Equal(t, c.want == ErrMalformed, errors.As(err, &at), c.name)
+		assert.Equal(t, errors.Is(c.want, ErrMalformed), errors.As(err, &at), c.name)
 	}
 	bare, err := img.Rewrite(Edit{Node: "/configurations/gateway/signature-1"})
 	require.NoError(t, err)
@@ -373,7 +373,7 @@ func TestMalformed(t *testing.T) {
 		{"token", put(st, 5), st, "token 0x5"},
 		{"token in the root", put(first.start, 0x80000001), first.start, "token 0x80000001"},
 		{"root with a name", put(st+4, 'x'<<24), st, "root called"},
-		{"property of nobody", put(st, tokenNop, tokenNop), first.start, "outside the root"},
+		{"property of nobody", put(st, tokenNop, tokenNop), first.start, "before the root"},
 		{"long property", put(first.start+4, 0x10000), first.start + 4, "are left"},
 		{"huge property", put(first.start+4, 0xfffffffe), first.start + 4, "are left"},
 		{"name nowhere", put(first.start+8, 0x10000), first.start + 8, "name of a property"},
@@ -383,7 +383,7 @@ func TestMalformed(t *testing.T) {
 		{"two of a name", structure(tokenBegin, 0, tokenBegin, 'a'<<24, tokenEnd, tokenBegin, 'a'<<24, tokenEnd, tokenEnd), st + 20, "second one"},
 		{"two roots", structure(tokenBegin, 0, tokenEnd, tokenBegin, 0, tokenEnd), st + 12, "behind the root"},
 		{"no root", structure(), img.tree.structEnd - 4, "last token"},
-		{"end of nothing", structure(tokenEnd), st, "not begun"},
+		{"end of nothing", structure(tokenEnd), st, "before the root"},
 		{"open at the end", structure(tokenBegin, 0), img.tree.structEnd - 4, "last token"},
 		{"end too early", structure(tokenBegin, 0, tokenEnd, tokenLast), st + 12, "last token"},
 		{"property behind a node", structure(tokenBegin, 0, tokenBegin, 'a'<<24, tokenEnd, tokenProp, 0, 0, tokenEnd), st + 20, "behind a node"},

@@ -247,74 +247,72 @@ func isName(name string) bool {
 	return name != ""
 }
 
+// opened are the nodes within which a token stands, the root first.
+type opened []inside
+
+type inside struct {
+	*Node
+	seen map[string]bool // names of what is in it
+}
+
 // nodes reads the structure. Two of one name beside each other are refused: who reads
 // them may take the one or the other.
 func (t *tree) nodes() error {
-	var open []*Node
-	var names []map[string]bool // of what is in the open nodes
-	count := 0
-	for at := t.structAt; ; {
+	var open opened
+	for at, count := t.structAt, 0; ; {
 		k, err := t.next(at)
 		if err != nil {
 			return err
 		}
 		at = k.end
-		if t.root != nil && len(open) == 0 && k.kind != tokenLast && k.kind != tokenNop {
-			return malformed(k.start, "token %#x behind the root", k.kind)
-		}
-		switch k.kind {
-		case tokenBegin:
-			if count++; count > mostNodes || len(open) == deepest {
-				return malformed(k.start, "more than %d nodes, or deeper than %d", mostNodes, deepest)
-			}
-			n := &Node{start: k.start, body: k.end}
-			if n.Path, err = pathOf(k, open, names); err != nil {
-				return err
-			}
-			if len(open) == 0 {
-				t.root = n
-			} else {
-				up := open[len(open)-1]
-				up.Nodes = append(up.Nodes, n)
-			}
-			open, names = append(open, n), append(names, map[string]bool{})
-		case tokenProp:
-			if len(open) == 0 {
-				return malformed(k.start, "a property outside the root")
-			}
-			n, seen := open[len(open)-1], names[len(names)-1]
-			if len(n.Nodes) > 0 || seen["."+k.name] || len(n.Props) == mostOfOneNode {
-				return malformed(k.start, "the property %q of %s is there twice, behind a node, or one too many", k.name, n.Path)
-			}
-			seen["."+k.name] = true
-			n.Props = append(n.Props, Prop{k.name, t.b[k.value : k.value+k.size : k.value+k.size], k.start, k.value, k.end})
-		case tokenEnd:
-			if len(open) == 0 {
-				return malformed(k.start, "the end of a node that was not begun")
-			}
-			open[len(open)-1].end = k.end
-			open, names = open[:len(open)-1], names[:len(names)-1]
-		case tokenLast:
+		switch {
+		case k.kind == tokenNop:
+		case k.kind == tokenLast:
 			if t.root == nil || len(open) > 0 || at != t.structEnd {
 				return malformed(k.start, "the last token within a node, or before the end of the structure")
 			}
 			return nil
+		case t.root != nil && len(open) == 0:
+			return malformed(k.start, "token %#x behind the root", k.kind)
+		case k.kind == tokenBegin:
+			if count++; count > mostNodes || len(open) == deepest {
+				return malformed(k.start, "more than %d nodes, or deeper than %d", mostNodes, deepest)
+			}
+			if open, err = t.begin(k, open); err != nil {
+				return err
+			}
+		case len(open) == 0:
+			return malformed(k.start, "token %#x before the root", k.kind)
+		case k.kind == tokenProp:
+			n, seen := open[len(open)-1].Node, open[len(open)-1].seen
+			if len(n.Nodes) > 0 || seen[":"+k.name] || len(n.Props) == mostOfOneNode {
+				return malformed(k.start, "the property %q of %s is there twice, behind a node, or one too many", k.name, n.Path)
+			}
+			seen[":"+k.name] = true
+			n.Props = append(n.Props, Prop{k.name, t.b[k.value : k.value+k.size : k.value+k.size], k.start, k.value, k.end})
+		case k.kind == tokenEnd:
+			open[len(open)-1].end = k.end
+			open = open[:len(open)-1]
 		}
 	}
 }
 
-// pathOf gives the path of a node that begins within others.
-func pathOf(k token, open []*Node, names []map[string]bool) (string, error) {
+// begin opens a node within others.
+func (t *tree) begin(k token, open opened) (opened, error) {
+	n := &Node{Path: "/", start: k.start, body: k.end}
 	if len(open) == 0 {
 		if k.name != "" {
-			return "", malformed(k.start, "a root called %q", k.name)
+			return nil, malformed(k.start, "a root called %q", k.name)
 		}
-		return "/", nil
+		t.root = n
+	} else {
+		up := open[len(open)-1]
+		if !isName(k.name) || up.seen["/"+k.name] || len(up.Path)+1+len(k.name) > longestPath {
+			return nil, malformed(k.start, "a node called %q in %s, or a second one, or a path longer than %d bytes", k.name, up.Path, longestPath)
+		}
+		up.seen["/"+k.name] = true
+		n.Path = strings.TrimSuffix(up.Path, "/") + "/" + k.name
+		up.Nodes = append(up.Nodes, n)
 	}
-	up, seen := open[len(open)-1].Path, names[len(names)-1]
-	if !isName(k.name) || seen["/"+k.name] || len(up)+1+len(k.name) > longestPath {
-		return "", malformed(k.start, "a node called %q in %s, or a second one, or a path longer than %d bytes", k.name, up, longestPath)
-	}
-	seen["/"+k.name] = true
-	return strings.TrimSuffix(up, "/") + "/" + k.name, nil
+	return append(open, inside{n, map[string]bool{}}), nil
 }

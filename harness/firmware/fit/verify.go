@@ -106,8 +106,8 @@ type Verifier struct {
 }
 
 // Verify takes an image that [Unsigned] takes and whose configuration has a signature of
-// one of the keys. Where the configuration has none and its images have, each of them
-// needs one.
+// one of the keys. Where the configuration has none, each of its images needs one. An
+// image that the maker left out of sign-images is held to its hashes alone.
 func (v Verifier) Verify(b []byte) (*Image, error) {
 	img, err := Unsigned(b)
 	if err != nil {
@@ -188,9 +188,9 @@ func (s Signature) scheme() (h crypto.Hash, bits int, err error) {
 
 // Covered gives the bytes that a signature of this image covers: those of a component
 // its data, those of a configuration parts of the tree, as U-Boot 2023.01 finds them
-// (fdt_find_regions, with what the signature says are its nodes). Releases that make the
-// list themselves find the same in what mkimage signed. Root and configuration have to be
-// among the nodes.
+// (fdt_find_regions, with what the signature says are its nodes). Later releases make the
+// list of nodes themselves (fit_config_get_signed_nodes): it is the same where the maker
+// signed all images of the configuration. Root and configuration have to be in it.
 func (img *Image) Covered(s Signature) ([]byte, error) {
 	for _, c := range img.Components {
 		if slices.ContainsFunc(c.Signatures, func(o Signature) bool { return o.Path == s.Path }) {

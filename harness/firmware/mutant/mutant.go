@@ -8,7 +8,7 @@
 // reason. [Recipe.Make] makes one mutant, the same each time, and refuses to give one
 // whose proof fails.
 //
-// The packages beside this one know the formats: ofmcuboot, ofswu, ofblob.
+// The packages beside this one know the formats: ofmcuboot, ofswu, offit, ofblob.
 package mutant
 
 import (

@@ -169,6 +169,7 @@ type FITSource struct {
 	Images string   // and its images
 	Hashes []string // of the second; none: sha256
 	Extra  string   // more of its configuration
+	Others bool     // another image behind, and another configuration, of it, before
 }
 
 // String is the source.
@@ -182,6 +183,12 @@ func (s FITSource) String() string {
 	if len(s.Hashes) == 0 {
 		s.Hashes = []string{"sha256"}
 	}
+	image, config := "", ""
+	if s.Others {
+		image = `recovery { description = "recovery"; data = /incbin/("initramfs"); type = "kernel"; arch = "arm64"; os = "linux"; compression = "none";
+			load = <0x40400000>; entry = <0x40400000>; hash-1 { algo = "sha256"; }; ` + sign(s.Images, "") + " };"
+		config = `recovery { description = "recovery"; kernel = "recovery"; ` + sign(s.Config, `sign-images = "kernel";`) + " };"
+	}
 	var hashes strings.Builder
 	for i, h := range s.Hashes {
 		fmt.Fprintf(&hashes, `hash-%d { algo = "%s"; }; `, i+1, h)
@@ -194,12 +201,14 @@ func (s FITSource) String() string {
 			load = <0x40400000>; entry = <0x40400000>; hash-1 { algo = "sha256"; }; %s };
 		initramfs { description = "initramfs"; data = /incbin/("initramfs"); type = "ramdisk"; arch = "arm64"; os = "linux"; compression = "none";
 			%s %s };
+		%s
 	};
 	configurations {
 		default = "gateway";
+		%s
 		gateway { description = "gateway"; kernel = "kernel"; ramdisk = "initramfs"; %s
 			%s };
 	};
 };
-`, sign(s.Images, ""), hashes.String(), sign(s.Images, ""), s.Extra, sign(s.Config, `sign-images = "kernel", "ramdisk";`))
+`, sign(s.Images, ""), hashes.String(), sign(s.Images, ""), image, config, s.Extra, sign(s.Config, `sign-images = "kernel", "ramdisk";`))
 }

@@ -43,7 +43,8 @@ type maker struct {
 	img    *fit.Image
 	config fit.Config
 	images []fit.Component // of the configuration, in its order
-	signed []fit.Signature // of the configuration, else of its images
+	signed []fit.Signature // of the configuration, and of its images
+	each   bool            // images have signatures of their own
 }
 
 // Plan says which mutants there are of a genuine image. It is an error where the parent
@@ -57,13 +58,11 @@ func Plan(parent []byte, o Options) (*mutant.Set, error) {
 	}
 	m := &maker{o: o, parent: parent, img: img}
 	m.config, _ = img.Config()
-	m.signed = m.config.Signatures
+	m.signed = slices.Clone(m.config.Signatures)
 	for _, name := range m.config.Images {
 		c, _ := img.Component(name)
-		m.images = append(m.images, c)
-		if len(m.config.Signatures) == 0 {
-			m.signed = append(m.signed, c.Signatures...)
-		}
+		m.images, m.each = append(m.images, c), m.each || len(c.Signatures) > 0
+		m.signed = append(m.signed, c.Signatures...)
 	}
 	if len(o.Keys) > 0 {
 		if _, err := m.verifier().Verify(parent); err != nil {
@@ -111,7 +110,7 @@ func Shows(b []byte) mutant.Shows {
 const (
 	noSignature = "it holds no signature that could be taken away"
 	nothingElse = "it has neither descriptions nor a time, and nothing of its data is said to be free"
-	onlyData    = "its signatures cover the data of images alone, and nothing of them is said to be free"
+	onlyData    = "a device may go by the signatures of images, which cover their data alone, and nothing of them is said to be free"
 )
 
 // unsigned takes all signatures away.
@@ -163,7 +162,7 @@ func (m *maker) unsignable() string {
 	switch {
 	case len(m.signed) == 0:
 		return noSignature
-	case len(m.config.Signatures) == 0 && len(m.o.Free) == 0:
+	case m.each && len(m.o.Free) == 0:
 		return onlyData
 	case len(m.described()) == 0 && len(m.o.Free) == 0:
 		return nothingElse
