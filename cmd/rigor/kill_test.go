@@ -161,8 +161,8 @@ func awaitSign(t *testing.T, b *bench, m moment, dir string) {
 const steady = 400 * time.Millisecond
 
 // awaitSafe looks at the device itself until it is at rest, in time (see safeWithin),
-// and that it stays so. A computer that is busy with other tests gets on top what the like
-// of the guard's work takes there at this very moment (see likeTheGuard).
+// and that it stays so. A computer that is busy with other tests gets as many times that as
+// the like of the guard's work takes there at this very moment longer than by itself.
 func awaitSafe(t *testing.T, b *bench, killed time.Time) {
 	t.Helper()
 	like := likeTheGuard(t, b)
@@ -172,8 +172,9 @@ func awaitSafe(t *testing.T, b *bench, killed time.Time) {
 		if len(what) == 0 {
 			break
 		}
-		if within == safeWithin && time.Since(killed) > within {
-			within += <-like
+		if like != nil && time.Since(killed) > within {
+			within = max(within, time.Duration(float64(within)*float64(<-like)/float64(likeAlone)))
+			like = nil
 		}
 		if time.Since(killed) > within {
 			t.Fatalf("%v after the kill, where %v were due: %v", time.Since(killed).Round(time.Millisecond), within, what)
@@ -187,9 +188,12 @@ func awaitSafe(t *testing.T, b *bench, killed time.Time) {
 	}
 }
 
+// likeAlone is how long the like of the guard's work takes where nothing else runs.
+const likeAlone = 50 * time.Millisecond
+
 // likeTheGuard does what the guard of this bench does, with the same program and without
 // an effect: it starts one for each line at once, and one for the supply behind them. It
-// gives how long that took: some 50 ms where nothing else runs.
+// gives how long that took: likeAlone where nothing else runs.
 func likeTheGuard(t *testing.T, b *bench) <-chan time.Duration {
 	t.Helper()
 	took := make(chan time.Duration, 1)

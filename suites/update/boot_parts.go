@@ -127,6 +127,7 @@ func (l *partSlots) starts(ctx context.Context, probes []*mutant.Mutant) {
 			return l.start(ctx, l.only(m.Bytes()), loaderTries, m.Name)
 		},
 		Refusal: []verdict.Kind{verdict.Refused},
+		Every:   1, // loaders count boots that failed, and start nothing any more
 		Same: func(ctx context.Context) (string, error) {
 			if first { // it is off; it was read before
 				first = false
