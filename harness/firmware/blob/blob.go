@@ -22,6 +22,8 @@ import (
 	"hash/crc32"
 	"math/big"
 	"slices"
+
+	"rigor/harness/firmware/internal/refusal"
 )
 
 // Role is what a range of bytes is for.
@@ -85,18 +87,6 @@ var (
 	ErrUnsupported  = errors.New("unsupported")   // it cannot be judged here
 )
 
-type refusal struct {
-	kind error
-	text string
-}
-
-func (r *refusal) Error() string        { return r.kind.Error() + ": " + r.text }
-func (r *refusal) Is(target error) bool { return r.kind == target }
-
-func refuse(kind error, format string, args ...any) error {
-	return &refusal{kind, fmt.Sprintf(format, args...)}
-}
-
 // Region is a range of an image of a certain length.
 type Region struct {
 	Name           string
@@ -115,30 +105,30 @@ func (l Layout) Validate() error {
 	role := map[string]Role{}
 	for _, r := range l.Ranges {
 		if r.Name == "" || role[r.Name] != "" {
-			return refuse(ErrLayout, "two ranges are called %q, or one has no name", r.Name)
+			return refusal.Of(ErrLayout, "two ranges are called %q, or one has no name", r.Name)
 		}
 		if !slices.Contains(roles, r.Role) {
-			return refuse(ErrLayout, "range %q: no role is called %q", r.Name, r.Role)
+			return refusal.Of(ErrLayout, "range %q: no role is called %q", r.Name, r.Role)
 		}
 		role[r.Name] = r.Role
 	}
 	covers := func(of string, names []string) error {
 		for _, n := range names {
 			if role[n] == "" {
-				return refuse(ErrLayout, "%s covers %q, which is not declared", of, n)
+				return refusal.Of(ErrLayout, "%s covers %q, which is not declared", of, n)
 			}
 		}
 		if len(names) == 0 {
-			return refuse(ErrLayout, "%s covers nothing", of)
+			return refusal.Of(ErrLayout, "%s covers nothing", of)
 		}
 		return nil
 	}
 	for _, c := range l.Checks {
 		if role[c.Range] != Digest {
-			return refuse(ErrLayout, "a check is in %q, which is no digest", c.Range)
+			return refusal.Of(ErrLayout, "a check is in %q, which is no digest", c.Range)
 		}
 		if size(c.Algorithm) == 0 {
-			return refuse(ErrLayout, "check %q: no algorithm is called %q", c.Range, c.Algorithm)
+			return refusal.Of(ErrLayout, "check %q: no algorithm is called %q", c.Range, c.Algorithm)
 		}
 		if err := covers("check "+c.Range, c.Covers); err != nil {
 			return err
@@ -146,13 +136,13 @@ func (l Layout) Validate() error {
 	}
 	if s := l.Signed; s != nil {
 		if role[s.Range] != Signature {
-			return refuse(ErrLayout, "the signature is in %q, which is none", s.Range)
+			return refusal.Of(ErrLayout, "the signature is in %q, which is none", s.Range)
 		}
 		if !slices.Contains([]string{"rsa-pkcs1", "rsa-pss", "ecdsa-der", "ecdsa-raw", "ed25519"}, s.Scheme) {
-			return refuse(ErrLayout, "no scheme is called %q", s.Scheme)
+			return refusal.Of(ErrLayout, "no scheme is called %q", s.Scheme)
 		}
 		if slices.Contains(s.Covers, s.Range) {
-			return refuse(ErrLayout, "the signature covers itself")
+			return refusal.Of(ErrLayout, "the signature covers itself")
 		}
 		return covers("the signature", s.Covers)
 	}
@@ -174,14 +164,14 @@ func (l Layout) Regions(b []byte) ([]Region, error) {
 			to += len(b)
 		}
 		if from < 0 || to > len(b) || from >= to {
-			return nil, refuse(ErrMalformed, "range %q is [%d:%d] of %d bytes", r.Name, r.From, r.To, len(b))
+			return nil, refusal.Of(ErrMalformed, "range %q is [%d:%d] of %d bytes", r.Name, r.From, r.To, len(b))
 		}
 		out = append(out, Region{r.Name, r.Role, from, to - from})
 	}
 	slices.SortStableFunc(out, func(a, b Region) int { return a.Offset - b.Offset })
 	for i := 1; i < len(out); i++ {
 		if out[i].Offset < out[i-1].End() {
-			return nil, refuse(ErrMalformed, "ranges %q and %q overlap", out[i-1].Name, out[i].Name)
+			return nil, refusal.Of(ErrMalformed, "ranges %q and %q overlap", out[i-1].Name, out[i].Name)
 		}
 	}
 	return out, nil
@@ -251,7 +241,7 @@ func (l Layout) Fix(b []byte) ([]byte, error) {
 		r := Find(regions, c.Range)
 		d := digest(c.Algorithm, covered(b, regions, c.Covers, c.Range))
 		if len(d) != r.Length {
-			return nil, refuse(ErrLayout, "range %q has %d bytes, and %s has %d", c.Range, r.Length, c.Algorithm, len(d))
+			return nil, refusal.Of(ErrLayout, "range %q has %d bytes, and %s has %d", c.Range, r.Length, c.Algorithm, len(d))
 		}
 		copy(r.Of(b), d)
 	}
@@ -268,7 +258,7 @@ func (l Layout) Unsigned(b []byte) error {
 	}
 	for _, c := range l.Checks {
 		if d := digest(c.Algorithm, covered(b, regions, c.Covers, c.Range)); !bytes.Equal(d, Find(regions, c.Range).Of(b)) {
-			return refuse(ErrWrongDigest, "%s is not that of the image", c.Range)
+			return refusal.Of(ErrWrongDigest, "%s is not that of the image", c.Range)
 		}
 	}
 	return nil
@@ -287,7 +277,7 @@ func (v Verifier) Verify(b []byte) error {
 	}
 	s := v.Layout.Signed
 	if s == nil {
-		return refuse(ErrUnsupported, "nothing is declared of the signature")
+		return refusal.Of(ErrUnsupported, "nothing is declared of the signature")
 	}
 	regions, err := v.Layout.Regions(b)
 	if err != nil {
@@ -299,7 +289,7 @@ func (v Verifier) Verify(b []byte) error {
 			return nil
 		}
 	}
-	return refuse(ErrBadSignature, "%s is of none of %d keys", s.Range, len(v.Keys))
+	return refusal.Of(ErrBadSignature, "%s is of none of %d keys", s.Range, len(v.Keys))
 }
 
 func (s *Signed) signed(key crypto.PublicKey, message, sig []byte) bool {
@@ -350,7 +340,7 @@ func (zeros) Read(p []byte) (int, error) {
 func (l Layout) Sign(b []byte, signer crypto.Signer) ([]byte, error) {
 	s := l.Signed
 	if s == nil {
-		return nil, refuse(ErrUnsupported, "nothing is declared of the signature")
+		return nil, refusal.Of(ErrUnsupported, "nothing is declared of the signature")
 	}
 	b, err := l.Fix(b)
 	if err != nil {
@@ -377,19 +367,19 @@ func (l Layout) Sign(b []byte, signer crypto.Signer) ([]byte, error) {
 	case ed25519.PrivateKey:
 		sig = ed25519.Sign(k, message)
 	default:
-		err = refuse(ErrUnsupported, "a key of type %T", signer)
+		err = refusal.Of(ErrUnsupported, "a key of type %T", signer)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("sign an image: %w", err)
 	}
 	r := Find(regions, s.Range)
 	if len(sig) > r.Length || len(sig) < r.Length && s.Scheme != "ecdsa-der" {
-		return nil, refuse(ErrLayout, "range %q has %d bytes, and a signature %d", s.Range, r.Length, len(sig))
+		return nil, refusal.Of(ErrLayout, "range %q has %d bytes, and a signature %d", s.Range, r.Length, len(sig))
 	}
 	clear(r.Of(b))
 	copy(r.Of(b), sig)
 	if !s.signed(signer.Public(), message, r.Of(b)) {
-		return nil, refuse(ErrUnsupported, "a key of type %T does not sign as %s", signer, s.Scheme)
+		return nil, refusal.Of(ErrUnsupported, "a key of type %T does not sign as %s", signer, s.Scheme)
 	}
 	return l.refixed(b, s)
 }
@@ -405,7 +395,7 @@ func (l Layout) refixed(b []byte, s *Signed) ([]byte, error) {
 		return nil, err
 	}
 	if !bytes.Equal(covered(b, regions, s.Covers, ""), covered(fixed, regions, s.Covers, "")) {
-		return nil, refuse(ErrLayout, "a check covers the signature, and the signature the check")
+		return nil, refusal.Of(ErrLayout, "a check covers the signature, and the signature the check")
 	}
 	return fixed, nil
 }
@@ -414,11 +404,11 @@ func (l Layout) refixed(b []byte, s *Signed) ([]byte, error) {
 func raw(der []byte, n int) ([]byte, error) {
 	// SEQUENCE { INTEGER, INTEGER }, all lengths short: P-256.
 	if len(der) < 8 || der[0] != 0x30 || der[2] != 2 {
-		return nil, refuse(ErrUnsupported, "a signature that is no short sequence")
+		return nil, refusal.Of(ErrUnsupported, "a signature that is no short sequence")
 	}
 	first := int(der[3])
 	if len(der) < 6+first {
-		return nil, refuse(ErrUnsupported, "a signature that is cut off")
+		return nil, refusal.Of(ErrUnsupported, "a signature that is cut off")
 	}
 	out := make([]byte, 2*n)
 	new(big.Int).SetBytes(der[4 : 4+first]).FillBytes(out[:n])

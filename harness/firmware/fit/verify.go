@@ -14,6 +14,8 @@ import (
 	"hash/crc32"
 	"slices"
 	"strings"
+
+	"rigor/harness/firmware/internal/refusal"
 )
 
 // Kinds of refusal. Each error of a verifier is one of them by errors.Is.
@@ -26,19 +28,6 @@ var (
 	ErrNoSignature  = errors.New("no signature")  // nothing is signed that has to be
 	ErrBadSignature = errors.New("bad signature") // what is there is none of anybody who may
 )
-
-// refusal is an error with its kind.
-type refusal struct {
-	kind error
-	text string
-}
-
-func (r *refusal) Error() string        { return r.kind.Error() + ": " + r.text }
-func (r *refusal) Is(target error) bool { return r.kind == target }
-
-func refuse(kind error, format string, args ...any) error {
-	return &refusal{kind, fmt.Sprintf(format, args...)}
-}
 
 // Sum gives a hash of the algorithms that U-Boot knows (image.h, fit_calculate_hash).
 func Sum(algo string, data []byte) ([]byte, error) {
@@ -61,7 +50,7 @@ func Sum(algo string, data []byte) ([]byte, error) {
 		h := sha512.Sum512(data)
 		return h[:], nil
 	}
-	return nil, refuse(ErrUnsupported, "a hash called %q", algo)
+	return nil, refusal.Of(ErrUnsupported, "a hash called %q", algo)
 }
 
 // Unsigned is the verifier with its signature check taken out: it takes every image
@@ -74,18 +63,18 @@ func Unsigned(b []byte) (*Image, error) {
 	}
 	config, ok := img.Config()
 	if !ok {
-		return nil, refuse(ErrNoConfig, "%d configurations, and the one to start is called %q", len(img.Configs), img.Default)
+		return nil, refusal.Of(ErrNoConfig, "%d configurations, and the one to start is called %q", len(img.Configs), img.Default)
 	}
 	if len(config.Images) == 0 {
-		return nil, refuse(ErrNoConfig, "%q names no image", config.Name)
+		return nil, refusal.Of(ErrNoConfig, "%q names no image", config.Name)
 	}
 	for _, name := range config.Images {
 		c, ok := img.Component(name)
 		if !ok || c.Data.Place == Nowhere {
-			return nil, refuse(ErrNoConfig, "%q names the image %q, which is not there, or without data", config.Name, name)
+			return nil, refusal.Of(ErrNoConfig, "%q names the image %q, which is not there, or without data", config.Name, name)
 		}
 		if len(c.Hashes) == 0 {
-			return nil, refuse(ErrNoHash, "of %q", name)
+			return nil, refusal.Of(ErrNoHash, "of %q", name)
 		}
 		for _, h := range c.Hashes {
 			sum, err := Sum(h.Algo, img.Bytes(c))
@@ -93,7 +82,7 @@ func Unsigned(b []byte) (*Image, error) {
 				return nil, err
 			}
 			if !bytes.Equal(sum, h.Value) {
-				return nil, refuse(ErrWrongHash, "%s of %q", h.Algo, name)
+				return nil, refusal.Of(ErrWrongHash, "%s of %q", h.Algo, name)
 			}
 		}
 	}
@@ -145,7 +134,7 @@ func (v Verifier) signed(img *Image) error {
 
 // one asks for one signature of several that is of a key.
 func (v Verifier) one(img *Image, all []Signature) error {
-	err := refuse(ErrNoSignature, "neither of the configuration nor of all its images")
+	err := refusal.Of(ErrNoSignature, "neither of the configuration nor of all its images")
 	for _, s := range all {
 		if err = v.check(img, s); err == nil {
 			return nil
@@ -172,7 +161,7 @@ func (v Verifier) check(img *Image, s Signature) error {
 			return nil
 		}
 	}
-	return refuse(ErrBadSignature, "%s is of none of the keys", s.Path)
+	return refusal.Of(ErrBadSignature, "%s is of none of the keys", s.Path)
 }
 
 // scheme reads what kind a signature is of: the hash, and the size of the RSA key.
@@ -181,7 +170,7 @@ func (s Signature) scheme() (h crypto.Hash, bits int, err error) {
 	h = map[string]crypto.Hash{"sha1": crypto.SHA1, "sha256": crypto.SHA256, "sha384": crypto.SHA384, "sha512": crypto.SHA512}[sum]
 	bits = map[string]int{"rsa2048": 2048, "rsa3072": 3072, "rsa4096": 4096}[key]
 	if h == 0 || bits == 0 || s.Padding != "" && s.Padding != "pkcs-1.5" {
-		return 0, 0, refuse(ErrUnsupported, "a signature of %q, padding %q", s.Algo, s.Padding)
+		return 0, 0, refusal.Of(ErrUnsupported, "a signature of %q, padding %q", s.Algo, s.Padding)
 	}
 	return h, bits, nil
 }
@@ -199,10 +188,10 @@ func (img *Image) Covered(s Signature) ([]byte, error) {
 	}
 	config := s.Path[:max(strings.LastIndexByte(s.Path, '/'), 0)]
 	if !slices.Contains(s.HashedNodes, "/") || !slices.Contains(s.HashedNodes, config) {
-		return nil, refuse(ErrBadSignature, "%s covers neither the root nor %s, or only one of them", s.Path, config)
+		return nil, refusal.Of(ErrBadSignature, "%s covers neither the root nor %s, or only one of them", s.Path, config)
 	}
 	if s.HashedStrings > img.tree.stringsEnd-img.tree.stringsAt {
-		return nil, refuse(ErrBadSignature, "%s covers %d bytes of names, and there are less", s.Path, s.HashedStrings)
+		return nil, refusal.Of(ErrBadSignature, "%s covers %d bytes of names, and there are less", s.Path, s.HashedStrings)
 	}
 	covered := img.tree.regions(s.HashedNodes)
 	if s.HashedStrings > 0 {
@@ -271,7 +260,7 @@ func (t *tree) regions(paths []string) (out []byte) {
 func (img *Image) Sign(s Signature, key *rsa.PrivateKey) ([]byte, error) {
 	h, bits, err := s.scheme()
 	if err == nil && bits != key.N.BitLen() {
-		err = refuse(ErrUnsupported, "%s by a key of %d bits", s.Algo, key.N.BitLen())
+		err = refusal.Of(ErrUnsupported, "%s by a key of %d bits", s.Algo, key.N.BitLen())
 	}
 	var covered []byte
 	if err == nil {

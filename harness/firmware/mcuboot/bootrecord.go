@@ -1,6 +1,10 @@
 package mcuboot
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"rigor/harness/firmware/internal/refusal"
+)
 
 // Record is a boot record: what the loader hands on for attestation, as imgtool
 // --boot-record makes it (a CBOR map with the property numbers of Arm's PSA Attestation
@@ -35,15 +39,15 @@ func parseRecord(b []byte) (Record, error) {
 	var r Record
 	kind, n, b, ok := cborHead(b)
 	if !ok || kind != cborMap {
-		return r, refuse(ErrMalformed, "a boot record that is no map")
+		return r, refusal.Of(ErrMalformed, "a boot record that is no map")
 	}
 	for range n {
 		var key, length uint64
 		if kind, key, b, ok = cborHead(b); !ok || kind != cborNumber {
-			return r, refuse(ErrMalformed, "a boot record whose key is no number")
+			return r, refusal.Of(ErrMalformed, "a boot record whose key is no number")
 		}
 		if kind, length, b, ok = cborHead(b); !ok || kind != cborBytes && kind != cborText || length > uint64(len(b)) {
-			return r, refuse(ErrMalformed, "a boot record whose property %d is neither text nor bytes, or cut off", key)
+			return r, refusal.Of(ErrMalformed, "a boot record whose property %d is neither text nor bytes, or cut off", key)
 		}
 		value := b[:length:length]
 		b = b[length:]
@@ -61,7 +65,7 @@ func parseRecord(b []byte) (Record, error) {
 		}
 	}
 	if len(b) > 0 {
-		return r, refuse(ErrMalformed, "%d bytes behind a boot record", len(b))
+		return r, refusal.Of(ErrMalformed, "%d bytes behind a boot record", len(b))
 	}
 	return r, nil
 }

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
+
+	"rigor/harness/firmware/internal/refusal"
 )
 
 // SignOptions say how an image is signed. The zero value is imgtool's own way: a
@@ -78,7 +80,7 @@ func (img *Image) Rehash() error {
 		}
 	}
 	if !found {
-		return refuse(ErrNoHash, "none of the %d TLVs is one", len(img.TLVs))
+		return refusal.Of(ErrNoHash, "none of the %d TLVs is one", len(img.TLVs))
 	}
 	return nil
 }
@@ -88,7 +90,7 @@ func (k Key) sign(signer crypto.Signer, o SignOptions, message []byte) ([]byte, 
 	switch s := signer.(type) {
 	case *rsa.PrivateKey:
 		if o.Pure || o.Hash != SHA256 {
-			return nil, refuse(ErrUnsupported, "RSA is only over a SHA-256")
+			return nil, refusal.Of(ErrUnsupported, "RSA is only over a SHA-256")
 		}
 		salt := o.Salt
 		if salt == nil {
@@ -97,13 +99,13 @@ func (k Key) sign(signer crypto.Signer, o SignOptions, message []byte) ([]byte, 
 		return rsa.SignPSS(salt, s, crypto.SHA256, message, &rsa.PSSOptions{SaltLength: sha256.Size})
 	case *ecdsa.PrivateKey:
 		if o.Pure || o.Hash != SHA256 {
-			return nil, refuse(ErrUnsupported, "P-256 is only over a SHA-256")
+			return nil, refusal.Of(ErrUnsupported, "P-256 is only over a SHA-256")
 		}
 		return s.Sign(nil, message, crypto.SHA256) // without randomness by RFC 6979
 	case ed25519.PrivateKey:
 		return ed25519.Sign(s, message), nil
 	}
-	return nil, refuse(ErrNotUnderstood, "a key of type %T", signer)
+	return nil, refusal.Of(ErrNotUnderstood, "a key of type %T", signer)
 }
 
 // zeros is no randomness at all.

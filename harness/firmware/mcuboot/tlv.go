@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+
+	"rigor/harness/firmware/internal/refusal"
 )
 
 // Types of TLVs that are known by name. Others are carried as they are.
@@ -85,7 +87,7 @@ func (img *Image) Dependencies() ([]Needs, error) {
 			continue
 		}
 		if len(t.Value) != 12 {
-			return nil, refuse(ErrMalformed, "a dependency of %d bytes", len(t.Value))
+			return nil, refusal.Of(ErrMalformed, "a dependency of %d bytes", len(t.Value))
 		}
 		v := t.Value
 		needs = append(needs, Needs{v[0], v[1], Version{v[4], v[5], binary.LittleEndian.Uint16(v[6:]), binary.LittleEndian.Uint32(v[8:])}})

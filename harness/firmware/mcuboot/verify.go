@@ -12,7 +12,8 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
-	"fmt"
+
+	"rigor/harness/firmware/internal/refusal"
 )
 
 // Kinds of refusal. Each error of a verifier or policy is one of them by errors.Is.
@@ -28,19 +29,6 @@ var (
 	ErrUnmet         = errors.New("dependency that is unmet") // genuine, and not for what else is there
 	ErrNotUnderstood = errors.New("no key")                   // bytes that are no key of a kind that images are signed with
 )
-
-// refusal is an error with its kind.
-type refusal struct {
-	kind error
-	text string
-}
-
-func (r *refusal) Error() string        { return r.kind.Error() + ": " + r.text }
-func (r *refusal) Is(target error) bool { return r.kind == target }
-
-func refuse(kind error, format string, args ...any) error {
-	return &refusal{kind, fmt.Sprintf(format, args...)}
-}
 
 // Key is a public key that images are signed with: RSA of 2048 or 3072 bits, P-256,
 // Ed25519.
@@ -62,22 +50,22 @@ func NewKey(public crypto.PublicKey) (Key, error) {
 		case 3072:
 			k.kind = RSA3072
 		default:
-			return k, refuse(ErrNotUnderstood, "an RSA key of %d bits", p.N.BitLen())
+			return k, refusal.Of(ErrNotUnderstood, "an RSA key of %d bits", p.N.BitLen())
 		}
 		k.der = x509.MarshalPKCS1PublicKey(p)
 		return k, nil
 	case *ecdsa.PublicKey:
 		if p.Curve != elliptic.P256() {
-			return k, refuse(ErrNotUnderstood, "an ECDSA key on another curve than P-256")
+			return k, refusal.Of(ErrNotUnderstood, "an ECDSA key on another curve than P-256")
 		}
 		k.kind = ECDSA
 	case ed25519.PublicKey:
 		k.kind = ED25519
 	default:
-		return k, refuse(ErrNotUnderstood, "a key of type %T", public)
+		return k, refusal.Of(ErrNotUnderstood, "a key of type %T", public)
 	}
 	if k.der, err = x509.MarshalPKIXPublicKey(public); err != nil {
-		return k, refuse(ErrNotUnderstood, "%v", err)
+		return k, refusal.Of(ErrNotUnderstood, "%v", err)
 	}
 	return k, nil
 }
@@ -86,11 +74,11 @@ func NewKey(public crypto.PublicKey) (Key, error) {
 func ParseKey(text []byte) (Key, error) {
 	block, _ := pem.Decode(text)
 	if block == nil {
-		return Key{}, refuse(ErrNotUnderstood, "it is not PEM")
+		return Key{}, refusal.Of(ErrNotUnderstood, "it is not PEM")
 	}
 	public, err := x509.ParsePKIXPublicKey(block.Bytes)
 	if err != nil {
-		return Key{}, refuse(ErrNotUnderstood, "%v", err)
+		return Key{}, refusal.Of(ErrNotUnderstood, "%v", err)
 	}
 	return NewKey(public)
 }
@@ -164,7 +152,7 @@ func (v Verifier) Verify(b []byte) (*Verified, error) {
 			k := v.Keys[named]
 			named = -1
 			if t.Type != k.kind {
-				return nil, refuse(ErrBadSignature, "it is %s, and the key that it names signs with %s", TypeName(t.Type), TypeName(k.kind))
+				return nil, refusal.Of(ErrBadSignature, "it is %s, and the key that it names signs with %s", TypeName(t.Type), TypeName(k.kind))
 			}
 			if err := k.check(found.HashType, pure, message, t.Value); err != nil {
 				return nil, err
@@ -174,9 +162,9 @@ func (v Verifier) Verify(b []byte) (*Verified, error) {
 	}
 	switch {
 	case signatures == 0:
-		return nil, refuse(ErrNoSignature, "none of the %d TLVs is one", len(img.TLVs))
+		return nil, refusal.Of(ErrNoSignature, "none of the %d TLVs is one", len(img.TLVs))
 	case found.Key == nil:
-		return nil, refuse(ErrUnknownKey, "%d signatures, none with a key of ours before it", signatures)
+		return nil, refusal.Of(ErrUnknownKey, "%d signatures, none with a key of ours before it", signatures)
 	}
 	return found, nil
 }
@@ -197,19 +185,19 @@ func (k Key) check(hash uint16, pure bool, message, sig []byte) error {
 	switch p := k.public.(type) {
 	case *rsa.PublicKey:
 		if pure || hash != SHA256 {
-			return refuse(ErrUnsupported, "RSA is only over a SHA-256")
+			return refusal.Of(ErrUnsupported, "RSA is only over a SHA-256")
 		}
 		ok = rsa.VerifyPSS(p, crypto.SHA256, message, sig, &rsa.PSSOptions{SaltLength: sha256.Size}) == nil
 	case *ecdsa.PublicKey:
 		if pure || hash != SHA256 {
-			return refuse(ErrUnsupported, "P-256 is only over a SHA-256")
+			return refusal.Of(ErrUnsupported, "P-256 is only over a SHA-256")
 		}
 		ok = ecdsa.VerifyASN1(p, message, unpadded(sig))
 	case ed25519.PublicKey:
 		ok = len(sig) == ed25519.SignatureSize && ed25519.Verify(p, message, sig)
 	}
 	if !ok {
-		return refuse(ErrBadSignature, "%d bytes of %s are no signature by the key that they name", len(sig), TypeName(k.kind))
+		return refusal.Of(ErrBadSignature, "%d bytes of %s are no signature by the key that they name", len(sig), TypeName(k.kind))
 	}
 	return nil
 }
@@ -242,7 +230,7 @@ func consistent(b []byte) (*Verified, []byte, error) {
 		return nil, nil, err
 	}
 	if img.Encrypted() {
-		return nil, nil, refuse(ErrUnsupported, "the payload is encrypted, and the hash over what it decrypts to")
+		return nil, nil, refusal.Of(ErrUnsupported, "the payload is encrypted, and the hash over what it decrypts to")
 	}
 	covered := b[:HeaderSize+len(img.Extension)+len(img.Payload)+protectedSize(img)]
 	found := &Verified{Image: img}
@@ -251,15 +239,15 @@ func consistent(b []byte) (*Verified, []byte, error) {
 			continue
 		}
 		if found.Hash != nil && found.HashType != t.Type {
-			return nil, nil, refuse(ErrUnsupported, "hashes of two kinds")
+			return nil, nil, refusal.Of(ErrUnsupported, "hashes of two kinds")
 		}
 		found.Hash, found.HashType = digest(t.Type, covered), t.Type
 		if !bytes.Equal(found.Hash, t.Value) {
-			return nil, nil, refuse(ErrWrongHash, "%s in the image is not that of the image", TypeName(t.Type))
+			return nil, nil, refusal.Of(ErrWrongHash, "%s in the image is not that of the image", TypeName(t.Type))
 		}
 	}
 	if found.Hash == nil {
-		return nil, nil, refuse(ErrNoHash, "none of the %d TLVs is one", len(img.TLVs))
+		return nil, nil, refusal.Of(ErrNoHash, "none of the %d TLVs is one", len(img.TLVs))
 	}
 	return found, covered, nil
 }
@@ -290,14 +278,14 @@ func (p Policy) Check(img *Image) error {
 	if p.Counter != nil {
 		n, err := img.counter()
 		if err != nil {
-			return refuse(ErrTooOld, "%v, and %d is wanted", err, *p.Counter)
+			return refusal.Of(ErrTooOld, "%v, and %d is wanted", err, *p.Counter)
 		}
 		if n < *p.Counter {
-			return refuse(ErrTooOld, "security counter %d, and %d is wanted", n, *p.Counter)
+			return refusal.Of(ErrTooOld, "security counter %d, and %d is wanted", n, *p.Counter)
 		}
 	}
 	if p.Version != nil && img.Version.Compare(*p.Version) < 0 {
-		return refuse(ErrTooOld, "version %s, and %s is there", img.Version, *p.Version)
+		return refusal.Of(ErrTooOld, "version %s, and %s is there", img.Version, *p.Version)
 	}
 	if p.Others == nil {
 		return nil
@@ -309,10 +297,10 @@ func (p Policy) Check(img *Image) error {
 	for _, n := range needs {
 		have, ok := p.Others[n.Image]
 		if !ok {
-			return refuse(ErrUnmet, "image %d, which is not there, in version %s", n.Image, n.Version)
+			return refusal.Of(ErrUnmet, "image %d, which is not there, in version %s", n.Image, n.Version)
 		}
 		if have.Compare(n.Version) < 0 {
-			return refuse(ErrUnmet, "image %d in version %s, and %s is there", n.Image, n.Version, have)
+			return refusal.Of(ErrUnmet, "image %d in version %s, and %s is there", n.Image, n.Version, have)
 		}
 	}
 	return nil

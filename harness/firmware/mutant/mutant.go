@@ -192,6 +192,21 @@ type Part struct {
 	Old, New []byte
 }
 
+// Judged says what a mutant lacks and what proves it, by a verifier of its format: one with
+// its signature check taken out, and whole. Malformed is the kind of the error by which they
+// say that the bytes are no image; anchored, whether they have the maker's keys.
+func (m *Made) Judged(unsigned, verified, malformed error, anchored bool) {
+	m.Proof = Proof{Anchored: anchored, Unsigned: Judge(unsigned), Verifier: Judge(verified)}
+	switch {
+	case unsigned == nil:
+		m.Lacks = Authenticity
+	case errors.Is(unsigned, malformed):
+		m.Lacks = Structure
+	default:
+		m.Lacks = Integrity
+	}
+}
+
 // Recipe is a mutant that can be made, or the reason why not.
 type Recipe struct {
 	Name   string

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"rigor/harness/firmware/internal/refusal"
 )
 
 // Text is a text in a description, and where it stands without its quotes.
@@ -38,11 +40,11 @@ func ParseDescription(b []byte) (*Description, error) {
 	root, err := p.document()
 	if err != nil {
 		line := 1 + strings.Count(p.text[:min(p.at, len(p.text))], "\n")
-		return nil, refuse(ErrMalformed, "the description, line %d: %v", line, err)
+		return nil, refusal.Of(ErrMalformed, "the description, line %d: %v", line, err)
 	}
 	software := root.child("software")
 	if software == nil || software.kind != group {
-		return nil, refuse(ErrMalformed, "the description has no group called software")
+		return nil, refusal.Of(ErrMalformed, "the description has no group called software")
 	}
 	d := &Description{}
 	if v := software.child("version"); v != nil && v.kind == text {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
+
+	"rigor/harness/firmware/internal/refusal"
 )
 
 // Installed gives what swupdate writes of a file of the package: its bytes, unpacked as
@@ -18,7 +20,7 @@ func (a *Archive) Installed(name string, most int64) ([]byte, error) {
 	}
 	about := a.Find(DescriptionName)
 	if about < 0 {
-		return nil, refuse(ErrMalformed, "the package has no description")
+		return nil, refusal.Of(ErrMalformed, "the package has no description")
 	}
 	d, err := ParseDescription(a.Members[about].Data)
 	if err != nil {

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/smallstep/pkcs7"
+
+	"rigor/harness/firmware/internal/refusal"
 )
 
 // Kinds of refusal. Each error of a verifier or policy is one of them by errors.Is.
@@ -30,19 +32,6 @@ var (
 	ErrTooOld       = errors.New("too old")       // genuine, and older than may be
 	ErrOtherProduct = errors.New("other product") // genuine, and for other hardware
 )
-
-// refusal is an error with its kind.
-type refusal struct {
-	kind error
-	text string
-}
-
-func (r *refusal) Error() string        { return r.kind.Error() + ": " + r.text }
-func (r *refusal) Is(target error) bool { return r.kind == target }
-
-func refuse(kind error, format string, args ...any) error {
-	return &refusal{kind, fmt.Sprintf(format, args...)}
-}
 
 // Verified is what a verifier says of a package that it takes.
 type Verified struct {
@@ -84,7 +73,7 @@ func (v Verifier) Both(b []byte) (unsigned, verified error) {
 // signed judges the signature of a consistent package.
 func (v Verifier) signed(a *Archive) (*x509.Certificate, error) {
 	if len(a.Members) < 2 || a.Members[1].Name != SignatureName {
-		return nil, refuse(ErrNoSignature, "behind the description there is none")
+		return nil, refusal.Of(ErrNoSignature, "behind the description there is none")
 	}
 	return v.signature(a.Members[0].Data, a.Members[1].Data)
 }
@@ -93,18 +82,18 @@ func (v Verifier) signed(a *Archive) (*x509.Certificate, error) {
 func (v Verifier) signature(signed, sig []byte) (*x509.Certificate, error) {
 	cms, err := pkcs7.Parse(sig)
 	if err != nil {
-		return nil, refuse(ErrBadSignature, "it is no CMS: %v", err)
+		return nil, refusal.Of(ErrBadSignature, "it is no CMS: %v", err)
 	}
 	if len(cms.Content) > 0 {
-		return nil, refuse(ErrUnsupported, "a signature that brings what it is of")
+		return nil, refusal.Of(ErrUnsupported, "a signature that brings what it is of")
 	}
 	signer := cms.GetOnlySigner()
 	if signer == nil {
-		return nil, refuse(ErrBadSignature, "%d signers, of whom one was to be here with a certificate", len(cms.Signers))
+		return nil, refusal.Of(ErrBadSignature, "%d signers, of whom one was to be here with a certificate", len(cms.Signers))
 	}
 	cms.Content = signed
 	if err := cms.Verify(); err != nil {
-		return nil, refuse(ErrBadSignature, "%v", err)
+		return nil, refusal.Of(ErrBadSignature, "%v", err)
 	}
 	roots, others := x509.NewCertPool(), x509.NewCertPool()
 	for _, c := range v.Certs {
@@ -121,10 +110,10 @@ func (v Verifier) signature(signed, sig []byte) (*x509.Certificate, error) {
 		purpose = x509.ExtKeyUsageEmailProtection
 	}
 	if _, err := signer.Verify(x509.VerifyOptions{Roots: roots, Intermediates: others, CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{purpose}}); err != nil {
-		return nil, refuse(ErrUntrusted, "signed by %q: %v", signer.Subject, err)
+		return nil, refusal.Of(ErrUntrusted, "signed by %q: %v", signer.Subject, err)
 	}
 	if signer.KeyUsage != 0 && signer.KeyUsage&(x509.KeyUsageDigitalSignature|x509.KeyUsageContentCommitment) == 0 {
-		return nil, refuse(ErrUntrusted, "signed by %q, whose key is not for signatures", signer.Subject)
+		return nil, refusal.Of(ErrUntrusted, "signed by %q, whose key is not for signatures", signer.Subject)
 	}
 	return signer, nil
 }
@@ -141,11 +130,11 @@ func consistent(b []byte) (*Verified, error) {
 		return nil, err
 	}
 	if len(a.Members) == 0 || a.Members[0].Name != DescriptionName {
-		return nil, refuse(ErrMalformed, "the first member is not the description")
+		return nil, refusal.Of(ErrMalformed, "the first member is not the description")
 	}
 	for _, m := range a.Members {
 		if m.Sums && m.Check != sum(m.Data) {
-			return nil, refuse(ErrWrongSum, "of %q", m.Name)
+			return nil, refusal.Of(ErrWrongSum, "of %q", m.Name)
 		}
 	}
 	d, err := ParseDescription(a.Members[0].Data)
@@ -155,7 +144,7 @@ func consistent(b []byte) (*Verified, error) {
 	sums := map[int]string{} // several entries may install one member
 	for _, e := range d.Entries {
 		if e.SHA256.Value == "" {
-			return nil, refuse(ErrNoHash, "of %q", e.File.Value)
+			return nil, refusal.Of(ErrNoHash, "of %q", e.File.Value)
 		}
 		found := false
 		for i, m := range a.Members {
@@ -168,11 +157,11 @@ func consistent(b []byte) (*Verified, error) {
 				sums[i] = hex.EncodeToString(h[:])
 			}
 			if !strings.EqualFold(sums[i], e.SHA256.Value) {
-				return nil, refuse(ErrWrongHash, "%q is not what the description says", m.Name)
+				return nil, refusal.Of(ErrWrongHash, "%q is not what the description says", m.Name)
 			}
 		}
 		if !found {
-			return nil, refuse(ErrWrongHash, "%q is not there", e.File.Value)
+			return nil, refusal.Of(ErrWrongHash, "%q is not there", e.File.Value)
 		}
 	}
 	return &Verified{Archive: a, Description: d}, nil
@@ -188,7 +177,7 @@ type Policy struct {
 // Check judges a package that a verifier took.
 func (p Policy) Check(d *Description) error {
 	if p.Hardware != "" && !slices.ContainsFunc(d.Hardware, func(t Text) bool { return t.Value == p.Hardware }) {
-		return refuse(ErrOtherProduct, "it is for %d revisions of hardware, and %q is none of them", len(d.Hardware), p.Hardware)
+		return refusal.Of(ErrOtherProduct, "it is for %d revisions of hardware, and %q is none of them", len(d.Hardware), p.Hardware)
 	}
 	if p.Version == "" {
 		return nil
@@ -202,7 +191,7 @@ func (p Policy) Check(d *Description) error {
 		return err
 	}
 	if slices.Compare(have[:], want[:]) < 0 {
-		return refuse(ErrTooOld, "version %s, and %s is there", d.Version.Value, p.Version)
+		return refusal.Of(ErrTooOld, "version %s, and %s is there", d.Version.Value, p.Version)
 	}
 	return nil
 }
@@ -211,11 +200,11 @@ func (p Policy) Check(d *Description) error {
 func numbersOf(version string) (n [4]uint64, err error) {
 	parts := strings.Split(version, ".")
 	if len(parts) > len(n) {
-		return n, refuse(ErrUnsupported, "version %q: more than four numbers", version)
+		return n, refusal.Of(ErrUnsupported, "version %q: more than four numbers", version)
 	}
 	for i, part := range parts {
 		if n[i], err = strconv.ParseUint(part, 10, 16); err != nil {
-			return n, refuse(ErrUnsupported, "version %q is not up to four numbers", version)
+			return n, refusal.Of(ErrUnsupported, "version %q is not up to four numbers", version)
 		}
 	}
 	return n, nil

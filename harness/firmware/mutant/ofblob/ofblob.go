@@ -171,22 +171,12 @@ func (m *maker) edit(kind mutant.Kind, name string, expect mutant.Expect, why st
 }
 
 func (m *maker) made(b []byte) mutant.Made {
-	made := mutant.Made{Bytes: b, Parts: m.parts(b), Shows: m.shows(b), Proof: mutant.Proof{Anchored: m.o.Verify != nil}}
-	unsigned := m.o.Layout.Unsigned(b)
-	made.Proof.Unsigned = mutant.Judge(unsigned)
+	made := mutant.Made{Bytes: b, Parts: m.parts(b), Shows: m.shows(b)}
+	verified := errors.New("nobody here can verify a signature of it")
 	if m.o.Verify != nil {
-		made.Proof.Verifier = mutant.Judge(m.o.Verify(b))
-	} else {
-		made.Proof.Verifier = mutant.Judgement{Reason: "nobody here can verify a signature of it"}
+		verified = m.o.Verify(b)
 	}
-	switch {
-	case unsigned == nil:
-		made.Lacks = mutant.Authenticity
-	case errors.Is(unsigned, blob.ErrMalformed):
-		made.Lacks = mutant.Structure
-	default:
-		made.Lacks = mutant.Integrity
-	}
+	made.Judged(m.o.Layout.Unsigned(b), verified, blob.ErrMalformed, m.o.Verify != nil)
 	return made
 }
 

@@ -11,7 +11,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -350,15 +349,7 @@ func (m *maker) add(kind mutant.Kind, name, why string, alter func() ([]byte, er
 			return mutant.Made{}, err
 		}
 		unsigned, verified := m.verifier().Both(b)
-		made.Proof = mutant.Proof{Anchored: len(m.o.Keys) > 0, Unsigned: mutant.Judge(unsigned), Verifier: mutant.Judge(verified)}
-		switch {
-		case unsigned == nil:
-			made.Lacks = mutant.Authenticity
-		case errors.Is(unsigned, fit.ErrMalformed):
-			made.Lacks = mutant.Structure
-		default:
-			made.Lacks = mutant.Integrity
-		}
+		made.Judged(unsigned, verified, fit.ErrMalformed, len(m.o.Keys) > 0)
 		return made, nil
 	})
 }

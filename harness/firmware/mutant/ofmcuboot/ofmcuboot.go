@@ -237,15 +237,7 @@ func (m *maker) made(b []byte) (mutant.Made, error) {
 	made := mutant.Made{Bytes: b, Parts: m.parts(b), Shows: shows(b)}
 	_, unsigned := mcuboot.Unsigned(b)
 	_, verified := mcuboot.Verifier{Keys: m.o.Keys}.Verify(b)
-	made.Proof = mutant.Proof{Anchored: len(m.o.Keys) > 0, Unsigned: mutant.Judge(unsigned), Verifier: mutant.Judge(verified)}
-	switch {
-	case unsigned == nil:
-		made.Lacks = mutant.Authenticity
-	case errors.Is(unsigned, mcuboot.ErrMalformed):
-		made.Lacks = mutant.Structure
-	default:
-		made.Lacks = mutant.Integrity
-	}
+	made.Judged(unsigned, verified, mcuboot.ErrMalformed, len(m.o.Keys) > 0)
 	return made, nil
 }
 

@@ -13,7 +13,6 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -196,15 +195,7 @@ func (m *maker) holdsAll(b []byte) error {
 func (m *maker) made(b []byte) mutant.Made {
 	made := mutant.Made{Bytes: b, Parts: m.parts(b), Shows: shows(b)}
 	unsigned, verified := m.verifier().Both(b)
-	made.Proof = mutant.Proof{Anchored: len(m.o.Certs) > 0, Unsigned: mutant.Judge(unsigned), Verifier: mutant.Judge(verified)}
-	switch {
-	case unsigned == nil:
-		made.Lacks = mutant.Authenticity
-	case errors.Is(unsigned, swu.ErrMalformed):
-		made.Lacks = mutant.Structure
-	default:
-		made.Lacks = mutant.Integrity
-	}
+	made.Judged(unsigned, verified, swu.ErrMalformed, len(m.o.Certs) > 0)
 	return made
 }
 
