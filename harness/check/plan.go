@@ -321,9 +321,11 @@ func NeedsNetwork(in Input, c *Case) *verdict.Judgement {
 	return nil
 }
 
-// NeedsState: the profile declares the state, and how it is recognised.
+// NeedsState: the profile declares the state, and how it is recognised. The case leans on
+// the wires without which nothing leads there.
 func NeedsState(name string) Need {
-	return OfProfile(func(p *profile.Profile) *verdict.Judgement {
+	return func(in Input, c *Case) *verdict.Judgement {
+		p := in.Profile
 		s := p.States.Items[name]
 		switch {
 		case s == nil && p.States.Declared():
@@ -333,6 +335,13 @@ func NeedsState(name string) Need {
 		case s.Declared():
 			return DeclaredNone(s.None.None)
 		}
+		lines, consoles := p.LeadsBy(name)
+		for _, l := range lines {
+			c.Lean(PartLine(l))
+		}
+		for _, con := range consoles {
+			c.Lean(PartConsole(con))
+		}
 		return nil
-	})
+	}
 }

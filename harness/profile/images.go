@@ -288,6 +288,12 @@ type uses struct {
 	network, power  bool
 }
 
+// Wires gives the lines and consoles that steps act on.
+func Wires(ss []Step) (lines, consoles []string) {
+	u := usesOf(ss)
+	return u.lines, u.consoles
+}
+
 // usesOf gives what steps act on.
 func usesOf(ss []Step) (u uses) {
 	add := func(list *[]string, name string) {

@@ -8,6 +8,7 @@ package profile
 
 import (
 	"regexp"
+	"slices"
 	"strconv"
 	"time"
 
@@ -346,6 +347,26 @@ type Way struct {
 	Steps  []Step        `yaml:"steps"`
 	Done   []Step        `yaml:"done"`
 	Within time.Duration `yaml:"within"`
+}
+
+// LeadsBy gives the lines and consoles that each declared way to a state takes: where one of
+// them is broken, nothing leads there.
+func (p *Profile) LeadsBy(state string) (lines, consoles []string) {
+	first := true
+	for i := range p.Ways {
+		w := &p.Ways[i]
+		if w.To != state {
+			continue
+		}
+		l, c := Wires(slices.Concat(w.Steps, w.Done))
+		if first {
+			lines, consoles, first = l, c, false
+			continue
+		}
+		lines = slices.DeleteFunc(lines, func(n string) bool { return !slices.Contains(l, n) })
+		consoles = slices.DeleteFunc(consoles, func(n string) bool { return !slices.Contains(c, n) })
+	}
+	return lines, consoles
 }
 
 // Password says how the owner's password is changed and what is demanded.

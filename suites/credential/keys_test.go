@@ -28,6 +28,7 @@ func TestKeys(t *testing.T) {
 		{"nobody says", planted{Profile: reset("")}, map[string]string{"cred-keys-reset": "inconclusive.profile-missing"}},
 		{"one key for all", planted{Weaknesses: []string{"host-key-shared"}}, map[string]string{"cred-bad-keys[ssh]": "fail.expectation", "cred-shared-keys[ssh]": "fail.expectation", "cred-shared-keys[api]": "pass"}},
 		{"another device on the port", planted{Faults: []string{"port-squatted"}}, map[string]string{"cred-bad-keys[ssh]": "inconclusive.control-failed", "cred-shared-keys[ssh]": "inconclusive.control-failed", "cred-keys-reset": "inconclusive.control-failed"}},
+		{"the button is stuck, and the device resets itself", planted{Faults: []string{"button-stuck"}}, map[string]string{"cred-keys-reset": "error.broken-part"}},
 		{"RSA", planted{Weaknesses: []string{"harmless-rsa-keys"}}, map[string]string{"cred-bad-keys[ssh]": "pass", "cred-bad-keys[api]": "pass", "cred-shared-keys[ssh]": "pass"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -48,7 +48,7 @@ func needsReset(in check.Input, c *check.Case) *verdict.Judgement {
 
 // wired: the rig has the lines and consoles that a way to reset takes.
 func wired(in check.Input, c *check.Case, p *profile.Profile, w profile.ResetWay) *verdict.Judgement {
-	lines, consoles := used(slices.Concat(w.Steps, w.Done))
+	lines, consoles := profile.Wires(slices.Concat(w.Steps, w.Done))
 	if press := p.Press(w.Press); w.Press != "" && press == nil {
 		return check.NotDeclared("the profile does not say how press %s is made (presses), by which way %s resets the device", w.Press, w.ID)
 	} else if press != nil {
@@ -72,23 +72,6 @@ func wired(in check.Input, c *check.Case, p *profile.Profile, w profile.ResetWay
 		c.Lean(dut.PartConsole(con))
 	}
 	return nil
-}
-
-// used gives the lines and consoles that steps take.
-func used(ss []profile.Step) (lines, consoles []string) {
-	for _, s := range ss {
-		for _, l := range []string{s.Assert, s.Release, s.Read} {
-			if l != "" {
-				lines = append(lines, l)
-			}
-		}
-		if s.Console != "" {
-			consoles = append(consoles, s.Console)
-		}
-		l, c := used(s.Steps)
-		lines, consoles = append(lines, l...), append(consoles, c...)
-	}
-	return lines, consoles
 }
 
 // perDevice plans one case for the device. It leans on the network: there its states and

@@ -160,7 +160,7 @@ func cutLines(p *profile.Profile, w *profile.ResetWay) (out []string) {
 	if press := p.Press(w.Press); press != nil {
 		out = append(out, press.Line)
 	}
-	lines, _ := used(slices.Concat(w.Steps, w.Done))
+	lines, _ := profile.Wires(slices.Concat(w.Steps, w.Done))
 	for _, l := range lines {
 		if !slices.Contains(w.Cut.Lines(), l) { // an output of the device's
 			out = append(out, l)
