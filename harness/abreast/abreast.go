@@ -10,7 +10,7 @@ import (
 )
 
 // tests is how many of those that call t.Parallel run at a time.
-const tests = "6"
+const tests = "8"
 
 // Allow is for a TestMain that runs the tests itself. A number on the command
 // line (go test -parallel) wins over ours.
