@@ -1,0 +1,466 @@
+package update_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"rigor/harness/firmware/fit"
+	"rigor/harness/firmware/mutant/ofswu"
+	"rigor/harness/firmware/stranger"
+	"rigor/harness/firmware/swu"
+	"rigor/harness/wire"
+)
+
+// Where the slots of the stand-in are in its memory.
+const (
+	partsSlot = 0x1800 // bytes of each
+	partsSize = 0x6000
+	partsA    = 0x1000
+	partsB    = 0x3000
+)
+
+// partsMaker is the maker's key, with which packages and what is started are signed.
+var partsMaker = sync.OnceValue(func() *rsa.PrivateKey {
+	k, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	return k
+})
+
+var partsCert = sync.OnceValue(func() *x509.Certificate {
+	tmpl := &x509.Certificate{SerialNumber: big.NewInt(7), Subject: pkix.Name{CommonName: "maker"}, NotBefore: time.Unix(1e9, 0), NotAfter: time.Unix(4e9, 0),
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection}, BasicConstraintsValid: true, IsCA: true, SubjectKeyId: []byte{1, 2, 3, 4}}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, partsMaker().Public(), partsMaker())
+	if err != nil {
+		panic(err)
+	}
+	c, err := x509.ParseCertificate(der)
+	if err != nil {
+		panic(err)
+	}
+	return c
+})
+
+// partsKernel makes what is started of a version: an image of mkimage's with another
+// description, and the maker's signature.
+func partsKernel(t *testing.T, version string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("..", "..", "harness", "firmware", "fit", "testdata", "data-offset.fit"))
+	require.NoError(t, err)
+	edit := func(edits ...fit.Edit) *fit.Image {
+		img, err := fit.Parse(b)
+		require.NoError(t, err)
+		b, err = img.Rewrite(edits...)
+		require.NoError(t, err)
+		img, err = fit.Parse(b)
+		require.NoError(t, err)
+		return img
+	}
+	img := edit(fit.Edit{Node: "/", Prop: "description", Value: []byte("GX-1 " + version + "\x00")})
+	s := img.Signatures()[0]
+	value, err := img.Sign(s, partsMaker())
+	require.NoError(t, err)
+	edit(fit.Edit{Node: s.Path, Prop: "value", Value: value})
+	_, err = fit.Verifier{Keys: []*rsa.PublicKey{&partsMaker().PublicKey}}.Verify(b)
+	require.NoError(t, err)
+	return b
+}
+
+// partsPackage makes a package of the maker's. What the device tells comes out of its
+// root, and what is started out of name.
+func partsPackage(t *testing.T, version, name string, kernel []byte) []byte {
+	t.Helper()
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	_, err := z.Write(kernel)
+	require.NoError(t, err)
+	require.NoError(t, z.Close())
+	files := []swu.Member{swu.File(name, packed.Bytes(), true), swu.File("root", []byte("root of "+version), true)}
+	var desc strings.Builder
+	fmt.Fprintf(&desc, "software = {\n\tversion = \"%s\";\n\thardware-compatibility: [ \"A\" ];\n\timages: (\n", version)
+	for i, f := range files {
+		fmt.Fprintf(&desc, "\t\t{ filename = \"%s\"; type = \"raw\"; device = \"/dev/none\"; %ssha256 = \"%x\"; }%s\n", f.Name, []string{`compressed = "zlib"; `, ""}[i], sha256.Sum256(f.Data), []string{",", ""}[i])
+	}
+	desc.WriteString("\t);\n};\n")
+	sig, err := swu.Sign([]byte(desc.String()), partsCert(), partsMaker())
+	require.NoError(t, err)
+	a := &swu.Archive{End: swu.Member{Header: swu.Header{Sums: true}}, Members: append([]swu.Member{swu.File(swu.DescriptionName, []byte(desc.String()), true), swu.File(swu.SignatureName, sig, true)}, files...)}
+	b, err := a.Marshal()
+	require.NoError(t, err)
+	return b
+}
+
+// partsTakes are the ways in which a loader judges what a slot begins with.
+var partsTakes = map[string]func(b []byte) error{
+	"hardened": func(b []byte) error {
+		_, err := fit.Verifier{Keys: []*rsa.PublicKey{&partsMaker().PublicKey}}.Verify(b)
+		return err
+	},
+	"hashes": func(b []byte) error {
+		_, err := fit.Unsigned(b)
+		return err
+	},
+	"any signature": func(b []byte) error {
+		k, err := stranger.Key(stranger.RSA2048)
+		if err != nil {
+			return err
+		}
+		_, err = fit.Verifier{Keys: []*rsa.PublicKey{&partsMaker().PublicKey, &k.(*rsa.PrivateKey).PublicKey}}.Verify(b)
+		return err
+	},
+	"no signature": func(b []byte) error {
+		img, err := fit.Unsigned(b)
+		if err == nil && len(img.Signatures()) > 0 {
+			_, err = fit.Verifier{Keys: []*rsa.PublicKey{&partsMaker().PublicKey}}.Verify(b)
+		}
+		return err
+	},
+	"nothing": func(b []byte) error {
+		_, err := fit.Parse(b)
+		return err
+	},
+}
+
+// partsKind is how a stand-in and its bench are.
+type partsKind struct {
+	takes  string // one of partsTakes
+	second string // how what is in the second slot is judged; "": as in the first
+	// rescue says when it starts another medium, which nobody declared: always, behind so many
+	// boots that failed (those of the starts before count with counted), or where it has
+	// refused an image that is whole.
+	rescue  string // "", always, behind, counted, refused
+	behind  int
+	shows   string // the version that the rescue tells; "": that of what is installed
+	quiet   bool   // it shows no sign of a boot that failed
+	hangs   bool   // nor of one that it has refused for its signature, and does nothing more
+	locks   int    // after so many boots that failed it starts nothing more
+	frees   int    // until it was switched on with a genuine image so many times; 0: never
+	signs   bool   // it shows the sign of a failed boot once while it is locked
+	sags    int    // each so-manieth start fails
+	sagging int    // from this start on
+	mends   bool   // and is tried again
+
+	deaf    bool   // the console hears nothing
+	stuck   bool   // the supply stays on
+	writing string // "", nothing, elsewhere, half, unread: it is read back, and is not in the memory
+}
+
+// partsDevice starts what lies in one of two slots, of which a clip reads and writes the
+// memory. What runs is told by what was installed beside it.
+type partsDevice struct {
+	kind    partsKind
+	kernels map[string][]byte // what is started, by version
+
+	mu      sync.Mutex
+	memory  []byte
+	shadow  []byte // what is read back of a memory that nothing is written into
+	on, up  bool
+	rescued bool
+	runs    []byte // the package
+	starts  int
+	failed  int // boots, until one comes up
+	locked  bool
+	freed   int
+	said    chan []byte
+	closed  chan struct{}
+	wrote   int
+
+	boots  sync.WaitGroup
+	cancel context.CancelFunc
+}
+
+func (d *partsDevice) say(text string) {
+	if !d.kind.deaf {
+		select {
+		case d.said <- []byte(text + "\r\n"):
+		case <-d.closed:
+		}
+	}
+}
+
+// power switches the supply.
+func (d *partsDevice) power(on bool) {
+	d.mu.Lock()
+	if on == d.on || !on && d.kind.stuck {
+		d.mu.Unlock()
+		return
+	}
+	d.on, d.up, d.rescued = on, false, false
+	if !on {
+		cancel := d.cancel
+		d.mu.Unlock()
+		cancel()
+		d.boots.Wait()
+		return
+	}
+	d.starts++
+	ctx, cancel := context.WithCancel(context.Background())
+	d.cancel = cancel
+	d.mu.Unlock()
+	d.boots.Go(func() { d.boot(ctx) })
+}
+
+// boot is its loader.
+func (d *partsDevice) boot(ctx context.Context) {
+	d.say("GX-1 loader")
+	for try := 0; ; try++ {
+		timer := time.NewTimer(8 * time.Millisecond)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+		switch d.attempt(try) {
+		case "up":
+			d.say("system ready")
+			return
+		case "failed":
+			d.say("boot failed, retrying")
+		case "last":
+			d.say("boot failed, retrying")
+			return
+		case "silent":
+		case "dead":
+			return
+		}
+	}
+}
+
+// attempt starts what can be started.
+func (d *partsDevice) attempt(try int) string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	k := d.kind
+	comes := func(rescued bool) string {
+		d.up, d.rescued = true, rescued
+		if !rescued {
+			d.failed = 0
+		}
+		return "up"
+	}
+	if d.locked && !d.frees(try) {
+		if k.signs {
+			return "last"
+		}
+		return "dead"
+	}
+	if k.sags > 0 && d.starts >= k.sagging && (d.starts-k.sagging)%k.sags == 0 && (try == 0 || !k.mends) {
+		if k.mends {
+			return "failed"
+		}
+		return "last"
+	}
+	if k.rescue == "always" || k.rescue == "behind" && try >= k.behind || k.rescue == "counted" && d.failed >= k.behind {
+		return comes(true)
+	}
+	for i, at := range []int{partsA, partsB} {
+		slot := d.memory[at : at+partsSlot]
+		takes := k.takes
+		if i > 0 && k.second != "" {
+			takes = k.second
+		}
+		img, err := fit.Parse(slot)
+		switch refused := partsTakes[takes](slot); {
+		case err != nil:
+		case refused == nil && d.works(img):
+			if k.rescue != "counted" {
+				return comes(false)
+			}
+			d.up = true // it counts a boot as one that failed until it ran a while
+			return "up"
+		case refused != nil && k.rescue == "refused":
+			return comes(true)
+		case refused != nil && k.hangs:
+			return "dead"
+		}
+	}
+	if d.failed++; k.locks > 0 && d.failed >= k.locks {
+		d.locked, d.freed = true, 0
+	}
+	if k.quiet {
+		return "silent"
+	}
+	return "failed"
+}
+
+// frees counts a start of a loader that starts nothing any more.
+func (d *partsDevice) frees(try int) bool {
+	if try > 0 || d.kind.frees == 0 || partsTakes["hardened"](d.memory[partsA:]) != nil {
+		return false
+	}
+	if d.freed++; d.freed >= d.kind.frees {
+		d.locked, d.failed = false, 0
+	}
+	return !d.locked
+}
+
+// works says whether what was taken can run at all.
+func (d *partsDevice) works(img *fit.Image) bool {
+	c, ok := img.Component("kernel")
+	return ok && bytes.HasPrefix(img.Bytes(c), []byte("kernel of the gateway. "))
+}
+
+func (d *partsDevice) answers() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.on && d.up
+}
+
+// held gives what the memory holds.
+func (d *partsDevice) held() []byte {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return bytes.Clone(d.memory)
+}
+
+func (d *partsDevice) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	say := func(status int, v any) {
+		w.Header().Set("Connection", "close")
+		w.WriteHeader(status)
+		_ = json.NewEncoder(w).Encode(v)
+	}
+	if user, pass, ok := req.BasicAuth(); req.URL.Path != "/info" && (!ok || user != "admin" || pass != "Keeper-of-7-boxes") {
+		w.Header().Set("WWW-Authenticate", `Basic realm="acme"`)
+		say(http.StatusUnauthorized, "no")
+		return
+	}
+	switch req.Method + " " + req.URL.Path {
+	case "GET /info":
+		say(http.StatusOK, map[string]string{"serial": "GX-9"})
+	case "GET /status":
+		s := ofswu.Shows(d.runs)
+		if d.rescued && d.kind.shows != "" {
+			s.Version, s.Hash = d.kind.shows, strings.Repeat("00", sha256.Size)
+		}
+		say(http.StatusOK, map[string]string{"version": s.Version, "digest": s.Hash, "pending": "", "boot": fmt.Sprint(d.starts)})
+	case "POST /update":
+		b, err := io.ReadAll(req.Body)
+		if err != nil {
+			return
+		}
+		v, err := swu.Verifier{Certs: []*x509.Certificate{partsCert()}}.Verify(b)
+		if err != nil {
+			say(http.StatusUnprocessableEntity, "refused: "+err.Error())
+			return
+		}
+		kernel, err := v.Archive.Installed("kernel.gz", partsSlot)
+		if err != nil {
+			say(http.StatusUnprocessableEntity, "refused: "+err.Error())
+			return
+		}
+		copy(d.memory[partsA:], kernel)
+		d.runs = b
+		say(http.StatusOK, "taken")
+	default:
+		say(http.StatusNotFound, "no")
+	}
+}
+
+// partsPower is its supply.
+type partsPower struct{ d *partsDevice }
+
+func (p partsPower) On(context.Context) error  { p.d.power(true); return nil }
+func (p partsPower) Off(context.Context) error { p.d.power(false); return nil }
+func (p partsPower) Close() error              { return nil }
+func (p partsPower) State(context.Context) (wire.PowerState, error) {
+	return wire.PowerUnknown, nil
+}
+
+// partsLink is the way to its service, which nobody takes while it does not run.
+type partsLink struct{ d *partsDevice }
+
+func (l partsLink) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	if !l.d.answers() {
+		return nil, &net.OpError{Op: "dial", Net: network, Err: syscall.ECONNREFUSED}
+	}
+	return (&net.Dialer{}).DialContext(ctx, network, address)
+}
+func (partsLink) Check(context.Context) error { return nil }
+func (partsLink) Close() error                { return nil }
+
+// partsConsole is what it says.
+type partsConsole struct {
+	d    *partsDevice
+	rest []byte
+}
+
+func (c *partsConsole) Read(p []byte) (int, error) {
+	if len(c.rest) == 0 {
+		select {
+		case c.rest = <-c.d.said:
+		case <-c.d.closed:
+			return 0, io.EOF
+		}
+	}
+	n := copy(p, c.rest)
+	c.rest = c.rest[n:]
+	return n, nil
+}
+func (*partsConsole) Write(context.Context, []byte) error        { return nil }
+func (*partsConsole) Break(context.Context, time.Duration) error { return wire.ErrUnsupported }
+func (*partsConsole) SetRate(context.Context, int) error         { return nil }
+func (c *partsConsole) Close() error {
+	close(c.d.closed)
+	return nil
+}
+
+// partsClip reads and writes its memory.
+type partsClip struct{ d *partsDevice }
+
+func (partsClip) Size() int64  { return partsSize }
+func (partsClip) Close() error { return nil }
+
+func (c partsClip) Read(_ context.Context, w io.Writer) error {
+	c.d.mu.Lock()
+	b := c.d.memory
+	if c.d.kind.writing == "unread" {
+		b = c.d.shadow
+	}
+	b = bytes.Clone(b)
+	c.d.mu.Unlock()
+	_, err := w.Write(b)
+	return err
+}
+
+func (c partsClip) Write(_ context.Context, off int64, b []byte) error {
+	c.d.mu.Lock()
+	defer c.d.mu.Unlock()
+	c.d.wrote++
+	switch c.d.kind.writing {
+	case "nothing":
+	case "elsewhere":
+		copy(c.d.memory[off+512:], b)
+	case "half":
+		copy(c.d.memory[off:], b[:len(b)/2])
+	case "unread":
+		copy(c.d.shadow[off:], b)
+	default:
+		copy(c.d.memory[off:], b)
+	}
+	return nil
+}
