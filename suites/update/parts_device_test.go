@@ -147,17 +147,23 @@ var partsTakes = map[string]func(b []byte) error{
 type partsKind struct {
 	takes  string // one of partsTakes
 	second string // how what is in the second slot is judged; "": as in the first
+	crash  string // what it shows of something that cannot run: "" for a boot that failed, or nothing
 	// rescue says when it starts another medium, which nobody declared: always, behind so many
 	// boots that failed (those of the starts before count with counted), or where it has
 	// refused an image that is whole.
 	rescue  string // "", always, behind, counted, refused
 	behind  int
+	forgets bool   // what it counts, where that medium comes up
 	shows   string // the version that the rescue tells; "": that of what is installed
+	raw     bool   // it starts kernels that are no image
 	quiet   bool   // it shows no sign of a boot that failed
+	once    bool   // it shows one, and does nothing more
 	hangs   bool   // nor of one that it has refused for its signature, and does nothing more
 	locks   int    // after so many boots that failed it starts nothing more
 	frees   int    // until it was switched on with a genuine image so many times; 0: never
 	signs   bool   // it shows the sign of a failed boot once while it is locked
+	rarely  int    // it takes what is not the maker's each so-manieth time
+	deafens int    // from this start on the console hears nothing
 	sags    int    // each so-manieth start fails
 	sagging int    // from this start on
 	mends   bool   // and is tried again
@@ -170,8 +176,7 @@ type partsKind struct {
 // partsDevice starts what lies in one of two slots, of which a clip reads and writes the
 // memory. What runs is told by what was installed beside it.
 type partsDevice struct {
-	kind    partsKind
-	kernels map[string][]byte // what is started, by version
+	kind partsKind
 
 	mu      sync.Mutex
 	memory  []byte
@@ -183,16 +188,19 @@ type partsDevice struct {
 	failed  int // boots, until one comes up
 	locked  bool
 	freed   int
+	forged  int
 	said    chan []byte
 	closed  chan struct{}
-	wrote   int
 
 	boots  sync.WaitGroup
 	cancel context.CancelFunc
 }
 
 func (d *partsDevice) say(text string) {
-	if !d.kind.deaf {
+	d.mu.Lock()
+	deaf := d.kind.deaf || d.kind.deafens > 0 && d.starts >= d.kind.deafens
+	d.mu.Unlock()
+	if !deaf {
 		select {
 		case d.said <- []byte(text + "\r\n"):
 		case <-d.closed:
@@ -256,7 +264,7 @@ func (d *partsDevice) attempt(try int) string {
 	k := d.kind
 	comes := func(rescued bool) string {
 		d.up, d.rescued = true, rescued
-		if !rescued {
+		if !rescued || k.forgets {
 			d.failed = 0
 		}
 		return "up"
@@ -283,8 +291,14 @@ func (d *partsDevice) attempt(try int) string {
 			takes = k.second
 		}
 		img, err := fit.Parse(slot)
+		if k.raw && bytes.HasPrefix(slot, []byte("a kernel of ")) {
+			return comes(false)
+		}
 		switch refused := partsTakes[takes](slot); {
 		case err != nil:
+		case refused == nil && !d.works(img) && k.crash != "":
+			return "dead"
+		case refused == nil && d.works(img) && k.rarely > 0 && !d.genuine(slot) && d.taken(k.rarely):
 		case refused == nil && d.works(img):
 			if k.rescue != "counted" {
 				return comes(false)
@@ -300,21 +314,32 @@ func (d *partsDevice) attempt(try int) string {
 	if d.failed++; k.locks > 0 && d.failed >= k.locks {
 		d.locked, d.freed = true, 0
 	}
-	if k.quiet {
+	switch {
+	case k.quiet:
 		return "silent"
+	case k.once:
+		return "last"
 	}
 	return "failed"
 }
 
 // frees counts a start of a loader that starts nothing any more.
 func (d *partsDevice) frees(try int) bool {
-	if try > 0 || d.kind.frees == 0 || partsTakes["hardened"](d.memory[partsA:]) != nil {
+	if try > 0 || d.kind.frees == 0 || !d.genuine(d.memory[partsA:]) {
 		return false
 	}
 	if d.freed++; d.freed >= d.kind.frees {
 		d.locked, d.failed = false, 0
 	}
 	return !d.locked
+}
+
+func (d *partsDevice) genuine(slot []byte) bool { return partsTakes["hardened"](slot) == nil }
+
+// taken counts what is not the maker's, and says whether it is refused this time.
+func (d *partsDevice) taken(rarely int) bool {
+	d.forged++
+	return d.forged%rarely != 1
 }
 
 // works says whether what was taken can run at all.
@@ -450,7 +475,6 @@ func (c partsClip) Read(_ context.Context, w io.Writer) error {
 func (c partsClip) Write(_ context.Context, off int64, b []byte) error {
 	c.d.mu.Lock()
 	defer c.d.mu.Unlock()
-	c.d.wrote++
 	switch c.d.kind.writing {
 	case "nothing":
 	case "elsewhere":

@@ -110,7 +110,7 @@ identity: {steps: [{http: GET /info, port: %[1]s, extract: {serial: $.serial}}],
 consoles:
   main:
     newline: cr
-    boot: {banner: GX-1 loader, done: system ready, within: 700ms, fail: {sign: 'boot failed, retrying'}}
+    boot: {banner: GX-1 loader, done: system ready, within: 400ms, fail: {sign: 'boot failed, retrying'}}
 logins:
   web:
     protocol: http-basic
@@ -175,16 +175,27 @@ func (r *partsRig) judged(t *testing.T) *journal.Case {
 // TestParts: a loader that verifies what it starts passes, and one that does not fails.
 func TestParts(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct{ takes, want, by string }{
-		{"hardened", "pass", ""},
-		{"hashes", "fail.access", "fit-unsigned"},
-		{"any signature", "fail.access", "fit-wrong-key"},
-		{"no signature", "fail.access", "fit-unsigned"},
-		{"nothing", "fail.access", "fit-unsigned"},
+	for _, c := range []struct {
+		name     string
+		kind     partsKind
+		want, by string
+	}{
+		{"hardened", partsKind{}, "pass", ""},
+		{"it takes what has right hashes", partsKind{takes: "hashes"}, "fail.access", "fit-unsigned"},
+		{"it takes any signature", partsKind{takes: "any signature"}, "fail.access", "fit-wrong-key"},
+		{"it takes what has no signature", partsKind{takes: "no signature"}, "fail.access", "fit-unsigned"},
+		{"it checks nothing", partsKind{takes: "nothing"}, "fail.access", "fit-unsigned"},
+		{"it checks nothing in the second slot", partsKind{second: "nothing"}, "fail.access", "fit-unsigned"},
+		// What is refused by who starts nothing at all is not refused.
+		{"hardened, and locked until a genuine image comes up", partsKind{locks: 3, frees: 1, signs: true}, "pass", ""},
+		{"weak, and locked until a genuine image comes up", partsKind{takes: "no signature", locks: 3, frees: 1, signs: true}, "fail.access", "fit-unsigned"},
+		{"hardened, and shows one boot that failed, and stops", partsKind{once: true}, "pass", ""},
+		{"weak, and shows one boot that failed, and stops", partsKind{takes: "any signature", once: true}, "fail.access", "fit-wrong-key"},
+		{"weak, and shows nothing of what cannot run", partsKind{takes: "hashes", crash: "nothing"}, "fail.access", "fit-unsigned"},
 	} {
-		t.Run(c.takes, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			r := newPartsRig(t, partsPlan{kind: partsKind{takes: c.takes}})
+			r := newPartsRig(t, partsPlan{kind: c.kind})
 			k := r.judged(t)
 			assert.Equal(t, c.want, rigtest.Judged(k), "%s", k.Judgement)
 			assert.Contains(t, k.Judgement.Detail, c.by)
@@ -210,12 +221,16 @@ func TestPartsNeither(t *testing.T) {
 		{name: "what is written is read back, and is not there", plan: partsPlan{kind: partsKind{writing: "unread"}}},
 		{name: "it is read back, and each second start fails", plan: partsPlan{kind: partsKind{writing: "unread", sags: 2, sagging: 4}}},
 		{name: "another medium is started", plan: partsPlan{kind: partsKind{rescue: "always"}}},
-		{name: "another medium of another version is started", plan: partsPlan{kind: partsKind{rescue: "always", shows: "0.9.0"}}},
+		{name: "another medium of another version is started", plan: partsPlan{kind: partsKind{rescue: "always", shows: "0.9.0"}}, left: true}, // genuine ones are delivered to it
 		{name: "another medium behind three boots that failed", plan: partsPlan{kind: partsKind{rescue: "behind", behind: 3}}},
 		{name: "another medium behind eight boots that failed ever", plan: partsPlan{kind: partsKind{rescue: "counted", behind: 8}}},
+		{name: "another medium behind eight boots that failed ever, which counts anew", plan: partsPlan{kind: partsKind{rescue: "counted", behind: 8, forgets: true}}},
+		{name: "another medium behind twelve boots that failed ever, which counts anew", plan: partsPlan{kind: partsKind{rescue: "counted", behind: 12, forgets: true}}},
 		{name: "another medium where an image is refused", plan: partsPlan{kind: partsKind{rescue: "refused"}}},
 		{name: "another medium of another version where an image is refused", plan: partsPlan{kind: partsKind{rescue: "refused", shows: "0.9.0"}}},
 		{name: "it never shows that a boot failed", plan: partsPlan{kind: partsKind{quiet: true}}},
+		{name: "a weak one is locked by one boot that failed", plan: partsPlan{kind: partsKind{takes: "hashes", locks: 1, frees: 1}}},
+		{name: "another medium where an image is refused, and then a console that hears nothing", plan: partsPlan{kind: partsKind{rescue: "refused", deafens: 6}}},
 		{name: "it does not show that it refused", plan: partsPlan{kind: partsKind{hangs: true}}},
 		{name: "it starts nothing any more", plan: partsPlan{kind: partsKind{locks: 3}}},
 		{name: "it starts nothing any more, and shows it", plan: partsPlan{kind: partsKind{locks: 3, signs: true}}},
@@ -226,15 +241,12 @@ func TestPartsNeither(t *testing.T) {
 		{name: "each second start fails", plan: partsPlan{kind: partsKind{sags: 2, sagging: 3}}},
 		{name: "each second start fails, from the next on", plan: partsPlan{kind: partsKind{sags: 2, sagging: 4}}},
 		{name: "each second start fails once", plan: partsPlan{kind: partsKind{sags: 2, sagging: 4, mends: true}}},
-		{name: "each second start of a weak one fails", plan: partsPlan{kind: partsKind{takes: "hashes", sags: 2, sagging: 3}}},
-		{name: "each second start of a weak one fails, from the next on", plan: partsPlan{kind: partsKind{takes: "hashes", sags: 2, sagging: 4}}},
-		{name: "each third start of a weak one fails", plan: partsPlan{kind: partsKind{takes: "hashes", sags: 3, sagging: 4}}},
 		{name: "the slots hold nothing of the maker's", plan: partsPlan{slots: func(r *partsRig) {
 			copy(r.d.memory[partsA:], bytes.Repeat([]byte{0xff}, partsSlot))
 			copy(r.d.memory[partsB:], partsKernel(t, "7.0.0"))
 		}}},
 		{name: "the package has no such file", plan: partsPlan{file: "kernel.xz"}},
-		{name: "it is no image", plan: partsPlan{image: func(version string) []byte { return []byte("a kernel of " + version) }}},
+		{name: "it is no image", plan: partsPlan{kind: partsKind{raw: true}, image: func(version string) []byte { return []byte("a kernel of " + version) }}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -244,6 +256,38 @@ func TestPartsNeither(t *testing.T) {
 			if !c.left {
 				assert.True(t, bytes.Equal(r.was, r.d.held()), "what the slots held is there again")
 			}
+		})
+	}
+}
+
+// TestPartsOfAFlakySupply: a start that fails because of the supply is no refusal, however
+// it falls.
+func TestPartsOfAFlakySupply(t *testing.T) {
+	t.Parallel()
+	for _, takes := range []string{"no signature", "any signature"} {
+		for sags := 2; sags <= 3; sags++ {
+			for from := 3; from < 3+sags; from++ {
+				t.Run(fmt.Sprintf("%s, each of %d starts from %d on", takes, sags, from), func(t *testing.T) {
+					t.Parallel()
+					r := newPartsRig(t, partsPlan{kind: partsKind{takes: takes, sags: sags, sagging: from}})
+					k := r.judged(t)
+					assert.NotEqual(t, verdict.Pass, k.Judgement.Verdict, "%s", k.Judgement)
+					assert.NotEqual(t, verdict.ReasonOpenToAll, k.Judgement.Reason, "%s", k.Judgement)
+				})
+			}
+		}
+	}
+}
+
+// TestPartsTakenOnce: what was taken once, and not again, is no pass.
+func TestPartsTakenOnce(t *testing.T) {
+	t.Parallel()
+	for _, crash := range []string{"", "nothing"} {
+		t.Run("it shows "+crash+" of what cannot run", func(t *testing.T) {
+			t.Parallel()
+			r := newPartsRig(t, partsPlan{kind: partsKind{takes: "hashes", rarely: 100, crash: crash}})
+			k := r.judged(t)
+			assert.NotEqual(t, verdict.Pass, k.Judgement.Verdict, "%s", k.Judgement)
 		})
 	}
 }
