@@ -192,6 +192,8 @@ type partsDevice struct {
 	said    chan []byte
 	closed  chan struct{}
 
+	written func(memory []byte) // told of each write of the clip; may be nil
+
 	boots  sync.WaitGroup
 	cancel context.CancelFunc
 }
@@ -485,6 +487,9 @@ func (c partsClip) Write(_ context.Context, off int64, b []byte) error {
 		copy(c.d.shadow[off:], b)
 	default:
 		copy(c.d.memory[off:], b)
+	}
+	if c.d.written != nil {
+		c.d.written(bytes.Clone(c.d.memory))
 	}
 	return nil
 }

@@ -110,7 +110,7 @@ identity: {steps: [{http: GET /info, port: %[1]s, extract: {serial: $.serial}}],
 consoles:
   main:
     newline: cr
-    boot: {banner: GX-1 loader, done: system ready, within: 400ms, fail: {sign: 'boot failed, retrying'}}
+    boot: {banner: GX-1 loader, done: system ready, within: 300ms, fail: {sign: 'boot failed, retrying'}}
 logins:
   web:
     protocol: http-basic
