@@ -191,7 +191,7 @@ func (l *partSlots) isIt(ctx context.Context, m *mutant.Mutant, a dut.Answer) (d
 		a.Raw = slices.Concat(a.Raw, []byte("\n"), o.Raw)
 		return o, err
 	}
-	hollow, err := also(l.hollow[m], hollowTries, m.Name+" with zeros for all that could run")
+	hollow, err := also(l.hollow[m], hollowTries, m.Name+" with zeros for what could run")
 	if err != nil {
 		return a, err
 	}
