@@ -2,6 +2,7 @@ package update_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/pem"
 	"fmt"
@@ -26,12 +27,16 @@ import (
 )
 
 // partsImages are what the maker hands out, and what is started of them.
-func partsImages(t *testing.T, name string, kernel func(version string) []byte) (packages, kernels map[string][]byte) {
+func partsImages(t *testing.T, name, older string, kernel func(version string) []byte) (packages, kernels map[string][]byte) {
 	t.Helper()
 	packages, kernels = map[string][]byte{}, map[string][]byte{}
 	for file, version := range map[string]string{"older": "1.9.0", "current": "2.0.0", "newer": "2.1.0"} {
 		kernels[file] = kernel(version)
-		packages[file] = partsPackage(t, version, name, kernels[file])
+		called := name
+		if file == "older" {
+			called = older
+		}
+		packages[file] = partsPackage(t, version, called, kernels[file])
 	}
 	return packages, kernels
 }
@@ -48,6 +53,7 @@ type partsRig struct {
 type partsPlan struct {
 	kind  partsKind
 	file  string                      // what a package calls what is started; "": kernel.gz
+	older string                      // what the older one calls it; "": the same
 	image func(version string) []byte // what is started; nil: an image that the maker signed
 	slots func(r *partsRig)           // changes what the slots hold; nil: what runs, and the older one
 	rig   string                      // more lines of the rig file
@@ -57,16 +63,12 @@ type partsPlan struct {
 // newPartsRig writes its rig file and profile, and what its maker hands out.
 func newPartsRig(t *testing.T, p partsPlan) *partsRig {
 	t.Helper()
-	if p.file == "" {
-		p.file = "kernel.gz"
-	}
+	p.file = cmp.Or(p.file, "kernel.gz")
 	if p.image == nil {
 		p.image = func(version string) []byte { return partsKernel(t, version) }
 	}
-	if p.kind.takes == "" {
-		p.kind.takes = "hardened"
-	}
-	packages, kernels := partsImages(t, p.file, p.image)
+	p.kind.takes = cmp.Or(p.kind.takes, "hardened")
+	packages, kernels := partsImages(t, p.file, cmp.Or(p.older, p.file), p.image)
 	d := &partsDevice{kind: p.kind, runs: packages["current"], memory: bytes.Repeat([]byte("whatever else. "), partsSize)[:partsSize], said: make(chan []byte), closed: make(chan struct{})}
 	copy(d.memory[partsA:], kernels["current"])
 	copy(d.memory[partsB:], kernels["older"])
@@ -213,6 +215,7 @@ func TestPartsNeither(t *testing.T) {
 		name string
 		plan partsPlan
 		left bool // the slots cannot be put right
+		up   bool // it runs behind the case
 	}{
 		{name: "the console hears nothing", plan: partsPlan{kind: partsKind{deaf: true}}},
 		{name: "the supply stays on", plan: partsPlan{kind: partsKind{stuck: true}}},
@@ -246,13 +249,24 @@ func TestPartsNeither(t *testing.T) {
 			copy(r.d.memory[partsA:], bytes.Repeat([]byte{0xff}, partsSlot))
 			copy(r.d.memory[partsB:], partsKernel(t, "7.0.0"))
 		}}},
-		{name: "the package has no such file", plan: partsPlan{file: "kernel.xz"}},
-		{name: "it is no image", plan: partsPlan{kind: partsKind{raw: true}, image: func(version string) []byte { return []byte("a kernel of " + version) }}},
+		{name: "a slot holds nothing of the maker's", up: true, plan: partsPlan{slots: func(r *partsRig) {
+			copy(r.d.memory[partsB:], "nothing of the maker's")
+		}}},
+		{name: "the package has no such file", up: true, plan: partsPlan{file: "kernel.xz"}},
+		{name: "the other package has no such file", up: true, plan: partsPlan{older: "kernel.xz"}},
+		{name: "it is no image", up: true, plan: partsPlan{kind: partsKind{raw: true}, image: func(version string) []byte { return []byte("a kernel of " + version) }}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			r := newPartsRig(t, c.plan)
+			up := false
+			r.Observe = func(e *journal.Event) {
+				if e.CaseEnd != nil {
+					up = up || r.d.answers()
+				}
+			}
 			k := r.judged(t)
+			assert.True(t, up || !c.up, "it runs behind the case")
 			assert.Contains(t, []verdict.Verdict{verdict.Inconclusive, verdict.Error}, k.Judgement.Verdict, "%s", k.Judgement)
 			if !c.left {
 				assert.True(t, bytes.Equal(r.was, r.d.held()), "what the slots held is there again")
