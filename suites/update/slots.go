@@ -181,6 +181,7 @@ func (l *slots) put(ctx context.Context, with [][]byte) {
 		at[l.decl.At[i].Offset] = b
 		same = same && bytes.Equal(b, l.was[i][:l.most])
 	}
+	l.t.OK(l.d.FlashLeft(2 * len(at))) // what they held is written again
 	l.dirty = true
 	l.t.OK(l.d.Rewrite(ctx, l.decl.Storage, at))
 	l.dirty = !same

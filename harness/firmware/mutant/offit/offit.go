@@ -316,18 +316,11 @@ func (m *maker) carrier() (*fit.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	for i, c := range img.Components {
-		if bytes.Equal(img.Bytes(c), m.img.Bytes(m.img.Components[i])) {
-			continue
-		}
-		for _, h := range c.Hashes {
-			sum, err := fit.Sum(h.Algo, img.Bytes(c))
-			if err != nil {
-				return nil, err
-			}
-			edits = append(edits, fit.Edit{Node: h.Path, Prop: "value", Value: sum})
-		}
+	hashes, err := rehashed(m.img, img)
+	if err != nil {
+		return nil, err
 	}
+	edits = append(edits, hashes...)
 	if b, err = img.Rewrite(edits...); err != nil {
 		return nil, err
 	}

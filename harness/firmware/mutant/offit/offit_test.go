@@ -6,6 +6,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"math"
 	"os"
 	"path/filepath"
@@ -297,4 +298,47 @@ func TestUBoot(t *testing.T) {
 			t.Logf("%s %s: %v", what, board, n)
 		}
 	}
+}
+
+// TestHollow: what is made hollow is as whole as it was, lacks what it lacked, and is as long.
+func TestHollow(t *testing.T) {
+	all, key := vectors(t)
+	v := fit.Verifier{Keys: []*rsa.PublicKey{key}}
+	for name, parent := range all {
+		t.Run(name, func(t *testing.T) {
+			set, err := Plan(parent, Options{Seed: 1, Keys: v.Keys})
+			require.NoError(t, err)
+			for _, r := range set.Of(mutant.Unsigned, mutant.WrongKey) {
+				m, err := r.Make()
+				require.NoError(t, err)
+				hollow, err := Hollow(m.Bytes())
+				require.NoError(t, err)
+				assert.Len(t, hollow, m.Len())
+				was, err := fit.Parse(m.Bytes())
+				require.NoError(t, err)
+				img, err := fit.Unsigned(hollow)
+				require.NoError(t, err, "its hashes are right")
+				_, err = v.Verify(hollow)
+				_, before := v.Verify(m.Bytes())
+				for _, kind := range []error{fit.ErrNoSignature, fit.ErrBadSignature} {
+					assert.Equal(t, errors.Is(before, kind), errors.Is(err, kind), "it is refused for the same")
+				}
+				assert.Equal(t, m.Bytes()[was.Len:], hollow[img.Len:])
+				assert.Equal(t, was.Signatures(), img.Signatures())
+				for i, c := range img.Components {
+					b := img.Bytes(c)
+					assert.Equal(t, was.Bytes(was.Components[i])[:head], b[:head])
+					assert.Equal(t, make([]byte, len(b)-head), b[head:])
+				}
+			}
+		})
+	}
+	_, err := Hollow([]byte("no image"))
+	require.Error(t, err)
+	img, err := fit.Parse(all["data"])
+	require.NoError(t, err)
+	bare, err := img.Rewrite(fit.Edit{Node: "/configurations/gateway"})
+	require.NoError(t, err)
+	_, err = Hollow(bare)
+	assert.ErrorContains(t, err, "it is", "nothing is started of it")
 }
