@@ -321,11 +321,9 @@ func NeedsNetwork(in Input, c *Case) *verdict.Judgement {
 	return nil
 }
 
-// NeedsState: the profile declares the state, and how it is recognised. The case leans on
-// the wires without which nothing leads there.
+// NeedsState: the profile declares the state, and how it is recognised.
 func NeedsState(name string) Need {
-	return func(in Input, c *Case) *verdict.Judgement {
-		p := in.Profile
+	return OfProfile(func(p *profile.Profile) *verdict.Judgement {
 		s := p.States.Items[name]
 		switch {
 		case s == nil && p.States.Declared():
@@ -335,13 +333,19 @@ func NeedsState(name string) Need {
 		case s.Declared():
 			return DeclaredNone(s.None.None)
 		}
-		lines, consoles := p.LeadsBy(name)
+		return nil
+	})
+}
+
+// NeedsWayTo: the DUT is brought to the state in the case itself, so that it leans on the
+// lines without which nothing leads there. One that is stuck may bring it there by itself,
+// which shows nothing of the way.
+func NeedsWayTo(name string) Need {
+	return func(in Input, c *Case) *verdict.Judgement {
+		lines, _ := in.Profile.LeadsBy(name)
 		for _, l := range lines {
 			c.Lean(PartLine(l))
 		}
-		for _, con := range consoles {
-			c.Lean(PartConsole(con))
-		}
-		return nil
+		return NeedsState(name)(in, c)
 	}
 }

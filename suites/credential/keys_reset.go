@@ -32,7 +32,7 @@ var KeysReset = check.Check{
 	Effect: check.Consumes,
 	Allow:  []check.Leave{check.LoginTries, check.Reset, check.Configure},
 	Budget: check.Budget{Case: 10 * time.Minute},
-	Cases:  check.Planner(check.Device).With(check.NeedsNetwork, check.NeedsState(states.Factory.Name), KeysRenewable),
+	Cases:  check.Planner(check.Device).With(check.NeedsNetwork, check.NeedsWayTo(states.Factory.Name), KeysRenewable),
 	Run: func(ctx context.Context, t *check.T) {
 		channels := KeyChannels(t.Input())
 		if len(channels) == 0 {
