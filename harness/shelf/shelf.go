@@ -167,6 +167,24 @@ func Says(version, digest string, s mutant.Shows) bool {
 	return s.Version != "" && SameVersion(version, s.Version)
 }
 
+// Fits says whether what a device tells of what it runs is what an image shows, by its
+// version and by its digest as far as both have them; not where they have neither.
+func Fits(version, digest string, s mutant.Shows) bool {
+	byVersion, byDigest := version != "" && s.Version != "", digest != "" && (s.Hash != "" || s.Payload != "")
+	return (byVersion || byDigest) && (!byVersion || SameVersion(version, s.Version)) && (!byDigest || Says("", digest, s))
+}
+
+// Fits gives an image of the maker's, for this device, that fits what it tells of what it
+// runs; nil for none.
+func (s *Shelf) Fits(version, digest string) *Image {
+	for _, img := range s.all() {
+		if Fits(version, digest, img.Shows) {
+			return img
+		}
+	}
+	return nil
+}
+
 // Genuine gives the image of the maker's, for this device, that a device runs; nil where
 // it is none.
 func (s *Shelf) Genuine(version, digest string) *Image {

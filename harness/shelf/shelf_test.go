@@ -142,6 +142,33 @@ func TestSaysByDigest(t *testing.T) {
 	}
 }
 
+// TestFits: nothing of what both have differs, and there is something.
+func TestFits(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		version, digest string
+		shows           mutant.Shows
+		want            bool
+	}{
+		{"1.0", "AA", mutant.Shows{Version: "1.0+0", Hash: "aa"}, true},
+		{"1.1", "aa", mutant.Shows{Version: "1.0", Hash: "aa"}, false},
+		{"1.0", "cc", mutant.Shows{Version: "1.0", Hash: "aa"}, false},
+		{"1.0", "bb", mutant.Shows{Version: "1.0", Hash: "aa", Payload: "bb"}, true},
+		{"", "aa", mutant.Shows{Version: "1.0", Hash: "aa"}, true},
+		{"1.0", "", mutant.Shows{Version: "1.0", Hash: "aa"}, true},
+		{"1.0", "cc", mutant.Shows{Version: "1.0"}, true},
+		{"1.0", "", mutant.Shows{Hash: "aa"}, false},
+		{"", "", mutant.Shows{Version: "1.0", Hash: "aa"}, false},
+	} {
+		assert.Equal(t, c.want, Fits(c.version, c.digest, c.shows), "%q %q %+v", c.version, c.digest, c.shows)
+	}
+	s := shelf(t, declared())
+	img := named(t, s, "1.1b")
+	assert.Equal(t, img, s.Fits("1.1.0", img.Shows.Hash))
+	assert.Equal(t, img, s.Fits("", img.Shows.Hash))
+	assert.Nil(t, s.Fits("1.1.1", img.Shows.Hash), "another version was put into it")
+}
+
 // TestMutantsLeadBack: what is forged is newer than what runs, and not newer than the
 // next genuine image.
 func TestMutantsLeadBack(t *testing.T) {

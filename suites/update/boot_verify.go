@@ -81,14 +81,28 @@ func needsInstaller(in check.Input, c *check.Case) *verdict.Judgement {
 // closely the more often they failed.
 const loaderTries = 5
 
-// slotsWritten is how often all slots are written at most: controls, probes, the way back, and
-// what they held.
-const slotsWritten = 9
+// slotsWritten is how often all slots are written at most: controls, probes, what shows what
+// the DUT starts without any image, the way back, and what they held.
+const slotsWritten = 11
 
-// tampered is what is written into the slots at once; nil for what a slot held.
+// tampered is what is written into the slots at once.
 type tampered struct {
 	name string
-	with [][]byte
+	with [][]byte         // nil for what a slot held
+	is   []*mutant.Mutant // those among it
+}
+
+// put has a slot hold a mutant.
+func (p *tampered) put(slot int, m *mutant.Mutant) {
+	p.with[slot] = m.Bytes()
+	if !slices.Contains(p.is, m) {
+		p.is = append(p.is, m)
+	}
+}
+
+// tamper begins with what the slots held.
+func (l *slots) tamper(name string) tampered {
+	return tampered{name: name, with: make([][]byte, len(l.was))}
 }
 
 // forgeries are the mutants that slots are written with.
@@ -159,8 +173,8 @@ func (l *slots) garbage() []byte { return l.shelf.Garbage(l.running, l.seed()) }
 // probes are what must not be started: in the slot that runs alone, with the other image
 // beside it, and in every slot, where a loader has nothing else.
 func (l *slots) probes(f forgeries) []tampered {
-	one := tampered{f.unsigned.Name + " in the slot that runs", make([][]byte, len(l.was))}
-	one.with[l.run] = f.unsigned.Bytes()
+	one := l.tamper(f.unsigned.Name + " in the slot that runs")
+	one.put(l.run, f.unsigned)
 	if len(l.was) == 1 {
 		return []tampered{one}
 	}
@@ -168,25 +182,28 @@ func (l *slots) probes(f forgeries) []tampered {
 	if first == nil {
 		first = f.unsigned
 	}
-	all := tampered{first.Name + " in the slot that runs, and " + f.foreign.Name + " in every other", make([][]byte, len(l.was))}
+	all := l.tamper(first.Name + " in the slot that runs, and " + f.foreign.Name + " in every other")
 	for i := range all.with {
-		all.with[i] = f.foreign.Bytes()
+		if i == l.run {
+			all.put(i, first)
+		} else {
+			all.put(i, f.foreign)
+		}
 	}
-	all.with[l.run] = first.Bytes()
 	return []tampered{one, all}
 }
 
 // starts claims that none of them is started.
 func (l *slots) starts(ctx context.Context, f forgeries) bool {
-	garbage := make([][]byte, len(l.was))
-	garbage[l.run] = l.garbage()
+	garbage := l.tamper("no image at all in the slot that runs")
+	garbage.with[l.run] = l.garbage()
 	who, first := l.who, true
 	return check.Refute(ctx, l.t, "what lacks only the maker's signature is not started from a slot", check.Negative[tampered]{
-		Control: func(ctx context.Context) (dut.Answer, error) { return l.start(ctx, nil, 1) },
-		Anti:    func(ctx context.Context) (dut.Answer, error) { return l.start(ctx, garbage, loaderTries) },
+		Control: l.asBefore,
+		Anti:    func(ctx context.Context) (dut.Answer, error) { return l.probe(ctx, garbage) },
 		Probes:  l.probes(f),
 		Name:    func(p tampered) string { return p.name },
-		Try:     func(ctx context.Context, p tampered) (dut.Answer, error) { return l.start(ctx, p.with, loaderTries) },
+		Try:     l.probe,
 		Refusal: []verdict.Kind{verdict.Refused},
 		Same: func(ctx context.Context) (string, error) {
 			if first { // it is off; it was read before
@@ -198,42 +215,55 @@ func (l *slots) starts(ctx context.Context, f forgeries) bool {
 	})
 }
 
-// start writes the slots, switches on and looks what runs. Accepted is that something runs
-// which has just been written there; Refused that a genuine image runs which stood in a
-// slot that nothing was written into, or that the DUT shows that it starts nothing.
-func (l *slots) start(ctx context.Context, with [][]byte, tries int) (a dut.Answer, err error) {
+// started is what a start came to.
+type started struct {
+	dut.Answer
+	up   bool
+	now  dut.Running // what runs, where it is up
+	slot int         // of those before, the one that held it; -1 where none did
+}
+
+// start writes the slots, switches on and looks what runs. Accepted is that the image that
+// runs was written there; Refused that a genuine image runs which stood in a slot that
+// nothing was written into, or that the DUT shows that it starts nothing.
+func (l *slots) start(ctx context.Context, with [][]byte, tries int) (s started, err error) {
 	began := time.Now()
-	defer func() { a.Took = time.Since(began) }()
+	defer func() { s.Took = time.Since(began) }()
 	l.put(ctx, with)
 	start, err := l.d.StartFromOff(ctx, tries)
-	a.Raw = start.Said
+	s.Raw, s.up, s.slot = start.Said, start.Up, -1
 	if err != nil {
-		return a, err
+		return s, err
 	}
 	if !start.Up {
-		a.Kind, a.Detail = verdict.Silent, fmt.Sprintf("it does not come up, and has shown %d times that its boot failed", start.Failed)
+		s.Kind, s.Detail = verdict.Silent, fmt.Sprintf("it does not come up, and has shown %d times that its boot failed", start.Failed)
 		if start.Failed > 0 && with != nil { // and no more came in the time of a boot, or the same so many times
-			a.Kind = verdict.Refused
+			s.Kind = verdict.Refused
 		}
-		return a, nil
+		return s, nil
 	}
-	now, err := l.look(ctx)
-	if err != nil {
-		return a, err
+	if s.now, err = l.look(ctx); err != nil {
+		return s, err
 	}
-	is := l.genuine(now)
-	at := slices.Index(l.holds, is)
-	a.Kind, a.Detail = verdict.Unproven, fmt.Sprintf("%s runs", now)
+	is := l.genuine(s.now)
+	s.slot = slices.Index(l.holds, is)
+	s.Kind, s.Detail = verdict.Unproven, fmt.Sprintf("%s runs", s.now)
 	switch {
-	case is == nil && l.wrongly(ctx, now):
-		a.Kind, a.Detail = verdict.Accepted, fmt.Sprintf("%s runs, which is none of the maker's images", now)
-	case is == nil, at < 0:
-	case with == nil && at == l.run:
-		a.Kind, a.Detail = verdict.Accepted, fmt.Sprintf("%s was written into its slot, and runs", is)
-	case with != nil && with[at] == nil:
-		a.Kind, a.Detail = verdict.Refused, fmt.Sprintf("%s runs, from the slot that was not touched", is)
+	case is == nil:
+		s.Detail += ", which is none of the maker's images"
+	case s.slot < 0:
+	case with == nil && s.slot == l.run:
+		s.Kind, s.Detail = verdict.Accepted, fmt.Sprintf("%s was written into its slot, and runs", is)
+	case with != nil && with[s.slot] == nil:
+		s.Kind, s.Detail = verdict.Refused, fmt.Sprintf("%s runs, from the slot that was not touched", is)
 	}
-	return a, nil
+	return s, nil
+}
+
+// asBefore starts what the slots held.
+func (l *slots) asBefore(ctx context.Context) (dut.Answer, error) {
+	s, err := l.start(ctx, nil, 1)
+	return s.Answer, err
 }
 
 // genuine gives the maker's image that runs: one whose version and digest are both told.
@@ -245,13 +275,6 @@ func (l *slots) genuine(now dut.Running) *shelf.Image {
 	return is
 }
 
-// wrongly says whether what runs is shown to be none of the maker's images, read twice.
-func (l *slots) wrongly(ctx context.Context, now dut.Running) bool {
-	again, err := l.look(ctx)
-	l.t.OK(err)
-	return again.Same(now) && now.Version != "" && l.genuine(now) == nil
-}
-
 // leadsBack claims that the owner's way back to the version before does not start what was
 // changed in its slot: that image was verified once, when it came.
 func (l *slots) leadsBack(ctx context.Context, f forgeries) {
@@ -260,9 +283,9 @@ func (l *slots) leadsBack(ctx context.Context, f forgeries) {
 		l.t.Note("whether the way back starts what was changed in its slot was not looked at: it is not declared, or leads from %s nowhere", l.running)
 		return
 	}
-	with := make([][]byte, len(l.was))
-	with[o] = f.raisedToo.Bytes()
-	before, err := l.start(ctx, with, 1) // the one that runs is started: nothing was written into its slot
+	p := l.tamper(f.raisedToo.Name)
+	p.put(o, f.raisedToo)
+	before, err := l.start(ctx, p.with, 1) // the one that runs is started: nothing was written into its slot
 	l.t.OK(err)
 	if before.Kind != verdict.Refused {
 		l.t.Inconclusive(verdict.ReasonControlFailed, "with another slot changed the DUT does not start as before: %s: %s", before.Kind, before.Detail)
@@ -272,22 +295,27 @@ func (l *slots) leadsBack(ctx context.Context, f forgeries) {
 	now, err := l.look(ctx)
 	l.t.OK(err)
 	is := l.genuine(now)
-	bad := is == nil && l.wrongly(ctx, now)
+	led, bad := dut.Answer{Kind: verdict.Unproven, Detail: fmt.Sprintf("%s runs", now)}, false
+	if slices.Index(l.holds, is) < 0 {
+		led, err = l.isIt(ctx, p, started{Answer: led, up: true, now: now, slot: -1})
+		l.t.OK(err)
+		bad = led.Kind == verdict.Accepted
+	}
 	home := dut.Answer{Kind: verdict.Unproven, Detail: "not tried"}
 	if !bad {
 		home = l.goneBack(ctx, o)
 	}
 	ref := l.t.Keep("way-back.txt", "the way back to an image that was changed in its slot, and to what the slot held", fmt.Appendf(nil,
-		"in the other slot: %s (%s)\nanswer: %s: %s\nruns: %s\n%s\nwith %s there again: %s: %s\n",
-		f.raisedToo.Name, f.raisedToo.Why, d.Kind, d.Detail, now, d.Raw, l.holds[o], home.Kind, home.Detail))
+		"in the other slot: %s (%s)\nanswer: %s: %s\n%s\n%s\n%s\nwith %s there again: %s: %s\n",
+		f.raisedToo.Name, f.raisedToo.Why, d.Kind, d.Detail, led.Detail, d.Raw, led.Raw, l.holds[o], home.Kind, home.Detail))
 	l.t.Claim("the way back does not start what was changed in its slot", func(c *check.Claim) {
 		c.Show(ref)
-		c.Expect(l.running.String()+" runs still; with the maker's image there again, that", fmt.Sprintf("%s: %s; %s runs; then %s", d.Kind, d.Detail, now, home.Detail))
+		c.Expect(l.running.String()+" runs still; with the maker's image there again, that", fmt.Sprintf("%s: %s; %s; then %s", d.Kind, d.Detail, led.Detail, home.Detail))
 		switch {
 		case bad:
-			c.Fail(verdict.ReasonAccess, "by the way back %s runs, which is none of the maker's images: it is %s (%s)", now, f.raisedToo.Name, f.raisedToo.Why)
+			c.Fail(verdict.ReasonAccess, "by the way back what was changed is started (%s): %s", f.raisedToo.Why, led.Detail)
 		case is != l.running:
-			c.Unknown(verdict.ReasonDUTChanged, "%s runs", now)
+			c.Unknown(verdict.ReasonDUTChanged, "%s", led.Detail)
 		case !d.Taken && d.Kind != verdict.Refused && d.Kind != verdict.Garbled:
 			c.Unknown(verdict.ReasonIneffective, "it was answered with %s (%s)", d.Kind, d.Detail)
 		case home.Kind != verdict.Accepted:
@@ -298,7 +326,7 @@ func (l *slots) leadsBack(ctx context.Context, f forgeries) {
 
 // goneBack has the slots hold what they held, and walks the way back.
 func (l *slots) goneBack(ctx context.Context, o int) dut.Answer {
-	a, err := l.start(ctx, nil, 1)
+	a, err := l.asBefore(ctx)
 	l.t.OK(err)
 	if a.Kind != verdict.Accepted {
 		return a

@@ -26,18 +26,20 @@ const IntentSlots = "slots"
 type slots struct {
 	*seat
 	decl  profile.Slots
-	was   [][]byte       // what each held
-	holds []*shelf.Image // the maker's image in each
-	run   int            // the slot whose image runs
-	most  int64          // bytes that are written of each
-	who   string         // the unit, as it was before
-	dirty bool           // what is in them is not what was
+	was   [][]byte          // what each held
+	holds []*shelf.Image    // the maker's image in each
+	run   int               // the slot whose image runs
+	most  int64             // bytes that are written of each
+	who   string            // the unit, as it was before
+	dirty bool              // what is in them is not what was
+	bare  *started          // without any image in them; nil until that was looked at
+	doubt map[string]string // of a probe with which something ran once that was not shown to be what was written
 }
 
 // find reads the slots, and has them hold two of the maker's images that can be told
 // apart, one of which runs. What a next start could not put back is not written over.
 func find(ctx context.Context, s *seat) *slots {
-	l := &slots{seat: s, decl: s.d.Profile.Images.Slots, who: unit(ctx, s.t)}
+	l := &slots{seat: s, decl: s.d.Profile.Images.Slots, who: unit(ctx, s.t), doubt: map[string]string{}}
 	s.t.OK(s.d.FlashLeft(slotsWritten * len(l.decl.At))) // else it may end with what must not stay there
 	why := ""
 	for range 3 {
