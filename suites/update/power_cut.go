@@ -44,6 +44,7 @@ var PowerCut = check.Check{
 		s.mind()
 		cuts := t.CutPower(ctx, check.Work{ID: s.u.Name(), Name: "an update by " + s.u.Name(), Cut: c.decl, Ready: c.ready, Act: c.act, End: c.end, Kept: 5 * time.Minute,
 			Lines: s.d.Profile.Updates.Items[s.u.Name()].Lines()})
+		c.kept(ctx, cuts)
 		if now, err := s.look(ctx); err == nil {
 			t.Ran(now) // whatever the cuts have left
 		}
@@ -114,6 +115,7 @@ type cutUpdate struct {
 	image   *shelf.Image // that is delivered in this run
 	old     dut.Running  // what ran before
 	over    bool         // the new one was seen to run
+	lost    string       // a store that has lost what was in it
 	markers map[string]string
 }
 
@@ -215,10 +217,31 @@ func (c *cutUpdate) end(ctx context.Context) (powercut.End, error) {
 			return powercut.End{}, err
 		}
 		if !there {
+			c.lost = name
 			end.Name, end.Detail = end.Name+", without what its owner had set", fmt.Sprintf("%s runs, and store %s has lost what was in it", now, name)
 			return end, nil
 		}
 	}
 	end.OK = true
 	return end, nil
+}
+
+// kept claims that an update which is not cut leaves what the owner had set, where the first
+// one has not: it was seen there right before.
+func (c *cutUpdate) kept(ctx context.Context, cuts *check.Cuts) {
+	b := cuts.Bad
+	if b == nil || b.Cut || b.N != 1 || !c.over || c.lost == "" {
+		return
+	}
+	again, err := c.holds(ctx, c.lost)
+	c.t.OK(err)
+	c.t.Claim("an update leaves what the owner had set", func(cl *check.Claim) {
+		cl.Show(cuts.Ref)
+		cl.Expect("what was in store "+c.lost+" is there behind the update", b.End.Detail)
+		if again {
+			cl.Unknown(verdict.ReasonAmbiguous, "%s; at another look it was there", b.End.Detail)
+			return
+		}
+		cl.Fail(verdict.ReasonExpectation, "the power was not cut, and behind the update %s", b.End.Detail)
+	})
 }
