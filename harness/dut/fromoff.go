@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"rigor/harness/console"
 	"rigor/harness/console/expect"
@@ -45,6 +46,7 @@ func (d *Device) readOff(ctx context.Context, name string, w io.Writer) error {
 type Start struct {
 	Up     bool   // the declared end of the boot was seen, or services answer where none is declared
 	Failed int    // how often the declared sign of a boot that failed was seen
+	Anew   int    // how often it began anew, by the banner of a boot
 	Said   []byte // what the console showed of it
 }
 
@@ -90,6 +92,10 @@ func overdue(ctx context.Context, err error) bool {
 	return errors.Is(err, console.ErrTimeout) && !errors.Is(err, late.ErrLate) && ctx.Err() == nil
 }
 
+// endless is after how many boots that begin anew, and do not end, one that ends is not
+// waited for any more: what crashes in its first instruction begins anew each second.
+const endless = 30
+
 // watch waits for the end of a boot, or for signs that it failed.
 func (d *Device) watch(ctx context.Context, con *Console, from console.Cursor, tries int) (out Start, at console.Cursor, err error) {
 	boot := con.Boot()
@@ -105,11 +111,16 @@ func (d *Device) watch(ctx context.Context, con *Console, from console.Cursor, t
 	}
 	done, _ := Pattern("the end of the boot", boot.Done) // it is declared: the console shows the boot
 	signs := []expect.Pattern{done}
+	fails, anew := -1, -1 // their places
 	if sign, ok := Pattern("the sign of a boot that failed", boot.Fail.Sign); ok {
-		signs = append(signs, sign)
+		fails, signs = len(signs), append(signs, sign)
 	}
-	for out.Failed < tries {
-		m, err := con.AwaitBoot(ctx, at, d.bootTime(), signs...)
+	if banner, ok := Pattern("the banner of a boot", boot.Banner); ok {
+		anew, signs = len(signs), append(signs, banner)
+	}
+	until := time.Now().Add(d.bootTime())
+	for out.Failed < tries && out.Anew < endless {
+		m, err := con.AwaitBoot(ctx, at, max(time.Until(until), time.Second), signs...)
 		switch {
 		case overdue(ctx, err):
 			return out, con.Mark(), nil
@@ -117,11 +128,16 @@ func (d *Device) watch(ctx context.Context, con *Console, from console.Cursor, t
 			return out, at, err
 		}
 		at = m.To
-		if m.Index == 0 {
+		switch m.Index {
+		case 0:
 			out.Up = true
 			return out, at, nil
+		case fails:
+			out.Failed++
+			until = time.Now().Add(d.bootTime())
+		case anew:
+			out.Anew++
 		}
-		out.Failed++
 	}
 	return out, at, nil
 }

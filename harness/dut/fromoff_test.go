@@ -3,6 +3,7 @@ package dut
 import (
 	"context"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -25,6 +26,9 @@ func TestStartFromOff(t *testing.T) {
 		{"it fails once, and says no more", "ROM 1.2\r\nboot failed\r\n", Start{Failed: 1}},
 		{"no sign of a cold boot", "boot failed\r\nboot failed\r\nboot failed\r\nsystem ready\r\n", Start{}},
 		{"nothing", "\r\n", Start{}},
+		{"it begins anew twice", "ROM 1.2\r\ncrash\r\nROM 1.2\r\ncrash\r\nROM 1.2\r\nsystem ready\r\n", Start{Up: true, Anew: 2}},
+		{"it begins anew without end", strings.Repeat("ROM 1.2\r\ncrash\r\n", 1+endless) + "ROM 1.2\r\nsystem ready\r\n", Start{Anew: endless}},
+		{"each failed boot is followed by another", strings.Repeat("ROM 1.2\r\nboot failed\r\n", 9), Start{Failed: 3, Anew: 2}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -35,6 +39,7 @@ func TestStartFromOff(t *testing.T) {
 				require.NoError(t, err)
 				assert.Equal(t, tt.want.Up, got.Up)
 				assert.Equal(t, tt.want.Failed, got.Failed)
+				assert.Equal(t, tt.want.Anew, got.Anew)
 				assert.True(t, b.on)
 			})
 		})
