@@ -210,6 +210,9 @@ func TestParts(t *testing.T) {
 // TestPartsNeither: where nothing is shown, nothing is said: neither for the device nor
 // against it.
 func TestPartsNeither(t *testing.T) {
+	if testing.Short() {
+		t.Skip("boots a stand-in many times")
+	}
 	t.Parallel()
 	for _, c := range []struct {
 		name string
@@ -278,6 +281,9 @@ func TestPartsNeither(t *testing.T) {
 // TestPartsOfAFlakySupply: a start that fails because of the supply is no refusal, however
 // it falls.
 func TestPartsOfAFlakySupply(t *testing.T) {
+	if testing.Short() {
+		t.Skip("boots a stand-in many times")
+	}
 	t.Parallel()
 	const once = 1000
 	for sags, starts := range map[int][]int{once: {3, 4, 5, 6, 7}, 2: {3, 4}, 3: {3, 4, 5}} {
@@ -295,6 +301,9 @@ func TestPartsOfAFlakySupply(t *testing.T) {
 
 // TestPartsTakenOnce: what was taken once, and not again, is no pass.
 func TestPartsTakenOnce(t *testing.T) {
+	if testing.Short() {
+		t.Skip("boots a stand-in many times")
+	}
 	t.Parallel()
 	for _, crash := range []string{"", "nothing"} {
 		t.Run("it shows "+crash+" of what cannot run", func(t *testing.T) {

@@ -59,6 +59,9 @@ func (r *partsRig) undone(t *testing.T, memory []byte, left map[string]string) (
 
 // TestPartsUndone: wherever a run was killed, the next one puts the parts back.
 func TestPartsUndone(t *testing.T) {
+	if testing.Short() {
+		t.Skip("boots a stand-in many times")
+	}
 	t.Parallel()
 	memories, left := killed(t)
 	anonymous := func(text string) string {
@@ -122,6 +125,9 @@ func TestPartsUndone(t *testing.T) {
 // TestPartsOfAFlashThatWears: as many writes are left as put the slots right, however many
 // a device costs that shows nothing of what it refuses.
 func TestPartsOfAFlashThatWears(t *testing.T) {
+	if testing.Short() {
+		t.Skip("boots a stand-in many times")
+	}
 	t.Parallel()
 	for _, c := range []struct {
 		name, writes string
