@@ -13,11 +13,16 @@ import (
 	"rigor/harness/late"
 )
 
+// roomAhead is how many bytes of a memory have room before they are read.
+const roomAhead = 1 << 28
+
 // Memory switches the DUT off and reads one of its memories. The DUT stays off.
 func (d *Device) Memory(ctx context.Context, name string) ([]byte, error) {
 	var b bytes.Buffer
 	if s := d.bench.Storages[name]; s != nil && s.Size() > 0 {
-		b.Grow(int(s.Size())) // a disk that grows twofold as it is read takes thrice its room
+		// What grows twofold as it is read takes thrice its room; how large it is, is what a rig
+		// file says, and may be more than there is.
+		b.Grow(int(min(s.Size(), roomAhead)))
 	}
 	err := d.readOff(ctx, name, &b)
 	return b.Bytes(), err

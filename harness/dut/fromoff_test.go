@@ -2,6 +2,7 @@ package dut
 
 import (
 	"context"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -71,8 +72,17 @@ func TestAMemoryIsReadAndTheDUTStaysOff(t *testing.T) {
 		assert.False(t, b.on)
 		_, err = d.Memory(t.Context(), "other")
 		require.ErrorIs(t, err, ErrNotWired)
+		d.bench.Storages["vast"] = vast{&chip{b: b, bytes: []byte("0123456789")}}
+		got, err = d.Memory(t.Context(), "vast")
+		require.NoError(t, err, "the rig says of it what cannot be")
+		assert.Equal(t, "0123456789", string(got))
 	})
 }
+
+// vast is a memory that is said to have more bytes than there are anywhere.
+type vast struct{ *chip }
+
+func (vast) Size() int64 { return math.MaxInt64 }
 
 // loose is a memory whose clip takes every write, and does nothing.
 type loose struct{ *chip }
