@@ -143,7 +143,7 @@ func (d *partsDevice) power(on bool) {
 		return
 	}
 	d.starts++
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.Background()) // a boot outlasts who switched the power on
 	d.cancel = cancel
 	d.mu.Unlock()
 	d.boots.Go(func() { d.boot(ctx) })
