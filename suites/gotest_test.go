@@ -54,6 +54,7 @@ const (
 
 // What is planted is seen by go test as the command sees it.
 func TestGatewayWithPlants(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, planted string
 		args          []string
@@ -65,7 +66,7 @@ func TestGatewayWithPlants(t *testing.T) {
 			[]string{"FAIL, in ", "why       expectation: ", "again     go test -run '^TestGateway$/^idn-model-fw$' rigor/suites"}},
 		{"a shell without a login", weaknessVar + "=aux-shell", []string{"-test.run", "^TestGateway$/con-.*aux"},
 			map[string]string{"": "FAIL", "/con-shell-noauth[aux]": "FAIL"}, []string{"why       access: "}},
-		{"bench fault", faultVar + "=console-unplugged", []string{"-test.run", `^TestGateway$/(con-shell-noauth\[main\]|idn-model-fw)`},
+		{"bench fault", faultVar + "=console-other-device", []string{"-test.run", `^TestGateway$/(con-shell-noauth\[main\]|idn-model-fw)`},
 			map[string]string{"": "FAIL", "/con-shell-noauth[main]": "FAIL", "/idn-model-fw": "PASS"}, []string{"INCONCLUSIVE (nothing is shown, neither way)"}},
 		{"a rig that is not as it says", faultVar + "=wrong-unit", []string{"-test.run", "^TestGateway$/idn"},
 			map[string]string{"": "FAIL", "/idn-model-fw": "FAIL", "/idn-logical": "FAIL"}, []string{"RIG ERROR (nothing is said of the device)", "wrong-unit"}},

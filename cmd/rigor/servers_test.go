@@ -207,8 +207,8 @@ func serversJob(t *testing.T, d *servers.Device, dir string, r serversRun) *runn
 	if r.program {
 		console = "driver: exec, exec: [socat, '-', '" + filepath.Join(dir, "console") + ",rawer']"
 	}
-	ends := strings.NewReplacer(serial, console, "/tmp/rigor-servers", dir, "42122", strconv.Itoa(d.Ports.SSH), "42123", strconv.Itoa(d.Ports.Telnet),
-		"42180", strconv.Itoa(d.Ports.HTTP), "42543", strconv.Itoa(d.Ports.HTTPS))
+	ends := strings.NewReplacer(serial, console, "/tmp/rigor-servers", dir, "22122", strconv.Itoa(d.Ports.SSH), "22123", strconv.Itoa(d.Ports.Telnet),
+		"22180", strconv.Itoa(d.Ports.HTTP), "22543", strconv.Itoa(d.Ports.HTTPS))
 	for _, name := range []string{"servers.yaml", "profiles/servers.yaml"} {
 		data, err := os.ReadFile(filepath.Join("..", "..", "rigs", "examples", name))
 		require.NoError(t, err)

@@ -21,7 +21,7 @@ import (
 type virtualCmd struct {
 	Dir      string   `default:"/tmp/rigor-virtual" help:"Where the device keeps its flash, and where its wires end: main, aux, control, pads, label, operator."`
 	Weakness []string `help:"Plant these weaknesses."`
-	Ports    []int    `default:"42022,42023,42080,42443" help:"Ports on 127.0.0.1 for SSH, Telnet, HTTP and HTTPS; 0 chooses one."`
+	Ports    []int    `default:"22022,22023,22080,22443" help:"Ports on 127.0.0.1 for SSH, Telnet, HTTP and HTTPS; 0 chooses one."`
 	Seed     int64    `default:"1" help:"Makes what is made once in the factory."`
 	Serial   string   `default:"VG1-000123" help:"Of the unit."`
 	MAC      string   `default:"02:56:47:00:01:23" help:"Of the unit."`
