@@ -18,12 +18,12 @@ var cutMoments = []moment{
 
 // A run that is killed in the middle of an update, a reset or of cutting their power
 // leaves a rig that is safe, a report in which nothing unfinished passes, and a device
-// that the next run puts right. Its benches have the processors for themselves: a guard
-// that gets none is no guard that is late.
+// that the next run puts right.
 func TestKilledInAnUpdateOrAReset(t *testing.T) {
 	if testing.Short() {
 		t.Skip("several runs of many boots")
 	}
+	t.Parallel()
 	for _, m := range cutMoments {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()

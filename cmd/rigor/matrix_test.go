@@ -28,13 +28,13 @@ func TestMatrixCatalogue(t *testing.T) {
 	}
 }
 
-// TestMatrix runs a part of the detection matrix as its command does: some
-// weaknesses and faults of each family. All of it is for rigor validate.
+// TestMatrix runs a part of the detection matrix as its command does: a weakness of
+// each kind of scope, and faults. All of it is for rigor validate.
 func TestMatrix(t *testing.T) {
 	only := []string{"net-down", "wrong-unit"} // over at once
 	if !testing.Short() {
-		only = append(only, "power-dead", "console-magic-word", "secret-base64-log", "default-telnet", "no-lockout-api", "change-keeps-sessions",
-			"setup-skip-powercut", "log-no-source", "port-squatted") // those of a dead console take minutes
+		t.Parallel()
+		only = append(only, "power-dead", "default-telnet", "fw-hash-only", "reset-keeps-log", "dbg-open")
 	}
 	dir := t.TempDir()
 	table := filepath.Join(dir, "table.json")
@@ -107,7 +107,7 @@ func TestMatrixGoldenUnit(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	require.NoError(t, os.MkdirAll(filepath.Join(dir, "profiles"), 0o755))
-	declared := declareNone(t, builtin(t, "profiles/virtual.yaml"), "presses", "reset", "stores", "images", "updates")
+	declared := declareNone(t, builtin(t, "profiles/virtual.yaml"), "presses", "reset", "stores", "images", "updates", "debug", "consoles")
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "profiles", "virtual.yaml"), []byte(declared), 0o600))
 	for _, c := range []struct {
 		name, expect string
