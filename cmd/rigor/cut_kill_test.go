@@ -24,6 +24,7 @@ func TestKilledInAnUpdateOrAReset(t *testing.T) {
 		t.Skip("several runs of many boots")
 	}
 	t.Parallel()
+	heavy(t)
 	for _, m := range cutMoments {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()

@@ -58,6 +58,7 @@ func TestKilledRunLeavesASafeRigAndATrueReport(t *testing.T) {
 		t.Skip("fifty runs of a device in a process of its own")
 	}
 	t.Parallel()
+	heavy(t)
 	const kills, benches = 50, 8
 	var changed atomic.Int64
 	next := make(chan int, kills)

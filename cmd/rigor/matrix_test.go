@@ -34,6 +34,7 @@ func TestMatrix(t *testing.T) {
 	only := []string{"net-down", "wrong-unit"} // over at once
 	if !testing.Short() {
 		t.Parallel()
+		heavy(t)
 		only = append(only, "power-dead", "default-telnet", "fw-hash-only", "reset-keeps-log", "dbg-open")
 	}
 	dir := t.TempDir()

@@ -94,6 +94,7 @@ func TestRunWithoutASectionGetsNoGreener(t *testing.T) {
 	for _, s := range all {
 		t.Run(s.String(), func(t *testing.T) {
 			t.Parallel()
+			heavy(t)
 			code, res, text := runWithout(t, texts, s)
 			if code == verdict.ExitUsage {
 				assert.Regexp(t, `rigor: \S+:\d+:\d+: \S`, text)

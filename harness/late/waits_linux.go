@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -15,8 +16,38 @@ func waiting() func() time.Duration {
 	if _, err := os.Stat("/proc/self/schedstat"); err != nil {
 		return nil
 	}
-	q := &queue{root: "/proc", of: map[string]time.Duration{}}
-	return q.total
+	return ours().total
+}
+
+// ours is the one queue of this program: it is the same for every run in it.
+var ours = sync.OnceValue(func() *shared {
+	return &shared{queue: &queue{root: "/proc", of: map[string]time.Duration{}}, now: time.Now}
+})
+
+// frugal is how many times as long as a look took its answer holds: what measures how busy
+// the computer is must not be what keeps it busy. It holds for askEvery at most.
+const frugal = 40
+
+// shared is a queue that whoever wants to know may ask as often as they like.
+type shared struct {
+	mu    sync.Mutex
+	queue *queue
+	now   func() time.Time
+	until time.Time // the last answer holds
+	sum   time.Duration
+}
+
+func (s *shared) total() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	begun := s.now()
+	if begun.Before(s.until) {
+		return s.sum
+	}
+	s.sum = s.queue.total()
+	over := s.now()
+	s.until = over.Add(min(frugal*over.Sub(begun), askEvery))
+	return s.sum
 }
 
 // queue sums up what threads have waited, also of those that have ended.
