@@ -2,6 +2,7 @@ package rigs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -55,7 +56,9 @@ func Drivers() rig.Drivers {
 }
 
 // Exec runs a program that stands in for a step: it is given the values and
-// answers with a text and values of its own.
+// answers with a text and values of its own. One that is ended since the time of
+// what it was run for is over is not at fault: it may have asked a DUT that does
+// not answer, or have been begun a moment before.
 func Exec(ctx context.Context, argv []string, values map[string]string) (text string, got map[string]string, err error) {
 	cmd := exec.Command{Part: "exec", Argv: ours(argv)}
 	var resp struct {
@@ -64,7 +67,11 @@ func Exec(ctx context.Context, argv []string, values map[string]string) (text st
 		Values map[string]string `json:"values"`
 	}
 	req := map[string]any{"op": "step", "values": values}
-	if err := cmd.Call(ctx, req, &resp); err != nil {
+	err = cmd.Call(ctx, req, &resp)
+	switch over := ctx.Err(); {
+	case errors.Is(err, exec.ErrTimeout) && over != nil:
+		return "", nil, fmt.Errorf("the time is over: %w (%v)", over, err) //nolint:errorlint // it is no fault of the program's
+	case err != nil:
 		return "", nil, err
 	}
 	if !resp.OK {

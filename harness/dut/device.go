@@ -352,21 +352,16 @@ func (d *Device) Fingerprint(ctx context.Context) (string, error) {
 // read, or where none is declared, a service takes connections. Where there is
 // neither, it is taken as started.
 func (d *Device) Reachable(ctx context.Context) error {
-	within, cancel := d.Within(ctx, d.bootTime())
+	ctx, cancel := d.Within(ctx, d.bootTime())
 	defer cancel()
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		err := d.shows(within)
-		switch {
-		case err == nil || errors.Is(err, ErrRevoked):
+		err := d.shows(ctx)
+		if err == nil || IsFault(err) || errors.Is(err, ErrRevoked) {
 			return err
-		case IsFault(err) && (within.Err() == nil || ctx.Err() != nil):
-			return err
-		case IsFault(err): // what asks the DUT was ended since the time is over: no fault of the rig's
-			err = fmt.Errorf("the last look was cut off: %v", err)
 		}
 		d.moved()
-		if d.Wait(within, wait) != nil {
-			return lost("it does not show itself", late.Because(within, err))
+		if d.Wait(ctx, wait) != nil {
+			return lost("it does not show itself", late.Because(ctx, err))
 		}
 	}
 }

@@ -318,26 +318,3 @@ func TestReachable(t *testing.T) {
 		assert.LessOrEqual(t, time.Since(begin), defaultBoot+6*time.Second)
 	})
 }
-
-// TestReachableCutsTheLastLook: a program that asks the DUT and is ended since the time of a
-// boot is over says that the DUT does not show itself. That nobody may blame the rig for.
-func TestReachableCutsTheLastLook(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d := (&board{on: true, boot: bootText}).with(t, true, false)
-		d.Profile.Consoles.Items["main"].Boot.Within = 3 * time.Second
-		d.Profile.Identity = profile.Identity{Steps: []profile.Step{{Verb: "exec", Exec: []string{"id"}}}}
-		d.bench.Exec = func(ctx context.Context, _ []string, _ map[string]string) (string, map[string]string, error) {
-			<-ctx.Done()
-			return "", nil, &wire.Fault{Part: "exec", Op: "run id", Err: ctx.Err()}
-		}
-		err := d.Reachable(t.Context())
-		require.ErrorIs(t, err, ErrLost)
-		assert.False(t, IsFault(err), "%v", err)
-		assert.Contains(t, err.Error(), "run id")
-
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second) // the case's time is not the DUT's
-		defer cancel()
-		err = d.Reachable(ctx)
-		assert.NotErrorIs(t, err, ErrLost)
-	})
-}
