@@ -20,14 +20,14 @@ var update = flag.Bool("update", false, "write the golden parts of the scripts a
 // TestMain makes the test binary the program, under its own name in PATH: the
 // tests run it as a user does, in processes that can be killed.
 func TestMain(m *testing.M) {
-	abreast.AllowIdle() // those that do not are heavy
+	abreast.Allow() // and a few places for those that are heavy
 	programs := maps.Clone(standinPrograms)
 	programs["rigor"], programs["app-client"] = main, appClient
 	testscript.Main(m, programs)
 }
 
 // places are for tests that keep a processor busy.
-var places = make(chan struct{}, 2)
+var places = make(chan struct{}, 1)
 
 // heavy has a test wait for one of a few places, so that those that keep a processor busy
 // leave what the others need to show something in time. It is given back at the test's end.

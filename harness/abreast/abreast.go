@@ -10,7 +10,7 @@ import (
 )
 
 // tests is how many of those that call t.Parallel run at a time.
-const tests = "8"
+const tests = "12"
 
 // Allow is for a TestMain that runs the tests itself. A number on the command
 // line (go test -parallel) wins over ours.
@@ -29,17 +29,12 @@ func Main(m *testing.M) int {
 // idle is how many run at a time of those that do next to nothing but wait.
 const idle = "24"
 
-// AllowIdle is for a TestMain that runs tests itself that wait most of the time (see Idle).
-func AllowIdle() {
-	if err := flag.Set("test.parallel", idle); err != nil {
-		panic(err) // the package testing has lost a flag
-	}
-}
-
 // Idle does the same for a package whose tests wait out what a peer is declared to take,
 // and keep no processor busy: all of them at once are no load.
 func Idle(m *testing.M) int {
-	AllowIdle()
+	if err := flag.Set("test.parallel", idle); err != nil {
+		panic(err) // the package testing has lost a flag
+	}
 	return m.Run()
 }
 

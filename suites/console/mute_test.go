@@ -40,7 +40,12 @@ func TestDeafConsole(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			c.with.Profile = deaf
+			c.with.Profile = func(p *profile.Profile) {
+				deaf(p)
+				if c.with.Faults != nil {
+					rigtest.Hurried(p)
+				}
+			}
 			got := map[string]string{}
 			for id, c := range run(t, c.with, "*[main]") {
 				got[id] = judged(c)

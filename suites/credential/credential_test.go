@@ -116,8 +116,8 @@ func TestFallback(t *testing.T) {
 		{"it does not fail as declared", planted{Profile: fail(func(f *profile.BootFail) { f.Provoke = f.Provoke[:1] })}, "inconclusive.precondition", false},
 		{"it does not come up as declared", planted{Weaknesses: []string{"boot-fail-prompt"}}, "inconclusive.precondition", false},
 		{"a port is shut", planted{Drivers: shut("22")}, "neither", false},
-		{"no plug in the console", planted{Faults: []string{"console-unplugged"}}, "neither", false},
-		{"the switch does not open", planted{Faults: []string{"power-stuck-on"}}, "neither", false},
+		{"no plug in the console", planted{Faults: []string{"console-unplugged"}, Profile: rigtest.Hurried}, "neither", false},
+		{"the switch does not open", planted{Faults: []string{"power-stuck-on"}, Profile: rigtest.Hurried}, "neither", false},
 		{"the owner is locked out", planted{Faults: []string{"owner-locked"}}, "neither", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
