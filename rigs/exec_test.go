@@ -2,7 +2,6 @@ package rigs
 
 import (
 	"context"
-	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -42,5 +41,5 @@ func TestExecIsNotAtFaultForTheTime(t *testing.T) {
 	}
 	_, _, err := Exec(t.Context(), program("echo what"), nil)
 	var fault *wire.Fault
-	assert.True(t, errors.As(err, &fault), "%v", err)
+	require.ErrorAs(t, err, &fault)
 }
