@@ -11,10 +11,12 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"reflect"
 	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
+	"unicode"
 
 	"github.com/alecthomas/kong"
 
@@ -50,6 +52,38 @@ type cli struct {
 	Guard    guardCmd    `cmd:"" hidden:""`
 
 	MatrixRun matrixRunCmd `cmd:"" hidden:""`
+}
+
+// grammar gives the command line for kong to fill in: where the first word names a command,
+// that command alone. A rig's programs and wires may be commands of ours, started for each
+// of their operations, and to read all that could be written costs more than most of those.
+func grammar(args []string) (whole any, verbose func() bool) {
+	t := reflect.TypeFor[cli]()
+	var fields []reflect.StructField
+	for _, f := range reflect.VisibleFields(t) {
+		_, command := f.Tag.Lookup("cmd")
+		if !command || len(args) > 0 && args[0] == named(f.Name) {
+			fields = append(fields, f)
+		}
+	}
+	if len(fields) == 2 { // the flags that all commands have
+		c := &cli{}
+		return c, func() bool { return c.Verbose }
+	}
+	c := reflect.New(reflect.StructOf(fields))
+	return c.Interface(), func() bool { return c.Elem().FieldByName("Verbose").Bool() }
+}
+
+// named gives the word for a command's field, as kong does.
+func named(field string) string {
+	var b strings.Builder
+	for i, r := range field {
+		if unicode.IsUpper(r) && i > 0 {
+			b.WriteByte('-')
+		}
+		b.WriteRune(unicode.ToLower(r))
+	}
+	return b.String()
 }
 
 // app is what every command works with.
@@ -102,15 +136,15 @@ func run(args []string, stdout, stderr io.Writer) int {
 	// A closed standard output ends nothing: see stream.
 	signal.Ignore(syscall.SIGPIPE)
 	stdout, stderr = stream{stdout}, stream{stderr}
-	var c cli
-	parser, err := kong.New(&c, kong.Name("rigor"), kong.Writers(stdout, stderr), kong.Vars{"version": version(), "families": families, "locks": words(lock.Names()), "gateway_serial": gateway.FirstUnit.Serial, "gateway_mac": gateway.FirstUnit.MAC},
+	if len(args) > 0 && args[0] == "help" { // as so many programs have it
+		args = append(slices.Clone(args[1:]), "--help")
+	}
+	whole, verbose := grammar(args)
+	parser, err := kong.New(whole, kong.Name("rigor"), kong.Writers(stdout, stderr), kong.Vars{"version": version(), "families": families, "locks": words(lock.Names()), "gateway_serial": gateway.FirstUnit.Serial, "gateway_mac": gateway.FirstUnit.MAC},
 		kong.Description("Checks a device under test on its rig against an IoT security baseline. Exit codes: 0 pass, 1 fail, 2 usage, 3 inconclusive, 4 nothing selected, 75 rig trouble, 130 interrupted."),
 		kong.UsageOnError(), kong.Exit(func(code int) { panic(&exitError{code}) }))
 	if err != nil {
 		return say(stderr, verdict.ExitBug, err)
-	}
-	if len(args) > 0 && args[0] == "help" { // as so many programs have it
-		args = append(slices.Clone(args[1:]), "--help")
 	}
 	code := 0
 	var ended error // by which signal
@@ -125,7 +159,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 			return usage(fmt.Errorf("%w; %s says what there is", err, helpFor(parser, args)))
 		}
 		level := slog.LevelError
-		if c.Verbose {
+		if verbose() {
 			level = slog.LevelDebug
 		}
 		slog.SetDefault(slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level})))

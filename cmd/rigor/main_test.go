@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 }
 
 // places are for tests that keep a processor busy.
-var places = make(chan struct{}, 1)
+var places = make(chan struct{}, 2)
 
 // heavy has a test wait for one of a few places, so that those that keep a processor busy
 // leave what the others need to show something in time. It is given back at the test's end.

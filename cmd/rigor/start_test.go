@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alecthomas/kong"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"rigor/harness/journal"
@@ -58,4 +60,32 @@ func startedAt(b *testing.B, path string) (ready, first time.Time) {
 	}
 	b.Fatal("no case began")
 	return ready, first
+}
+
+// TestGrammar: each command is read by itself when it is named first, with the flags that
+// all have; else all of them are.
+func TestGrammar(t *testing.T) {
+	parser, err := kong.New(&cli{}, kong.Vars{"version": "", "families": "", "locks": "", "gateway_serial": "", "gateway_mac": ""})
+	require.NoError(t, err)
+	require.Greater(t, len(parser.Model.Children), 15)
+	for _, n := range parser.Model.Children {
+		one, verbose := grammar([]string{n.Name, "--nonsense"})
+		alone, err := kong.New(one, kong.Vars{"version": "", "families": "", "locks": "", "gateway_serial": "", "gateway_mac": ""})
+		require.NoError(t, err, n.Name)
+		require.Len(t, alone.Model.Children, 1, n.Name)
+		assert.Equal(t, n.Name, alone.Model.Children[0].Name)
+		assert.Equal(t, n.Help, alone.Model.Children[0].Help)
+		assert.Len(t, alone.Model.Flags, len(parser.Model.Flags), n.Name)
+		assert.False(t, verbose())
+	}
+	for _, args := range [][]string{nil, {"--help"}, {"-v", "version"}, {"Run"}, {"nonsense"}} {
+		whole, _ := grammar(args)
+		assert.IsType(t, &cli{}, whole, "%v", args)
+	}
+	one, verbose := grammar([]string{"version", "-v"})
+	alone, err := kong.New(one, kong.Vars{"version": ""})
+	require.NoError(t, err)
+	_, err = alone.Parse([]string{"version", "-v"})
+	require.NoError(t, err)
+	assert.True(t, verbose())
 }
