@@ -15,9 +15,11 @@ import (
 // ofParts declares that header and payload of an image are parts that come apart.
 func ofParts(p *profile.Profile) { p.Images.Components = 2 }
 
-// cutByForm declares of the form what an update by it looks like, as of the API.
+// cutByForm declares of the form what an update by it looks like, as of the API. Each phase
+// is cut more than once: right behind its beginning nothing is torn yet.
 func cutByForm(p *profile.Profile) {
 	p.Updates.Items["web"].Cut = p.Updates.Items["api"].Cut
+	p.Updates.Items["web"].Cut.Hits = 3
 }
 
 // The device in its forms: what each case says is the matrix's, here is that the suite
