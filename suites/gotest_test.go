@@ -17,6 +17,7 @@ import (
 	"rigor/harness/report"
 	"rigor/harness/rig"
 	"rigor/rigs"
+	"rigor/rigs/rigtest"
 	"rigor/suites"
 )
 
@@ -43,6 +44,9 @@ func planted(name string) (*rig.File, *profile.Profile, error) {
 	f, p, err := rigs.Load(name)
 	if err == nil {
 		f.Virtual = &rig.Virtual{Weaknesses: strings.Fields(os.Getenv(weaknessVar)), Faults: strings.Fields(os.Getenv(faultVar))}
+		if len(f.Virtual.Faults) > 0 {
+			rigtest.Hurried(p)
+		}
 	}
 	return f, p, err
 }

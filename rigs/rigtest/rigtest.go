@@ -36,11 +36,11 @@ type Planted struct {
 func Hurried(p *profile.Profile) {
 	for _, c := range p.Consoles.Items {
 		if c.Boot.Within > 0 {
-			c.Boot.Within = 2 * time.Second
+			c.Boot.Within = 1500 * time.Millisecond
 		}
 	}
 	if l := p.Logins.Items["console"]; l != nil {
-		l.Within = 3 * time.Second
+		l.Within = 2 * time.Second
 	}
 }
 

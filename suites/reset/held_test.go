@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
+	"rigor/harness/profile"
 	"rigor/harness/rig"
 	"rigor/harness/verdict"
 	"rigor/harness/wire"
@@ -58,7 +59,12 @@ func TestHeldTooLong(t *testing.T) {
 		t.Skip("resets a device")
 	}
 	finger := &stuckFinger{}
-	res := rigtest.Run(t, reset.Suite, rigtest.Planted{Drivers: func(d rig.Drivers) {
+	soon := func(p *profile.Profile) {
+		for i := range p.Presses.Items {
+			p.Presses.Items[i].Within = 3 * time.Second // what is not to come is waited for
+		}
+	}
+	res := rigtest.Run(t, reset.Suite, rigtest.Planted{Profile: soon, Drivers: func(d rig.Drivers) {
 		open := d.Line["virtual"]
 		d.Line["virtual"] = func(ctx context.Context, l *rig.Line, e rig.Env) (wire.Line, error) {
 			line, err := open(ctx, l, e)

@@ -146,6 +146,7 @@ func listen(t *testing.T, device *Link, port uint16, serve func(net.Conn)) {
 }
 
 func TestDialCarriesBytes(t *testing.T) {
+	t.Parallel()
 	_, ours, device := pair(t)
 	listen(t, device, 7, func(c net.Conn) {
 		_, _ = io.Copy(c, c)
@@ -171,6 +172,7 @@ func TestDialCarriesBytes(t *testing.T) {
 // What the device says, or does not say, comes as a kernel would say it, and is no
 // fault of the rig; what is ours is.
 func TestDialSaysWhoseItIs(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("waits for answers that do not come; left out by -short")
 	}
@@ -237,6 +239,7 @@ func TestDialSaysWhoseItIs(t *testing.T) {
 }
 
 func TestConnectionsEnd(t *testing.T) {
+	t.Parallel()
 	_, ours, device := pair(t)
 	held := make(chan net.Conn, 4)
 	listen(t, device, 80, func(c net.Conn) { held <- c })
@@ -323,6 +326,7 @@ func TestDatagrams(t *testing.T) {
 }
 
 func TestFind(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("waits for answers that do not come; left out by -short")
 	}
