@@ -198,6 +198,9 @@ func TestParts(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
+			if testing.Short() && (c.kind.once || c.kind.locks > 0) {
+				t.Skip("waits for what it does not show")
+			}
 			r := newPartsRig(t, partsPlan{kind: c.kind})
 			k := r.judged(t)
 			assert.Equal(t, c.want, rigtest.Judged(k), "%s", k.Judgement)
