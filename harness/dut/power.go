@@ -155,7 +155,8 @@ func (d *Device) cycleBlind(ctx context.Context) error {
 }
 
 // lives says whether the declared sign of life comes. That the DUT did not show it
-// is an answer; trouble of the rig, or a person who is not there, is an error.
+// is an answer; trouble of the rig, a program that was ended before it answered, or a person
+// who is not there, is an error.
 func (d *Device) lives(ctx context.Context) (bool, error) {
 	_, err := d.Steps(ctx, d.Profile.Alive.Steps, nil)
 	var not *steps.StepError
@@ -163,6 +164,8 @@ func (d *Device) lives(ctx context.Context) (bool, error) {
 	switch {
 	case err == nil:
 		return true, nil
+	case errors.As(err, &not) && not.Verb == "exec" && not.Unanswered: // nobody looked
+		return false, err
 	case errors.As(err, &not), errors.As(err, &closed):
 		return false, nil
 	}

@@ -318,3 +318,23 @@ func TestReachable(t *testing.T) {
 		assert.LessOrEqual(t, time.Since(begin), defaultBoot+6*time.Second)
 	})
 }
+
+// TestNobodyLooked: a program that is ended before it answers has not seen that the DUT is
+// dead, so that a supply that stays on is not taken for one that was cut.
+func TestNobodyLooked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &board{on: true, deadOff: true}
+		d := b.with(t, false, false)
+		d.Profile.Alive = *signOfLife
+		first := true
+		d.bench.Exec = func(ctx context.Context, argv []string, values map[string]string) (string, map[string]string, error) {
+			if first {
+				first = false
+				<-ctx.Done()
+				return "", nil, ctx.Err()
+			}
+			return b.exec(ctx, argv, values)
+		}
+		require.ErrorContains(t, d.PowerCycle(t.Context()), "to be done within 10s")
+	})
+}
