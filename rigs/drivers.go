@@ -55,10 +55,15 @@ func Drivers() rig.Drivers {
 	}
 }
 
+// fairTime is what a program has to be given before it is at fault for giving no answer:
+// the DUT is asked again every second at least, to the end of the time that it has.
+const fairTime = time.Second
+
 // Exec runs a program that stands in for a step: it is given the values and
-// answers with a text and values of its own. One that is ended since the time of
-// what it was run for is over is not at fault: it may have asked a DUT that does
-// not answer, or have been begun a moment before.
+// answers with a text and values of its own. One that was begun less than
+// fairTime before the time of what it was run for was over is not at fault when it is
+// ended with that. One that had longer is, as with a time of its own: it may hang, and
+// that it says nothing must not be what the DUT says.
 func Exec(ctx context.Context, argv []string, values map[string]string) (text string, got map[string]string, err error) {
 	cmd := exec.Command{Part: "exec", Argv: ours(argv)}
 	var resp struct {
@@ -67,9 +72,10 @@ func Exec(ctx context.Context, argv []string, values map[string]string) (text st
 		Values map[string]string `json:"values"`
 	}
 	req := map[string]any{"op": "step", "values": values}
+	begun := time.Now()
 	err = cmd.Call(ctx, req, &resp)
 	switch over := ctx.Err(); {
-	case errors.Is(err, exec.ErrTimeout) && over != nil:
+	case errors.Is(err, exec.ErrTimeout) && over != nil && time.Since(begun) < fairTime:
 		return "", nil, fmt.Errorf("the time is over: %w (%v)", over, err) //nolint:errorlint // it is no fault of the program's
 	case err != nil:
 		return "", nil, err
