@@ -275,6 +275,12 @@ func madeUp(c string) string {
 	return string(b)
 }
 
+// unanswered says whether steps ended since no answer came: neither a yes nor a no.
+func unanswered(err error) bool {
+	var no *steps.StepError
+	return errors.As(err, &no) && no.Unanswered
+}
+
 // tell carries steps out and gives what became of them as an answer.
 func tell(t *check.T, do func() error) (dut.Answer, error) {
 	err := do()
@@ -283,7 +289,7 @@ func tell(t *check.T, do func() error) (dut.Answer, error) {
 	switch {
 	case err == nil:
 		return dut.Answer{Kind: verdict.Accepted, Detail: "the steps worked"}, nil
-	case errors.As(err, &no) && no.Unanswered, errors.As(err, &shut) && !shut.Answered():
+	case unanswered(err), errors.As(err, &shut) && !shut.Answered():
 		return dut.Answer{Kind: verdict.Silent, Detail: err.Error()}, nil
 	case errors.As(err, &no) && no.NotNow():
 		return dut.Answer{Kind: verdict.Throttled, Detail: err.Error()}, nil

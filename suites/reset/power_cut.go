@@ -411,7 +411,7 @@ func (r *cutReset) kept(ctx context.Context) (powercut.End, error) {
 	for _, c := range r.t.Profile().Reset.Credentials {
 		_, err := r.t.Device().Steps(ctx, c.Use, map[string]string{"credential": r.given[c.ID]})
 		switch {
-		case ours(err) != nil:
+		case ours(err) != nil, unanswered(err):
 			return powercut.End{}, err
 		case err != nil:
 			return powercut.End{Name: endHalf, Detail: fmt.Sprintf("it is in use and knows its owner, and takes %s no more: %v", c.ID, err)}, nil
@@ -509,7 +509,7 @@ func (r *cutReset) sessions(ctx context.Context, when string) (powercut.End, err
 		switch {
 		case err == nil:
 			return powercut.End{Name: endHalf, Detail: fmt.Sprintf("%s, and %s from before still opens it", when, c.ID)}, nil
-		case ours(err) != nil:
+		case ours(err) != nil, unanswered(err): // what says nothing has not refused it
 			return powercut.End{}, err
 		}
 	}
