@@ -86,3 +86,26 @@ func TestTableIsShownWhateverBecomesOfItsFile(t *testing.T) {
 type broken struct{}
 
 func (broken) Write([]byte) (int, error) { return 0, errors.New("no") }
+
+// Every run is made, in a group or alone, and of a group no case is about two.
+func TestTogetherMakesEachRunOnce(t *testing.T) {
+	for _, of := range []func() (*bed, error){virtualBed, gatewayBed} {
+		b, err := of()
+		require.NoError(t, err)
+		runs, err := (&validateCmd{}).choose(b)
+		require.NoError(t, err)
+		groups := longestFirst(b, runs, b.cat.Together(runs, b.planned, 4))
+		assert.Less(t, len(groups), len(runs)*2/3)
+		seen := make([]int, len(runs))
+		for _, g := range groups {
+			assert.LessOrEqual(t, len(g), 4)
+			for _, i := range g {
+				seen[i]++
+				assert.True(t, len(g) == 1 || runs[i].Kind == matrix.Weakness, runs[i].Name)
+			}
+		}
+		for i, n := range seen {
+			assert.Equal(t, 1, n, runs[i].Name)
+		}
+	}
+}

@@ -21,18 +21,20 @@ type gatewayCmd struct {
 }
 
 type gatewayBuildCmd struct {
-	Out      string `placeholder:"DIR" help:"The folder for images, machine.json, unit.json and manifest.json, and for what its owner has: label and operator. Default: where the rig gateway looks for it, ~/.cache/rigor/gateway/device."`
-	Weakness string `placeholder:"NAME" help:"Build this weakness in."`
-	Serial   string `placeholder:"SERIAL" help:"Of the unit, default ${gateway_serial}."`
-	MAC      string `name:"mac" placeholder:"MAC" help:"Of the unit, default ${gateway_mac}."`
-	Updates  bool   `default:"true" negatable:"" help:"Build update packages too: newer, older, of another product and others."`
-	Fresh    bool   `help:"Fetch the lists of packages anew."`
+	Out      string   `placeholder:"DIR" help:"The folder for images, machine.json, unit.json and manifest.json, and for what its owner has: label and operator. Default: where the rig gateway looks for it, ~/.cache/rigor/gateway/device."`
+	Weakness []string `placeholder:"NAME" help:"Build this weakness in; several, if they do not change the same place."`
+	Serial   string   `placeholder:"SERIAL" help:"Of the unit, default ${gateway_serial}."`
+	MAC      string   `name:"mac" placeholder:"MAC" help:"Of the unit, default ${gateway_mac}."`
+	Updates  bool     `default:"true" negatable:"" help:"Build update packages too: newer, older, of another product and others."`
+	Fresh    bool     `help:"Fetch the lists of packages anew."`
 }
 
 // Run builds the gateway and says where it is.
 func (c *gatewayBuildCmd) Run(ctx context.Context, a *app) error {
-	if c.Weakness != "" && !gateway.Known(c.Weakness) {
-		return usage(fmt.Errorf("no weakness is called %q; see rigor gateway list", c.Weakness))
+	for _, w := range c.Weakness {
+		if !gateway.Known(w) {
+			return usage(fmt.Errorf("no weakness is called %q; see rigor gateway list", w))
+		}
 	}
 	unit, err := c.unit()
 	if err != nil {
@@ -47,7 +49,7 @@ func (c *gatewayBuildCmd) Run(ctx context.Context, a *app) error {
 	}
 	start := time.Now()
 	say := func(format string, args ...any) { _, _ = fmt.Fprintf(a.err, format+"\n", args...) }
-	m, err := gateway.Build(ctx, gateway.Config{Dir: c.Out, Weakness: c.Weakness, Unit: unit, Updates: c.Updates, Fresh: c.Fresh, Say: say})
+	m, err := gateway.Build(ctx, gateway.Config{Dir: c.Out, Weaknesses: c.Weakness, Unit: unit, Updates: c.Updates, Fresh: c.Fresh, Say: say})
 	var missing *gateway.MissingError
 	switch {
 	case errors.As(err, &missing):

@@ -34,6 +34,7 @@ type validateCmd struct {
 	Family   []string `help:"Only weaknesses and faults of these families. Of the gateway: ${families}; of the built-in device: the suites that look for them."`
 	Whole    bool     `help:"All cases with each weakness and fault, also where the catalogue names those that are enough."`
 	Parallel int      `help:"Runs at the same time. Default: three for each CPU, and up to twelve as long as the CPUs are idle, since a run waits more than it works; of the gateway two."`
+	Together int      `default:"1" help:"Plant up to so many weaknesses in one device where no case is about two of them. Where one of these runs is not as it should be, each of its weaknesses has a run of its own. 1: all have."`
 	Images   string   `placeholder:"DIR" help:"Keep the gateway's images here, and take those that this program has built before."`
 	Seed     uint64   `default:"1" help:"Of every run."`
 	Out      string   `help:"Also write the table to this file: Markdown, or JSON where its name ends in .json."`
@@ -212,51 +213,112 @@ func (c *validateCmd) all(ctx context.Context, a *app, b *bed, runs []matrix.Run
 		defer img.close()
 		b.images = img
 	}
+	groups := [][]int{}
+	for i := range runs {
+		groups = append(groups, []int{i})
+	}
+	if c.Together > 1 {
+		groups = b.cat.Together(runs, b.planned, c.Together)
+	}
 	var wg sync.WaitGroup
-	var said sync.Mutex
-	done := 0
-	for _, i := range longestFirst(b, runs) {
+	tell := &progress{to: a.err, all: len(runs)}
+	for _, g := range longestFirst(b, runs, groups) {
 		if room.enter(ctx) != nil {
 			break // it was interrupted
 		}
 		wg.Go(func() {
 			defer room.leave()
-			r := &runs[i]
-			c.one(ctx, b, r, dir)
-			if ctx.Err() != nil && r.Broken != "" {
-				return // it was cut, and shows nothing
-			}
-			said.Lock()
-			defer said.Unlock()
-			done++
-			word := "as expected"
-			if d := len(b.cat.Compare(r, b.planned)); d > 0 {
-				word = fmt.Sprintf("%d differences", d)
-			}
-			// Only a sign of life: nobody needs to read it.
-			_, _ = fmt.Fprintf(a.err, "%3d/%d  %-9s %-28s %-16s %v\n", done, len(runs), r.Kind, r.Name, word, r.Took.Round(100*time.Millisecond))
+			c.group(ctx, b, runs, g, dir, tell)
 		})
 	}
 	wg.Wait()
 	return nil
 }
 
-// longestFirst gives the runs in the order in which they begin: those with many cases
-// first, and of the bench's faults, since most of these have what does not answer waited
-// for. What begins last is over soon, and the processors are not left to a single one.
-func longestFirst(b *bed, runs []matrix.Run) []int {
-	order, weight := make([]int, len(runs)), make([]int, len(runs))
-	for i := range runs {
-		order[i], weight[i] = i, len(b.planned)
-		if e := b.cat.Entry(&runs[i]); e != nil && e.Cases != nil && !runs[i].Whole {
-			weight[i] = len(e.Of(b.planned))
+// group makes one run of several weaknesses, or a run of each where that is not as it
+// should be: which of them it is, and whether it is one of them alone, only that tells.
+func (c *validateCmd) group(ctx context.Context, b *bed, runs []matrix.Run, of []int, dir string, tell *progress) {
+	if len(of) > 1 {
+		r := runs[of[0]]
+		for _, i := range of[1:] {
+			r.With = append(r.With, runs[i].Name)
 		}
-		if runs[i].Kind == matrix.Fault {
-			weight[i] *= 3
+		c.one(ctx, b, &r, dir)
+		if ctx.Err() != nil && r.Broken != "" {
+			return // it was cut, and shows nothing
+		}
+		diffs := len(b.cat.Compare(&r, b.planned))
+		tell.ended(b, &r, diffs)
+		if diffs == 0 {
+			names := append([]string{r.Name}, r.With...)
+			for n, i := range of {
+				name := runs[i].Name
+				runs[i] = r
+				runs[i].Name, runs[i].With = name, slices.Delete(slices.Clone(names), n, n+1)
+			}
+			return
 		}
 	}
-	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(weight[j], weight[i]) })
-	return order
+	for _, i := range of {
+		r := &runs[i]
+		c.one(ctx, b, r, dir)
+		if ctx.Err() != nil && r.Broken != "" {
+			return
+		}
+		tell.ended(b, r, len(b.cat.Compare(r, b.planned)))
+	}
+}
+
+// progress is only a sign of life: nobody needs to read it.
+type progress struct {
+	mu        sync.Mutex
+	to        io.Writer
+	done, all int
+}
+
+// ended says what a run came to.
+func (p *progress) ended(b *bed, r *matrix.Run, differences int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	word, names := "as expected", strings.Join(append([]string{r.Name}, r.With...), " ")
+	switch {
+	case differences == 0:
+		p.done += 1 + len(r.With)
+	case len(r.With) > 0:
+		word = fmt.Sprintf("%d differences: each is looked at alone", differences)
+	default:
+		p.done++
+		word = fmt.Sprintf("%d differences", differences)
+	}
+	_, _ = fmt.Fprintf(p.to, "%3d/%d  %-9s %-28s %-16s %v\n", p.done, p.all, r.Kind, names, word, r.Took.Round(100*time.Millisecond))
+	for _, d := range b.cat.Compare(r, b.planned) {
+		if len(r.With) > 0 {
+			_, _ = fmt.Fprintf(p.to, "         %s\n", d)
+		}
+	}
+}
+
+// longestFirst gives the groups of runs in the order in which they begin: those with many
+// cases first, and of the bench's faults, since most of these have what does not answer
+// waited for. What begins last is over soon, and the processors are not left to a single one.
+func longestFirst(b *bed, runs []matrix.Run, groups [][]int) [][]int {
+	weight := func(of []int) int {
+		n := 0
+		for _, i := range of {
+			cases := len(b.planned)
+			if e := b.cat.Entry(&runs[i]); e != nil && e.Cases != nil && !runs[i].Whole {
+				cases = len(e.Of(b.planned))
+			}
+			if runs[i].Kind == matrix.Fault {
+				cases *= 3
+			}
+			n = max(n, cases)
+		}
+		return n
+	}
+	groups = slices.Clone(groups)
+	slices.SortStableFunc(groups, func(g, h []int) int { return cmp.Compare(weight(h), weight(g)) })
+	return groups
 }
 
 // longest is how long a run may take before it counts as stuck: on a console that
@@ -280,7 +342,12 @@ func (c *validateCmd) one(ctx context.Context, b *bed, r *matrix.Run, dir string
 	args := []string{"matrix-run", "--seed", fmt.Sprint(c.Seed)}
 	if r.Kind != matrix.Hardened {
 		name = r.Name
-		args = append(args, "--"+string(r.Kind), r.Name)
+		if len(r.With) > 0 {
+			name += "-and-others"
+		}
+		for _, planted := range append([]string{r.Name}, r.With...) {
+			args = append(args, "--"+string(r.Kind), planted)
+		}
 	}
 	args = append(args, "--out", filepath.Join(dir, name))
 	if e := b.cat.Entry(r); b.images == nil && e != nil && e.Cases != nil && !r.Whole {

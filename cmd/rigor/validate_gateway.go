@@ -136,9 +136,10 @@ func (img *images) close() { _ = os.RemoveAll(img.temp) } // folders of ours
 // row gives what a run's process is told, and its environment. Done is called when
 // the process has ended.
 func (img *images) row(ctx context.Context, b *bed, r *matrix.Run) (args, env []string, done func(), err error) {
-	weak, done := "", func() {}
+	done = func() {}
+	var weak []string
 	if r.Kind == matrix.Weakness {
-		weak = r.Name
+		weak = append([]string{r.Name}, r.With...)
 	}
 	var of []string // all cases where it is empty
 	if e := b.cat.Entry(r); e.Cases != nil && !r.Whole {
@@ -148,12 +149,12 @@ func (img *images) row(ctx context.Context, b *bed, r *matrix.Run) (args, env []
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	if weak != "" && !img.keep {
+	if weak != nil && !img.keep {
 		done = func() { _ = os.RemoveAll(device) } // 100 to 500 MB that nobody needs any more
 	}
 	args = []string{"--rig", gatewayRig, "--device", device, "--label-2", filepath.Join(img.temp, "label-2")}
 	if i := slices.IndexFunc(badbench.Faults(), func(f badbench.Fault) bool { return f.Name == r.Name && f.Other }); i >= 0 && r.Kind == matrix.Fault {
-		other, err := img.image(ctx, "", otherUnit, false)
+		other, err := img.image(ctx, nil, otherUnit, false)
 		if err != nil {
 			return nil, nil, nil, err
 		}
@@ -174,14 +175,14 @@ func delivers(id string) bool {
 }
 
 // image gives the folder of an image, which is built where it is not there.
-func (img *images) image(ctx context.Context, weak string, unit gateway.Unit, updates bool) (string, error) {
+func (img *images) image(ctx context.Context, weak []string, unit gateway.Unit, updates bool) (string, error) {
 	img.mu.Lock()
 	defer img.mu.Unlock()
-	name := weak
+	name := strings.Join(weak, "+")
 	switch {
 	case unit != gateway.FirstUnit:
 		name = "other-unit"
-	case weak == "":
+	case weak == nil:
 		name = string(matrix.Hardened)
 	}
 	dir, there := img.place(name, updates)
@@ -190,7 +191,7 @@ func (img *images) image(ctx context.Context, weak string, unit gateway.Unit, up
 		return dir, nil
 	}
 	_ = os.Remove(filepath.Join(dir, builtBy)) // it is overwritten below
-	if _, err := gateway.Build(ctx, gateway.Config{Dir: dir, Weakness: weak, Unit: unit, Updates: updates}); err != nil {
+	if _, err := gateway.Build(ctx, gateway.Config{Dir: dir, Weaknesses: weak, Unit: unit, Updates: updates}); err != nil {
 		return "", fmt.Errorf("build %s: %w", name, err)
 	}
 	if err := owner(dir, unit.Label); err != nil {

@@ -45,6 +45,8 @@ type Entry struct {
 	// Cause is the check that the weakness is there for, where it is not the
 	// only one that fails.
 	Cause string `yaml:"cause"`
+	// Alone says why a weakness is not planted beside others.
+	Alone string `yaml:"alone"`
 	// Later says why nothing has to see the weakness yet.
 	Later string `yaml:"later"`
 	// Harmless says that it is no weakness but a change that nothing may mind.
@@ -209,6 +211,9 @@ func (l *linter) fault(at []string, name string, e *Entry) {
 		return
 	}
 	l.entry(at, e)
+	if e.Alone != "" {
+		l.errorf(append(slices.Clone(at), "alone"), "leave it out", "a fault of the bench is always alone")
+	}
 	if e.Begins != slices.Contains(l.k.Counted, name) {
 		l.errorf(at, "", "begins is %t, of the fault it is %t", e.Begins, !e.Begins)
 	}

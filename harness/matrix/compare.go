@@ -37,6 +37,7 @@ const (
 type Run struct {
 	Kind  Kind      `json:"kind"`
 	Name  string    `json:"name,omitempty"` // what was planted
+	With  []string  `json:"with,omitempty"` // other weaknesses that were planted in the same device
 	Cases []Outcome `json:"cases"`
 	// Struck are the moments at which a fault that begins in mid run struck. One
 	// that stays from then on struck once.
@@ -56,6 +57,10 @@ type Difference struct {
 	// False says that the verdict is wrong, and not only less clear or otherwise
 	// explained than it should be: a pass or a failure that must not be.
 	False bool `json:"false"`
+}
+
+func (d Difference) String() string {
+	return fmt.Sprintf("%s: want %s, got %s", d.Case, d.Want, oneLine(d.Got))
 }
 
 // want is what is to be seen of a case.
@@ -137,12 +142,16 @@ func (c *Catalogue) breaks(e *Entry, id string) bool {
 	return false
 }
 
-// Entry gives the entry for a run; nil when there is none.
+// Entry gives the entry for a run, of several weaknesses what they come to; nil when there
+// is none.
 func (c *Catalogue) Entry(r *Run) *Entry {
 	switch r.Kind {
 	case Hardened:
 		return &c.Hardened
 	case Weakness:
+		if len(r.With) > 0 {
+			return c.together(append([]string{r.Name}, r.With...))
+		}
 		return c.Weaknesses[r.Name]
 	}
 	return c.Faults[r.Name]

@@ -36,6 +36,7 @@ type Result struct {
 type Row struct {
 	Kind   Kind                    `json:"kind"`
 	Name   string                  `json:"name,omitempty"`
+	With   []string                `json:"with,omitempty"`  // planted in the same device
 	Cause  string                  `json:"cause,omitempty"` // check that sees it first
 	Later  string                  `json:"later,omitempty"`
 	Benign bool                    `json:"harmless,omitempty"` // a change that nothing may mind
@@ -65,7 +66,11 @@ func (c *Catalogue) Judge(runs []Run, planned []string, seed uint64) *Result {
 			r.Cases = slices.DeleteFunc(slices.Clone(r.Cases), func(o Outcome) bool { return !slices.Contains(of, o.Case) })
 			res.Part = true
 		}
-		row := newRow(r, c.Compare(r, planned))
+		diffs := c.Compare(r, planned)
+		if len(r.With) > 0 {
+			r.Cases, e = c.own(r), c.Weaknesses[r.Name]
+		}
+		row := newRow(r, diffs)
 		if e != nil {
 			row.Later, row.Benign, row.Breaks, row.Why = e.Later, e.Harmless, e.Breaks, e.Why
 			if r.Kind == Weakness {
@@ -105,7 +110,7 @@ func (res *Result) add(row Row) {
 }
 
 func newRow(r *Run, diffs []Difference) Row {
-	row := Row{Kind: r.Kind, Name: r.Name, Counts: map[verdict.Verdict]int{}, Took: r.Took, Diffs: diffs}
+	row := Row{Kind: r.Kind, Name: r.Name, With: r.With, Counts: map[verdict.Verdict]int{}, Took: r.Took, Diffs: diffs}
 	for _, o := range r.Cases {
 		row.Counts[o.Verdict]++
 		if o.Verdict == verdict.Fail {
@@ -178,8 +183,9 @@ func (res *Result) of(k Kind) []Row {
 
 // summary is the last line.
 func (res *Result) summary() string {
-	bad, benign := 0, 0
+	bad, benign, most := 0, 0, 0
 	for _, r := range res.Rows {
+		most = max(most, len(r.With))
 		if r.Benign {
 			benign++
 		}
@@ -192,6 +198,9 @@ func (res *Result) summary() string {
 		each = fmt.Sprintf("of %d cases those that each one names", res.Cases)
 	}
 	s := fmt.Sprintf("%d weaknesses, %d harmless changes, %d bench faults, %s", len(res.of(Weakness))-benign, benign, len(res.of(Fault)), each)
+	if most > 0 {
+		s += fmt.Sprintf(", up to %d weaknesses in one device", most+1)
+	}
 	if len(res.Traps) > 0 {
 		s += fmt.Sprintf(", %d traps", len(res.Traps))
 	}
@@ -237,7 +246,7 @@ func (res *Result) Text(w io.Writer) error {
 			if d.False {
 				mark = "! "
 			}
-			e.printf("  %s%s: want %s, got %s\n", mark, d.Case, d.Want, oneLine(d.Got))
+			e.printf("  %s%s\n", mark, d)
 		}
 	}
 	e.printf("\n%s\n", res.summary())
