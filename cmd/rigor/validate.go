@@ -299,26 +299,40 @@ func (p *progress) ended(b *bed, r *matrix.Run, differences int) {
 }
 
 // longestFirst gives the groups of runs in the order in which they begin: those with many
-// cases first, and of the bench's faults, since most of these have what does not answer
-// waited for. What begins last is over soon, and the processors are not left to a single one.
+// cases first, and with many that end otherwise than by a pass, which are often waited for.
+// What begins last is over soon, and the processors are not left to a single one. Of a
+// bench's faults most wait and work little: they are spread over the rest.
 func longestFirst(b *bed, runs []matrix.Run, groups [][]int) [][]int {
 	weight := func(of []int) int {
-		n := 0
+		n, odd := 0, 0
 		for _, i := range of {
 			cases := len(b.planned)
 			if e := b.cat.Entry(&runs[i]); e != nil && e.Cases != nil && !runs[i].Whole {
 				cases = len(e.Of(b.planned))
 			}
-			if runs[i].Kind == matrix.Fault {
-				cases *= 3
-			}
-			n = max(n, cases)
+			n, odd = max(n, cases), odd+b.cat.Changed(&runs[i], b.planned)
 		}
-		return n
+		return n + 2*odd
 	}
 	groups = slices.Clone(groups)
 	slices.SortStableFunc(groups, func(g, h []int) int { return cmp.Compare(weight(h), weight(g)) })
-	return groups
+	var wait, work [][]int
+	for _, g := range groups {
+		if runs[g[0]].Kind == matrix.Fault {
+			wait = append(wait, g)
+		} else {
+			work = append(work, g)
+		}
+	}
+	out, every := make([][]int, 0, len(groups)), max(1, len(work)/max(1, len(wait)))
+	for len(out) < len(groups) {
+		if len(wait) > 0 {
+			out, wait = append(out, wait[0]), wait[1:]
+		}
+		n := min(every, len(work))
+		out, work = append(out, work[:n]...), work[n:]
+	}
+	return out
 }
 
 // longest is how long a run may take before it counts as stuck: on a console that

@@ -79,6 +79,7 @@ type Entry struct {
 	Why string `yaml:"why"`
 
 	looks []string // the suites of the cases that it has
+	named bool     // it names its cases where others have those of whole suites
 }
 
 // Parse reads a catalogue. The error has every mistake with its place.

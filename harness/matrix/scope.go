@@ -21,6 +21,7 @@ func (c *Catalogue) scope(k Known) {
 			suites = e.Suites
 		}
 		defer func() { e.looks = looks(e.Cases, k) }()
+		e.named = e.Cases != nil
 		if e.Cases != nil || suites == nil {
 			return
 		}

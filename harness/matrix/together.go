@@ -9,7 +9,7 @@ import (
 
 // Together puts runs into groups of which one run can show all: weaknesses of which no
 // two change the verdict of the same case, at most so many of them in one device. What
-// an entry wants to have for itself, a fault of the bench and the hardened device stay
+// an entry wants to have for itself, one that names the few cases that can be said of it, a fault of the bench and the hardened device stay
 // alone. Each group gives the places of its runs in the list; each run is in one.
 //
 // A group shows less than its runs: that two weaknesses need each other to be seen, it
@@ -22,7 +22,7 @@ func (c *Catalogue) Together(runs []Run, planned []string, most int) [][]int {
 		touched map[string]bool
 	}
 	var groups []*group
-	touched := make([]map[string]bool, len(runs))
+	touched := make([]map[string]bool, len(runs)) // by what is planted in each
 	order := make([]int, len(runs))
 	for i := range runs {
 		order[i], touched[i] = i, map[string]bool{}
@@ -36,7 +36,7 @@ func (c *Catalogue) Together(runs []Run, planned []string, most int) [][]int {
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(len(touched[b]), len(touched[a])) })
 	for _, i := range order {
 		e := c.Entry(&runs[i])
-		alone := e == nil || runs[i].Kind != Weakness || e.Alone != "" || e.Later != "" || runs[i].Whole
+		alone := e == nil || runs[i].Kind != Weakness || e.Alone != "" || e.named || e.Later != "" || runs[i].Whole
 		var scope string
 		if !alone {
 			scope = strings.Join(e.looks, ",")
@@ -66,6 +66,18 @@ func (c *Catalogue) Together(runs []Run, planned []string, most int) [][]int {
 	}
 	slices.SortFunc(out, func(a, b []int) int { return cmp.Compare(a[0], b[0]) })
 	return out
+}
+
+// Changed gives how many cases what is planted in a run has end otherwise than in the
+// hardened device.
+func (c *Catalogue) Changed(r *Run, planned []string) (n int) {
+	e := c.Entry(r)
+	for _, id := range planned {
+		if e != nil && c.touches(e, id) {
+			n++
+		}
+	}
+	return n
 }
 
 // touches says whether an entry has a case end otherwise than in the hardened device.
