@@ -90,9 +90,26 @@ func Known(what, name string, names []string) error {
 	if slices.Contains(names, name) {
 		return nil
 	}
-	remedy := "there are " + strings.Join(names, ", ")
+	return fmt.Errorf("no %s is called %q; %s", what, name, Meant(name, names, "rigor validate --list"))
+}
+
+// Meant is the remedy for a name that is none of those that there are: the nearest one,
+// those that have it in them, or all. Where these would fill a screen, it is the command
+// that shows them.
+func Meant(name string, names []string, list string) string {
+	const few = 20
 	if best := strictyaml.Nearest(name, names); best != "" {
-		remedy = fmt.Sprintf("did you mean %q?", best)
+		return fmt.Sprintf("did you mean %q?", best)
 	}
-	return fmt.Errorf("no %s is called %q; %s", what, name, remedy)
+	if len(names) <= few {
+		return "there are " + strings.Join(names, ", ")
+	}
+	have := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return !strings.Contains(n, strings.ToLower(name)) })
+	switch n := len(have); {
+	case n == 0 || name == "":
+		return fmt.Sprintf("there are %d; see %s", len(names), list)
+	case n > few:
+		return fmt.Sprintf("%d have that in them; see %s", n, list)
+	}
+	return "did you mean one of " + strings.Join(have, ", ") + "?"
 }

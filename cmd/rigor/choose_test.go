@@ -109,3 +109,27 @@ func TestTogetherMakesEachRunOnce(t *testing.T) {
 		}
 	}
 }
+
+// What can be planted is listed with what it is, and a name that is none of it does not
+// fill the screen with those that are.
+func TestListOfWhatCanBePlanted(t *testing.T) {
+	for rig, want := range map[string]string{"": "default-ssh", gatewayRig: "downgrade"} {
+		var out bytes.Buffer
+		require.NoError(t, (&validateCmd{Rig: rig, List: true}).Run(t.Context(), &app{out: &out, err: &out}))
+		lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+		assert.Greater(t, len(lines), 30)
+		found := false
+		for _, l := range lines {
+			f := strings.Fields(l)
+			require.Greater(t, len(f), 3, "%q says what it is", l)
+			found = found || f[1] == want
+		}
+		assert.True(t, found, want)
+	}
+	require.ErrorContains(t, (&validateCmd{Rig: "rigs/bench.yaml", List: true}).Run(t.Context(), &app{}), "nothing is planted in a golden unit")
+	b, err := virtualBed()
+	require.NoError(t, err)
+	_, err = (&validateCmd{Only: []string{"nonsense"}}).choose(b)
+	require.ErrorContains(t, err, "see rigor validate --list")
+	assert.Less(t, len(err.Error()), 200)
+}

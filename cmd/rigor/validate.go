@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"text/tabwriter"
 	"time"
 
 	"rigor/fixtures/virtual"
@@ -22,7 +23,6 @@ import (
 	"rigor/harness/report"
 	"rigor/harness/rig"
 	"rigor/harness/runner"
-	"rigor/harness/strictyaml"
 	"rigor/harness/verdict"
 	"rigor/rigs"
 	"rigor/suites"
@@ -32,6 +32,7 @@ type validateCmd struct {
 	Rig      string   `help:"gateway: the emulated device, each of its weaknesses built into an image of its own. Else a physical golden unit's rig, whose file says under expect what is to be seen. Default: the built-in device."`
 	Only     []string `help:"Only these weaknesses and bench faults; hardened is the device with nothing planted, traps are the models of chips that the looks at debug ports are tried on."`
 	Family   []string `help:"Only weaknesses and faults of these families. Of the gateway: ${families}; of the built-in device: the suites that look for them."`
+	List     bool     `help:"Only list what can be planted: of the built-in device, or with --rig gateway of that."`
 	Whole    bool     `help:"All cases with each weakness and fault, also where the catalogue names those that are enough."`
 	Parallel int      `help:"Runs at the same time. Default: three for each CPU, and up to twelve as long as the CPUs are idle, since a run waits more than it works; of the gateway two."`
 	Together int      `default:"1" help:"Plant up to so many weaknesses in one device where no case is about two of them. Where one of these runs is not as it should be, each of its weaknesses has a run of its own. 1: all have."`
@@ -49,6 +50,9 @@ func (c *validateCmd) Run(ctx context.Context, a *app) error {
 		return usage(err)
 	}
 	if c.Rig != "" && c.Rig != gatewayRig {
+		if c.List {
+			return usage(fmt.Errorf("--list: nothing is planted in a golden unit; what its rig file expects stands under expect in %s", c.Rig))
+		}
 		return c.golden(ctx, a)
 	}
 	b, err := c.bed()
@@ -58,6 +62,9 @@ func (c *validateCmd) Run(ctx context.Context, a *app) error {
 	runs, err := c.choose(b)
 	if err != nil {
 		return usage(err)
+	}
+	if c.List {
+		return b.list(a.out, runs)
 	}
 	begin := time.Now()
 	if err := c.all(ctx, a, b, runs); err != nil {
@@ -85,6 +92,21 @@ type bed struct {
 	weak    []string
 	room    *room // runs at the same time
 	images  *images
+	does    map[string]string // what each of them is
+}
+
+// list writes what can be planted, a line each.
+func (b *bed) list(to io.Writer, runs []matrix.Run) error {
+	t := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+	for _, r := range runs {
+		if r.Kind == matrix.Hardened {
+			continue
+		}
+		if _, err := fmt.Fprintf(t, "%s\t%s\t%s\n", r.Kind, r.Name, b.does[r.Name]); err != nil {
+			return err
+		}
+	}
+	return t.Flush()
 }
 
 // bed gives the device that the command is about.
@@ -102,7 +124,7 @@ func virtualBed() (*bed, error) {
 	if err != nil {
 		return nil, err
 	}
-	known := matrix.Known{Checks: map[string]string{}}
+	known, does := matrix.Known{Checks: map[string]string{}}, map[string]string{}
 	if known.Cases, err = cases("virtual"); err != nil {
 		return nil, err
 	}
@@ -113,14 +135,16 @@ func virtualBed() (*bed, error) {
 	}
 	for _, w := range virtual.Weaknesses() {
 		known.Weaknesses = append(known.Weaknesses, w.Name)
+		does[w.Name] = w.Title
 	}
 	for _, f := range virtual.Faults() {
 		known.Faults = append(known.Faults, f.Name)
+		does[f.Name] = f.Title
 		if f.Counts {
 			known.Counted = append(known.Counted, f.Name)
 		}
 	}
-	return &bed{cat: cat, planned: known.Cases, faults: known.Faults, weak: known.Weaknesses, room: idleRoom()}, cat.Lint(known)
+	return &bed{cat: cat, planned: known.Cases, faults: known.Faults, weak: known.Weaknesses, room: idleRoom(), does: does}, cat.Lint(known)
 }
 
 // cases lists the cases of a built-in rig. Its images are not looked at: they are not
@@ -173,11 +197,7 @@ func (c *validateCmd) choose(b *bed) ([]matrix.Run, error) {
 			continue // which are no runs
 		}
 		if i < 0 {
-			remedy := "there are " + strings.Join(names, ", ")
-			if best := strictyaml.Nearest(name, names); best != "" {
-				remedy = fmt.Sprintf("did you mean %q?", best)
-			}
-			return nil, fmt.Errorf("--only: no weakness and no bench fault is called %q; %s", name, remedy)
+			return nil, fmt.Errorf("--only: no weakness and no bench fault is called %q; %s", name, rigs.Meant(name, names, "rigor validate --list"))
 		}
 		if !taken[i] {
 			out = append(out, all[i])

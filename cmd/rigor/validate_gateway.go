@@ -41,16 +41,19 @@ func gatewayBed() (*bed, error) {
 	if known.Cases, err = cases(gatewayRig); err != nil {
 		return nil, err
 	}
+	does := map[string]string{}
 	for _, w := range gateway.Weaknesses() {
+		does[w.Name] = w.Does
 		known.Weaknesses = append(known.Weaknesses, w.Name)
 	}
 	for _, f := range badbench.Faults() {
+		does[f.Name] = f.Title
 		known.Faults = append(known.Faults, f.Name)
 		if f.Counts > 0 {
 			known.Counted = append(known.Counted, f.Name)
 		}
 	}
-	b := &bed{cat: cat, planned: known.Cases, faults: known.Faults, weak: known.Weaknesses, room: fixedRoom(2)}
+	b := &bed{cat: cat, planned: known.Cases, faults: known.Faults, weak: known.Weaknesses, room: fixedRoom(2), does: does}
 	if err := cat.Lint(known); err != nil {
 		return nil, err
 	}
