@@ -92,7 +92,8 @@ type bed struct {
 	weak    []string
 	room    *room // runs at the same time
 	images  *images
-	does    map[string]string // what each of them is
+	does    map[string]string   // what each of them is
+	cost    func(id string) int // how much longer than others a case takes, in cases; nil: no case does
 }
 
 // list writes what can be planted, a line each.
@@ -326,11 +327,17 @@ func longestFirst(b *bed, runs []matrix.Run, groups [][]int) [][]int {
 	weight := func(of []int) int {
 		n, odd := 0, 0
 		for _, i := range of {
-			cases := len(b.planned)
+			cases := b.planned
 			if e := b.cat.Entry(&runs[i]); e != nil && e.Cases != nil && !runs[i].Whole {
-				cases = len(e.Of(b.planned))
+				cases = e.Of(b.planned)
 			}
-			n, odd = max(n, cases), odd+b.cat.Changed(&runs[i], b.planned)
+			cost := len(cases)
+			for _, id := range cases {
+				if b.cost != nil {
+					cost += b.cost(id)
+				}
+			}
+			n, odd = max(n, cost), odd+b.cat.Changed(&runs[i], b.planned)
 		}
 		return n + 2*odd
 	}

@@ -53,7 +53,7 @@ func gatewayBed() (*bed, error) {
 			known.Counted = append(known.Counted, f.Name)
 		}
 	}
-	b := &bed{cat: cat, planned: known.Cases, faults: known.Faults, weak: known.Weaknesses, room: fixedRoom(2), does: does}
+	b := &bed{cat: cat, planned: known.Cases, faults: known.Faults, weak: known.Weaknesses, room: fixedRoom(2), does: does, cost: deliveryCost}
 	if err := cat.Lint(known); err != nil {
 		return nil, err
 	}
@@ -175,6 +175,15 @@ func (img *images) row(ctx context.Context, b *bed, r *matrix.Run) (args, env []
 // as all the rest.
 func delivers(id string) bool {
 	return strings.HasPrefix(id, "upd-") || strings.HasPrefix(id, "boot-selfconsistent[")
+}
+
+// deliveryCost is what a delivery costs more than another case: packages are sent,
+// installed, and started.
+func deliveryCost(id string) int {
+	if delivers(id) {
+		return 10
+	}
+	return 0
 }
 
 // image gives the folder of an image, which is built where it is not there.
