@@ -89,7 +89,12 @@ func (broken) Write([]byte) (int, error) { return 0, errors.New("no") }
 
 // Every run is made, in a group or alone, and of a group no case is about two.
 func TestTogetherMakesEachRunOnce(t *testing.T) {
-	for _, of := range []func() (*bed, error){virtualBed, gatewayBed} {
+	t.Parallel()
+	beds := []func() (*bed, error){gatewayBed}
+	if !testing.Short() {
+		beds = append(beds, virtualBed)
+	}
+	for _, of := range beds {
 		b, err := of()
 		require.NoError(t, err)
 		runs, err := (&validateCmd{}).choose(b)

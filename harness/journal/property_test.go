@@ -193,6 +193,7 @@ func mixed(r *rand.Rand) *journaltest.Builder {
 // run is never green, what is unfinished is an error, and a failure that stood
 // before the cut stands.
 func TestCutIsNeverGreener(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(20) {
 		b := mixed(rand.New(rand.NewPCG(seed, 1)))
 		file := b.Bytes()
@@ -235,6 +236,7 @@ func missing(b *journaltest.Builder, n int) []journal.Event {
 
 // TestFailureStays: whatever is added after a failure, it stays one.
 func TestFailureStays(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(30) {
 		r := rand.New(rand.NewPCG(seed, 2))
 		b := mixed(r)
