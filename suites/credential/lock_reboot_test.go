@@ -32,7 +32,7 @@ func TestLockReboot(t *testing.T) {
 		says  string
 		short bool // also with -short
 	}{
-		{"kept", planted{}, pass, "refused", true},
+		{"kept", planted{}, pass, "refused", false},
 		{"forgotten", planted{Weaknesses: forgets}, "fail.expectation", "is let in by api", false},
 		{"the time goes on", planted{Weaknesses: forgets, Profile: declared(profile.SurvivesYes, brief)}, "inconclusive.ineffective", "may have been over", false},
 		{"declared to be forgotten, and slow", planted{Weaknesses: forgets, Profile: declared(profile.SurvivesNo, brief)}, pass, "", false},
