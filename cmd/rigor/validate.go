@@ -67,13 +67,15 @@ func (c *validateCmd) Run(ctx context.Context, a *app) error {
 		return b.list(a.out, runs)
 	}
 	begin := time.Now()
-	if err := c.all(ctx, a, b, runs); err != nil {
+	fell, err := c.all(ctx, a, b, runs)
+	if err != nil {
 		return err
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	res := b.cat.Judge(runs, b.planned, c.Seed)
+	res.Apart = fell
 	if c.Rig == "" && (c.Only == nil && c.Family == nil || slices.Contains(c.Only, trapsWord)) {
 		res.Fell(lookInto(ctx))
 	}
@@ -210,17 +212,17 @@ func (c *validateCmd) choose(b *bed) ([]matrix.Run, error) {
 
 // all makes the runs, some at a time, each in a process and a folder of its
 // own.
-func (c *validateCmd) all(ctx context.Context, a *app, b *bed, runs []matrix.Run) error {
+func (c *validateCmd) all(ctx context.Context, a *app, b *bed, runs []matrix.Run) (fell []matrix.Apart, err error) {
 	dir := c.Runs
 	if dir == "" {
 		temp, err := os.MkdirTemp("", "rigor-validate-")
 		if err != nil {
-			return fmt.Errorf("make a folder for the runs: %w", err)
+			return nil, fmt.Errorf("make a folder for the runs: %w", err)
 		}
 		defer func() { _ = os.RemoveAll(temp) }() // a folder of ours for temporary files
 		dir = temp
 	} else if err := os.MkdirAll(dir, 0o750); err != nil {
-		return usage(fmt.Errorf("make a folder for the runs: %w", err))
+		return nil, usage(fmt.Errorf("make a folder for the runs: %w", err))
 	}
 	room := b.room
 	if c.Parallel > 0 {
@@ -229,7 +231,7 @@ func (c *validateCmd) all(ctx context.Context, a *app, b *bed, runs []matrix.Run
 	if c.Rig == gatewayRig {
 		img, err := newImages(c.Images)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		defer img.close()
 		b.images = img
@@ -249,29 +251,30 @@ func (c *validateCmd) all(ctx context.Context, a *app, b *bed, runs []matrix.Run
 		}
 		wg.Go(func() {
 			defer room.leave()
-			c.group(ctx, b, runs, g, dir, tell)
+			b.group(ctx, runs, g, tell, func(r *matrix.Run) { c.one(ctx, b, r, dir) })
 		})
 	}
 	wg.Wait()
-	return nil
+	slices.SortFunc(tell.fell, func(x, y matrix.Apart) int { return slices.Compare(x.Names, y.Names) })
+	return tell.fell, nil
 }
 
 // group makes one run of several weaknesses, or a run of each where that is not as it
 // should be: which of them it is, and whether it is one of them alone, only that tells.
-func (c *validateCmd) group(ctx context.Context, b *bed, runs []matrix.Run, of []int, dir string, tell *progress) {
+func (b *bed) group(ctx context.Context, runs []matrix.Run, of []int, tell *progress, one func(*matrix.Run)) {
 	if len(of) > 1 {
 		r := runs[of[0]]
 		for _, i := range of[1:] {
 			r.With = append(r.With, runs[i].Name)
 		}
-		c.one(ctx, b, &r, dir)
+		one(&r)
 		if ctx.Err() != nil && r.Broken != "" {
 			return // it was cut, and shows nothing
 		}
-		diffs := len(b.cat.Compare(&r, b.planned))
-		tell.ended(b, &r, diffs)
-		if diffs == 0 {
-			names := append([]string{r.Name}, r.With...)
+		diffs := b.cat.Compare(&r, b.planned)
+		tell.ended(&r, diffs)
+		names := append([]string{r.Name}, r.With...)
+		if len(diffs) == 0 {
 			for n, i := range of {
 				name := runs[i].Name
 				runs[i] = r
@@ -279,44 +282,49 @@ func (c *validateCmd) group(ctx context.Context, b *bed, runs []matrix.Run, of [
 			}
 			return
 		}
+		tell.apart(matrix.Apart{Names: names, Diffs: diffs})
 	}
 	for _, i := range of {
 		r := &runs[i]
-		c.one(ctx, b, r, dir)
+		one(r)
 		if ctx.Err() != nil && r.Broken != "" {
 			return
 		}
-		tell.ended(b, r, len(b.cat.Compare(r, b.planned)))
+		tell.ended(r, b.cat.Compare(r, b.planned))
 	}
 }
 
-// progress is only a sign of life: nobody needs to read it.
+// progress is what is known of the runs so far. What it writes is only a sign of life:
+// nobody needs to read it.
 type progress struct {
 	mu        sync.Mutex
 	to        io.Writer
 	done, all int
+	fell      []matrix.Apart
+}
+
+// apart notes a group that was not as it should be.
+func (p *progress) apart(a matrix.Apart) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.fell = append(p.fell, a)
 }
 
 // ended says what a run came to.
-func (p *progress) ended(b *bed, r *matrix.Run, differences int) {
+func (p *progress) ended(r *matrix.Run, diffs []matrix.Difference) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	word, names := "as expected", strings.Join(append([]string{r.Name}, r.With...), " ")
 	switch {
-	case differences == 0:
+	case len(diffs) == 0:
 		p.done += 1 + len(r.With)
 	case len(r.With) > 0:
-		word = fmt.Sprintf("%d differences: each is looked at alone", differences)
+		word = fmt.Sprintf("%d differences: each is looked at alone", len(diffs))
 	default:
 		p.done++
-		word = fmt.Sprintf("%d differences", differences)
+		word = fmt.Sprintf("%d differences", len(diffs))
 	}
 	_, _ = fmt.Fprintf(p.to, "%3d/%d  %-9s %-28s %-16s %v\n", p.done, p.all, r.Kind, names, word, r.Took.Round(100*time.Millisecond))
-	for _, d := range b.cat.Compare(r, b.planned) {
-		if len(r.With) > 0 {
-			_, _ = fmt.Fprintf(p.to, "         %s\n", d)
-		}
-	}
 }
 
 // longestFirst gives the groups of runs in the order in which they begin: those with many
@@ -324,7 +332,8 @@ func (p *progress) ended(b *bed, r *matrix.Run, differences int) {
 // What begins last is over soon, and the processors are not left to a single one. Of a
 // bench's faults most wait and work little: they are spread over the rest.
 func longestFirst(b *bed, runs []matrix.Run, groups [][]int) [][]int {
-	weight := func(of []int) int {
+	weights := map[int]int{} // of each by its first run
+	for _, of := range groups {
 		n, odd := 0, 0
 		for _, i := range of {
 			cases := b.planned
@@ -339,10 +348,10 @@ func longestFirst(b *bed, runs []matrix.Run, groups [][]int) [][]int {
 			}
 			n, odd = max(n, cost), odd+b.cat.Changed(&runs[i], b.planned)
 		}
-		return n + 2*odd
+		weights[of[0]] = n + 2*odd
 	}
 	groups = slices.Clone(groups)
-	slices.SortStableFunc(groups, func(g, h []int) int { return cmp.Compare(weight(h), weight(g)) })
+	slices.SortStableFunc(groups, func(g, h []int) int { return cmp.Compare(weights[h[0]], weights[g[0]]) })
 	var wait, work [][]int
 	for _, g := range groups {
 		if runs[g[0]].Kind == matrix.Fault {
@@ -382,11 +391,9 @@ func (c *validateCmd) one(ctx context.Context, b *bed, r *matrix.Run, dir string
 	name := string(matrix.Hardened)
 	args := []string{"matrix-run", "--seed", fmt.Sprint(c.Seed)}
 	if r.Kind != matrix.Hardened {
-		name = r.Name
-		if len(r.With) > 0 {
-			name += "-and-others"
-		}
-		for _, planted := range append([]string{r.Name}, r.With...) {
+		all := append([]string{r.Name}, r.With...)
+		name = strings.Join(all, "+")
+		for _, planted := range all {
 			args = append(args, "--"+string(r.Kind), planted)
 		}
 	}

@@ -25,7 +25,10 @@ type Result struct {
 	Checks []Caught `json:"checks"`
 	// Traps are what the checks of debug ports stand on; nil where none was looked at.
 	Traps []Trap `json:"traps,omitempty"`
-	OK    bool   `json:"ok"`
+	// Apart are the groups of weaknesses that were not as they should be, and of which each
+	// had a run of its own then.
+	Apart []Apart `json:"apart,omitempty"`
+	OK    bool    `json:"ok"`
 	// False is how many passes and failures there are that must not be.
 	False int `json:"false"`
 	// Took is the time from the first run's start to the last one's end.
@@ -48,6 +51,12 @@ type Row struct {
 	Why    string                  `json:"why,omitempty"`
 }
 
+// Apart is a device with several weaknesses that did not show just what they come to.
+type Apart struct {
+	Names []string     `json:"names"`
+	Diffs []Difference `json:"differences"`
+}
+
 // Caught is a check and what shows that it can fail.
 type Caught struct {
 	Check      string   `json:"check"`
@@ -68,7 +77,7 @@ func (c *Catalogue) Judge(runs []Run, planned []string, seed uint64) *Result {
 		}
 		diffs := c.Compare(r, planned)
 		if len(r.With) > 0 {
-			r.Cases, e = c.own(r), c.Weaknesses[r.Name]
+			r.Cases, e, res.Part = c.own(r), c.Weaknesses[r.Name], true
 		}
 		row := newRow(r, diffs)
 		if e != nil {
@@ -134,9 +143,17 @@ func (r *Row) verdictOf() string {
 	case r.Later != "":
 		return "later"
 	case r.Benign:
-		return "harmless, as expected"
+		return "harmless, as expected" + r.beside()
 	}
-	return "as expected"
+	return "as expected" + r.beside()
+}
+
+// beside says that a row is of a device with more than its weakness.
+func (r *Row) beside() string {
+	if len(r.With) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", beside %d more", len(r.With))
 }
 
 func (r *Row) counts() string {
@@ -249,6 +266,12 @@ func (res *Result) Text(w io.Writer) error {
 			e.printf("  %s%s\n", mark, d)
 		}
 	}
+	for _, a := range res.Apart {
+		e.printf("\ntogether not as they should be, and each looked at alone: %s\n", strings.Join(a.Names, ", "))
+		for _, d := range a.Diffs {
+			e.printf("    %s\n", d)
+		}
+	}
 	e.printf("\n%s\n", res.summary())
 	return e.err
 }
@@ -278,6 +301,14 @@ func (res *Result) Markdown(w io.Writer) error {
 		e.printf("| %s | %s |\n", cell(c.Check), cell(or(strings.Join(c.Weaknesses, ", "), "nothing in these runs")))
 	}
 	res.trapPage(e)
+	for i, a := range res.Apart {
+		if i == 0 {
+			e.printf("\n## Together not as they should be, and each looked at alone\n\n| planted | case | wanted | got |\n|---|---|---|---|\n")
+		}
+		for _, d := range a.Diffs {
+			e.printf("| %s | %s | %s | %s |\n", cell(strings.Join(a.Names, ", ")), cell(d.Case), cell(d.Want), cell(d.Got))
+		}
+	}
 	first := true
 	for _, r := range res.Rows {
 		for _, d := range r.Diffs {

@@ -2,6 +2,7 @@ package matrix
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -12,8 +13,8 @@ import (
 // an entry wants to have for itself, one that names the few cases that can be said of it, a fault of the bench and the hardened device stay
 // alone. Each group gives the places of its runs in the list; each run is in one.
 //
-// A group shows less than its runs: that two weaknesses need each other to be seen, it
-// cannot tell. One that is not as it should be does not say whose doing it is, and has
+// A group shows less than its runs: that two weaknesses need each other to be seen it
+// cannot tell, nor what one of them leaves as it is where another one changes it. One that is not as it should be does not say whose doing it is, and has
 // to be taken apart.
 func (c *Catalogue) Together(runs []Run, planned []string, most int) [][]int {
 	type group struct {
@@ -39,7 +40,9 @@ func (c *Catalogue) Together(runs []Run, planned []string, most int) [][]int {
 		alone := e == nil || runs[i].Kind != Weakness || e.Alone != "" || e.named || e.Later != "" || runs[i].Whole
 		var scope string
 		if !alone {
-			scope = strings.Join(e.looks, ",")
+			// Beside a weakness that changes many cases a change that nothing may mind is
+			// minded unseen.
+			scope = fmt.Sprint(strings.Join(e.looks, ","), e.Harmless)
 		}
 		at := -1
 		if !alone {
@@ -117,10 +120,11 @@ func (c *Catalogue) together(names []string) *Entry {
 	return all
 }
 
-// own gives the outcomes of a run that are not what another one in its device makes of
-// them.
+// own gives the outcomes of a run that its weakness alone would have, and that are not what
+// another one in its device makes of them.
 func (c *Catalogue) own(r *Run) []Outcome {
+	e := c.Weaknesses[r.Name]
 	return slices.DeleteFunc(slices.Clone(r.Cases), func(o Outcome) bool {
-		return slices.ContainsFunc(r.With, func(name string) bool { return c.touches(c.Weaknesses[name], o.Case) })
+		return !e.covers(o.Case) || slices.ContainsFunc(r.With, func(name string) bool { return c.touches(c.Weaknesses[name], o.Case) })
 	})
 }

@@ -29,10 +29,12 @@ func TestTogether(t *testing.T) {
 		want           []string
 	}{
 		{"two", "", "", 2, []string{"", "cut", "dies", "late+shy", "nobody", "open+soft", "same"}},
-		{"many", "", "", 9, []string{"", "cut", "dies", "late+shy", "nobody", "open+same+soft"}},
-		{"one that has to be alone", "late: {", "late: {alone: it stops all else, ", 9, []string{"", "cut", "dies", "late", "nobody", "open+same+soft", "shy"}},
+		{"many", "", "", 9, []string{"", "cut", "dies", "late+shy", "nobody", "open+soft", "same"}},
+		{"one that has to be alone", "late: {", "late: {alone: it stops all else, ", 9, []string{"", "cut", "dies", "late", "nobody", "open+soft", "same", "shy"}},
 		{"one at a time", "", "", 1, []string{"", "cut", "dies", "late", "nobody", "open", "same", "shy", "soft"}},
-		{"runs of other suites", "same: {", "same: {suites: [s2], ", 9, []string{"", "cut", "dies", "late+shy", "nobody", "open+soft", "same"}},
+		{"runs of other suites", "soft: {", "soft: {suites: [s], ", 9, []string{"", "cut", "dies", "late+open+shy", "nobody", "same", "soft"}},
+		{"what nobody may mind beside its like alone", "nobody: {later: no check looks there yet}", "nobody: {harmless: true}", 9, []string{"", "cut", "dies", "late+shy", "nobody+same", "open+soft"}},
+		{"one that names its cases, among those of suites", "late: {", "late: {cases: ['c[ssh]'], ", 9, []string{"", "cut", "dies", "late", "nobody", "open+soft", "same", "shy"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cat := parse(t, strings.Replace(small, c.from, c.to, 1))
@@ -68,7 +70,8 @@ func TestPlantedTogether(t *testing.T) {
 	assert.Empty(t, cat.Compare(r, cases))
 	second := *r
 	second.Name, second.With = "shy", []string{"open"}
-	res := cat.Judge([]Run{*r, second}, cases, 1)
+	runs := []Run{*r, second}
+	res := cat.Judge(slices.Clone(runs), cases, 1)
 	assert.True(t, res.OK)
 	assert.Equal(t, []string{"a[ssh]", "a[web]"}, res.Rows[0].Fails)
 	assert.Equal(t, []string{"lone"}, res.Rows[1].Fails)
@@ -94,7 +97,30 @@ func TestPlantedTogether(t *testing.T) {
 		}
 		assert.Equal(t, other[:1], marked(cat.Compare(odd, cases)), name)
 	}
+	// What only the other one's run has is not of its row.
+	few := parse(t, strings.Replace(strings.Replace(small, "shy: {", "shy: {cases: [lone, 'b[ssh]'], ", 1), "open: {", "open: {cases: ['a[*]', 'c[*]'], ", 1))
+	res = few.Judge(slices.Clone(runs), cases, 1)
+	assert.True(t, res.OK)
+	assert.True(t, res.Part)
+	assert.Equal(t, map[verdict.Verdict]int{verdict.Fail: 2, verdict.Pass: 1, verdict.NotApplicable: 1}, res.Rows[0].Counts)
+	assert.Equal(t, map[verdict.Verdict]int{verdict.Fail: 1, verdict.Inconclusive: 1}, res.Rows[1].Counts)
+	assert.Equal(t, "as expected, beside 1 more", res.Rows[1].verdictOf())
+
 	gone := run(Weakness, "open", both)
 	gone.With = []string{"who"}
 	assert.Equal(t, []string{"*"}, marked(cat.Compare(gone, cases)))
+}
+
+// A group that was taken apart stays to be read, whatever each of its weaknesses showed
+// alone.
+func TestTakenApartIsSaid(t *testing.T) {
+	cat := parse(t, small)
+	res := cat.Judge([]Run{*run(Hardened, "", nil)}, cases, 1)
+	res.Apart = []Apart{{Names: []string{"open", "shy"}, Diffs: []Difference{{Case: "b[web]", Want: "pass", Got: "fail.access: \x1b[2J", False: true}}}}
+	var text, page strings.Builder
+	require.NoError(t, res.Text(&text))
+	require.NoError(t, res.Markdown(&page))
+	assert.Contains(t, text.String(), "together not as they should be, and each looked at alone: open, shy\n    b[web]: want pass, got fail.access: ")
+	assert.Contains(t, page.String(), "| open, shy | b\\[web\\] | pass |")
+	assert.NotContains(t, text.String()+page.String(), "\x1b")
 }

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"rigor/harness/matrix"
+	"rigor/harness/verdict"
+)
+
+// A device with several weaknesses that shows what they come to is a row for each; one that
+// does not, or whose run breaks, is taken apart, which stays to be read.
+func TestGroupIsTakenApart(t *testing.T) {
+	cat, err := matrix.Parse("two.yaml", []byte("matrix: two\nweaknesses:\n  open: {fails: {a: access}}\n  shy: {fails: {b: leak}}\n"))
+	require.NoError(t, err)
+	b := &bed{cat: cat, planned: []string{"a", "b", "c"}}
+	shows := func(r *matrix.Run, fails ...string) {
+		r.Cases = nil
+		for _, id := range b.planned {
+			o := matrix.Outcome{Case: id, Verdict: verdict.Pass}
+			for _, f := range fails {
+				if name, reason, _ := strings.Cut(f, "."); name == id {
+					o.Verdict, o.Reason = verdict.Fail, verdict.Reason(reason)
+				}
+			}
+			r.Cases = append(r.Cases, o)
+		}
+	}
+	alone := map[string]string{"open": "a.access", "shy": "b.leak"}
+	for _, c := range []struct {
+		name     string
+		together func(*matrix.Run)
+		alone    map[string]string
+		made     []string
+		apart    string // what is said of the group
+		ok       bool
+	}{
+		{"as it should be", func(r *matrix.Run) { shows(r, "a.access", "b.leak") }, alone, []string{"open+shy"}, "", true},
+		{"one hides the other", func(r *matrix.Run) { shows(r, "a.access") }, alone, []string{"open+shy", "open", "shy"}, "b: want fail.leak, got pass", true},
+		{"both make a third fail", func(r *matrix.Run) { shows(r, "a.access", "b.leak", "c.leak") }, alone, []string{"open+shy", "open", "shy"}, "c: want pass, got fail.leak", true},
+		{"the run breaks", func(r *matrix.Run) { r.Broken = "exit status 70" }, alone, []string{"open+shy", "open", "shy"}, "*: want a run with a result, got exit status 70", true},
+		{"alone it is missed too", func(r *matrix.Run) { shows(r, "a.access") }, map[string]string{"open": "a.access"}, []string{"open+shy", "open", "shy"}, "b: want fail.leak, got pass", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			runs := []matrix.Run{{Kind: matrix.Weakness, Name: "open"}, {Kind: matrix.Weakness, Name: "shy"}}
+			groups := cat.Together(runs, b.planned, 2)
+			require.Equal(t, [][]int{{0, 1}}, groups)
+			var made []string
+			var said bytes.Buffer
+			tell := &progress{to: &said, all: len(runs)}
+			b.group(t.Context(), runs, groups[0], tell, func(r *matrix.Run) {
+				made = append(made, strings.Join(append([]string{r.Name}, r.With...), "+"))
+				if len(r.With) > 0 {
+					c.together(r)
+				} else {
+					shows(r, c.alone[r.Name])
+				}
+			})
+			assert.Equal(t, c.made, made)
+			res := cat.Judge(runs, b.planned, 1)
+			assert.Equal(t, c.ok, res.OK)
+			assert.Equal(t, len(runs), tell.done)
+			if c.apart == "" {
+				assert.Empty(t, tell.fell)
+				assert.Equal(t, []string{"open"}, res.Rows[1].With)
+				assert.Equal(t, []string{"b"}, res.Rows[1].Fails)
+				return
+			}
+			require.Len(t, tell.fell, 1)
+			assert.Equal(t, []string{"open", "shy"}, tell.fell[0].Names)
+			assert.Equal(t, c.apart, tell.fell[0].Diffs[0].String())
+			assert.Empty(t, res.Rows[0].With)
+		})
+	}
+	// Interrupted, it shows nothing: no row is made of what was cut.
+	ctx, cancel := context.WithCancel(t.Context())
+	runs := []matrix.Run{{Kind: matrix.Weakness, Name: "open"}, {Kind: matrix.Weakness, Name: "shy"}}
+	tell := &progress{to: &bytes.Buffer{}, all: 2}
+	b.group(ctx, runs, []int{0, 1}, tell, func(r *matrix.Run) { r.Broken = "interrupted"; cancel() })
+	assert.Zero(t, tell.done)
+	assert.Empty(t, tell.fell)
+}
