@@ -115,7 +115,7 @@ func New(p *profile.Profile, u Unit, b *Bench) *Device {
 		traces[name] = &uart.Trace{}
 	}
 	return &Device{Profile: p, unit: u, bench: b, boots: &atomic.Int64{}, up: &instant{}, notUp: &instant{}, down: &instant{}, dark: &atomic.Pointer[Session]{}, place: &place{}, book: &keyBook{}, images: &images{}, booted: &coldBoots{at: map[string]int{}}, traces: traces,
-		counted: &bootCount{from: map[string]console.Cursor{}, n: map[string]int{}, mute: map[string]mute{}}}
+		counted: &bootCount{from: map[string]console.Cursor{}, n: map[string]int{}}}
 }
 
 // With gives the device over a session.

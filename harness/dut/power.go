@@ -243,10 +243,7 @@ func (d *Device) Booted(ctx context.Context, con *Console, from console.Cursor) 
 	ctx, cancel := d.Within(ctx, d.bootTime())
 	defer cancel()
 	if banner, ok := Pattern("the banner of a cold boot", boot.Banner); ok {
-		first, cancel := d.Within(ctx, d.bannerTime())
-		m, err := con.Expect(first, from, banner)
-		cancel()
-		d.counted.heard(con.name, err == nil || IsFault(err) || con.Mark() != from, from)
+		m, err := con.Expect(ctx, from, banner)
 		if err != nil {
 			return m, lost("the DUT does not start: no sign of a cold boot", err)
 		}
@@ -282,58 +279,6 @@ type bootCount struct {
 	mu   sync.Mutex
 	from map[string]console.Cursor
 	n    map[string]int
-	mute map[string]mute
-	// brief has banners waited for no longer than a part of a boot's time.
-	brief bool
-}
-
-// mute is how often in a row a console has shown nothing at all of a cold boot, and up to
-// where its transcript went then.
-type mute struct {
-	times int
-	at    console.Cursor
-}
-
-// heard notes whether anything came of a cold boot that began at a place of the transcript.
-func (c *bootCount) heard(name string, something bool, at console.Cursor) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if something {
-		delete(c.mute, name)
-		return
-	}
-	m := c.mute[name]
-	if m.at != at { // something came between
-		m.times = 0
-	}
-	c.mute[name] = mute{m.times + 1, at}
-}
-
-// Heed begins a new piece of work. Where the console that shows boots has shown nothing at
-// all of the last two cold boots, nor anything since, the next one's banner, which comes
-// early in a boot, is waited for a quarter of a boot's time alone: a wire that is broken
-// does not cost the time of a boot with each case. Within a piece of work the patience
-// stays what it was, so that what it does to the DUT itself is waited for in full.
-func (d *Device) Heed() {
-	con, err := d.BootConsole()
-	c := d.counted
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.brief = false
-	if err == nil {
-		m, ok := c.mute[con.name]
-		c.brief = ok && m.times >= 2 && m.at == con.Mark()
-	}
-}
-
-// bannerTime is how long the first sign of a cold boot is waited for.
-func (d *Device) bannerTime() time.Duration {
-	d.counted.mu.Lock()
-	defer d.counted.mu.Unlock()
-	if d.counted.brief {
-		return d.bootTime() / 4
-	}
-	return d.bootTime()
 }
 
 // bootsSeen gives how many banners of cold boots a console has shown. The

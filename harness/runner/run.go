@@ -407,7 +407,6 @@ func (r *run) ready(ctx context.Context, p *Planned) *verdict.Judgement {
 	}
 	r.waiting("the DUT to be ready for " + p.ID)
 	return r.prepare(ctx, p.ID, func(ctx context.Context, d *dut.Device, m *state.Machine) *verdict.Judgement {
-		d.Heed()
 		if j := r.enter(ctx, d, m, p); j != nil {
 			return j
 		}
