@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -84,4 +85,59 @@ func TestGroupIsTakenApart(t *testing.T) {
 	b.group(ctx, runs, []int{0, 1}, tell, func(r *matrix.Run) { r.Broken = "interrupted"; cancel() })
 	assert.Zero(t, tell.done)
 	assert.Empty(t, tell.fell)
+}
+
+// A run that showed less than it should, and nothing wrong, is made once more alone; a
+// verdict that is wrong stays, and so do many: that is not the computer.
+func TestLessThanExpectedIsLookedAtOnceMore(t *testing.T) {
+	cat, err := matrix.Parse("one.yaml", []byte("matrix: one\nweaknesses:\n  open: {fails: {a: access}}\n"))
+	require.NoError(t, err)
+	b := &bed{cat: cat, planned: []string{"a", "b"}}
+	of := func(a, other verdict.Verdict) []matrix.Outcome {
+		out := []matrix.Outcome{{Case: "a", Verdict: a}, {Case: "b", Verdict: other}}
+		if a == verdict.Fail {
+			out[0].Reason = verdict.ReasonAccess
+		}
+		return out
+	}
+	for _, c := range []struct {
+		name          string
+		first, second []matrix.Outcome
+		broken        string
+		many          bool
+		made          int
+		word          string // of its row
+	}{
+		{"as it should be", of(verdict.Fail, verdict.Pass), nil, "", false, 0, "as expected"},
+		{"less clear, and then not", of(verdict.Fail, verdict.Inconclusive), of(verdict.Fail, verdict.Pass), "", false, 1, "as expected"},
+		{"less clear twice", of(verdict.Inconclusive, verdict.Pass), of(verdict.Inconclusive, verdict.Pass), "", false, 1, "DIFFERS"},
+		{"less clear, and then wrong", of(verdict.Inconclusive, verdict.Pass), of(verdict.Pass, verdict.Pass), "", false, 1, "WRONG"},
+		{"wrong", of(verdict.Pass, verdict.Pass), of(verdict.Fail, verdict.Pass), "", false, 0, "WRONG"},
+		{"wrong, and less clear", of(verdict.Pass, verdict.Inconclusive), of(verdict.Fail, verdict.Pass), "", false, 0, "WRONG"},
+		{"broken", nil, of(verdict.Fail, verdict.Pass), "exit status 70", false, 0, "DIFFERS"},
+		{"many", of(verdict.Fail, verdict.Inconclusive), of(verdict.Fail, verdict.Pass), "", true, 0, "DIFFERS"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			runs := []matrix.Run{{Kind: matrix.Weakness, Name: "open", Cases: c.first, Broken: c.broken}, {Kind: matrix.Hardened, Cases: of(verdict.Pass, verdict.Pass)}}
+			for range 10 {
+				if c.many {
+					runs = append(runs, runs[0])
+				}
+			}
+			made := 0
+			tell := &progress{to: &bytes.Buffer{}, all: len(runs)}
+			b.again(t.Context(), runs, tell, func(r *matrix.Run) {
+				made++
+				assert.True(t, r.Second)
+				r.Cases = c.second
+			})
+			assert.Equal(t, c.made, made)
+			assert.Len(t, tell.fell, c.made, "what it showed first stays to be read")
+			res := cat.Judge(runs, b.planned, 1)
+			var text bytes.Buffer
+			require.NoError(t, res.Text(&text))
+			row := regexp.MustCompile(`(?m)^open .*`).FindString(text.String())
+			assert.True(t, strings.HasSuffix(strings.TrimSpace(row), c.word), row)
+		})
+	}
 }

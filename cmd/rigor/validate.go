@@ -243,6 +243,7 @@ func (c *validateCmd) all(ctx context.Context, a *app, b *bed, runs []matrix.Run
 	if c.Together > 1 {
 		groups = b.cat.Together(runs, b.planned, c.Together)
 	}
+	one := func(r *matrix.Run) { c.one(ctx, b, r, dir) }
 	var wg sync.WaitGroup
 	tell := &progress{to: a.err, all: len(runs)}
 	for _, g := range longestFirst(b, runs, groups) {
@@ -251,10 +252,11 @@ func (c *validateCmd) all(ctx context.Context, a *app, b *bed, runs []matrix.Run
 		}
 		wg.Go(func() {
 			defer room.leave()
-			b.group(ctx, runs, g, tell, func(r *matrix.Run) { c.one(ctx, b, r, dir) })
+			b.group(ctx, runs, g, tell, one)
 		})
 	}
 	wg.Wait()
+	b.again(ctx, runs, tell, one)
 	slices.SortFunc(tell.fell, func(x, y matrix.Apart) int { return slices.Compare(x.Names, y.Names) })
 	return tell.fell, nil
 }
@@ -294,6 +296,33 @@ func (b *bed) group(ctx context.Context, runs []matrix.Run, of []int, tell *prog
 	}
 }
 
+// again makes those runs once more, one after the other, that showed less than they should
+// and nothing wrong, where these are few: beside others a device, or the rig, may be late
+// for what it has to do within a second. A verdict that is wrong stays, whatever would come
+// of another try.
+func (b *bed) again(ctx context.Context, runs []matrix.Run, tell *progress, one func(*matrix.Run)) {
+	var less []int
+	for i := range runs {
+		diffs := b.cat.Compare(&runs[i], b.planned)
+		if len(diffs) > 0 && runs[i].Broken == "" && !slices.ContainsFunc(diffs, func(d matrix.Difference) bool { return d.False }) {
+			less = append(less, i)
+		}
+	}
+	if len(runs) == 1 || len(less) > max(3, len(runs)/20) {
+		return
+	}
+	for _, i := range less {
+		r := matrix.Run{Kind: runs[i].Kind, Name: runs[i].Name, Whole: runs[i].Whole, Second: true}
+		one(&r)
+		if ctx.Err() != nil {
+			return
+		}
+		tell.apart(matrix.Apart{Names: []string{cmp.Or(r.Name, string(r.Kind))}, Diffs: b.cat.Compare(&runs[i], b.planned)})
+		runs[i] = r
+		tell.ended(&r, b.cat.Compare(&r, b.planned))
+	}
+}
+
 // progress is what is known of the runs so far. What it writes is only a sign of life:
 // nobody needs to read it.
 type progress struct {
@@ -316,6 +345,8 @@ func (p *progress) ended(r *matrix.Run, diffs []matrix.Difference) {
 	defer p.mu.Unlock()
 	word, names := "as expected", strings.Join(append([]string{r.Name}, r.With...), " ")
 	switch {
+	case r.Second:
+		word = fmt.Sprintf("once more, alone: %d differences", len(diffs))
 	case len(diffs) == 0:
 		p.done += 1 + len(r.With)
 	case len(r.With) > 0:
@@ -396,6 +427,9 @@ func (c *validateCmd) one(ctx context.Context, b *bed, r *matrix.Run, dir string
 		for _, planted := range all {
 			args = append(args, "--"+string(r.Kind), planted)
 		}
+	}
+	if r.Second {
+		name += "-again"
 	}
 	args = append(args, "--out", filepath.Join(dir, name))
 	if e := b.cat.Entry(r); b.images == nil && e != nil && e.Cases != nil && !r.Whole {

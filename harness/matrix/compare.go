@@ -44,6 +44,8 @@ type Run struct {
 	Struck []time.Time `json:"struck,omitempty"`
 	Again  bool        `json:"again,omitempty"` // it is over at once, and comes again
 	Whole  bool        `json:"whole,omitempty"` // all cases were run, whatever the entry names
+	// Second says that it was made once more, with nothing beside it.
+	Second bool `json:"second,omitempty"`
 	// Broken says why there is no result.
 	Broken string        `json:"broken,omitempty"`
 	Took   time.Duration `json:"took"`

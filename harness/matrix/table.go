@@ -25,8 +25,8 @@ type Result struct {
 	Checks []Caught `json:"checks"`
 	// Traps are what the checks of debug ports stand on; nil where none was looked at.
 	Traps []Trap `json:"traps,omitempty"`
-	// Apart are the groups of weaknesses that were not as they should be, and of which each
-	// had a run of its own then.
+	// Apart are runs that were not as they should be beside others, and of which each of what
+	// was planted had a run of its own then.
 	Apart []Apart `json:"apart,omitempty"`
 	OK    bool    `json:"ok"`
 	// False is how many passes and failures there are that must not be.
@@ -51,7 +51,8 @@ type Row struct {
 	Why    string                  `json:"why,omitempty"`
 }
 
-// Apart is a device with several weaknesses that did not show just what they come to.
+// Apart is a device with several weaknesses that did not show just what they come to, or
+// one that showed less than it should, and nothing wrong, while other runs were under way.
 type Apart struct {
 	Names []string     `json:"names"`
 	Diffs []Difference `json:"differences"`
@@ -267,7 +268,7 @@ func (res *Result) Text(w io.Writer) error {
 		}
 	}
 	for _, a := range res.Apart {
-		e.printf("\ntogether not as they should be, and each looked at alone: %s\n", strings.Join(a.Names, ", "))
+		e.printf("\nnot as it should be beside others, and looked at alone: %s\n", strings.Join(a.Names, ", "))
 		for _, d := range a.Diffs {
 			e.printf("    %s\n", d)
 		}
@@ -303,7 +304,7 @@ func (res *Result) Markdown(w io.Writer) error {
 	res.trapPage(e)
 	for i, a := range res.Apart {
 		if i == 0 {
-			e.printf("\n## Together not as they should be, and each looked at alone\n\n| planted | case | wanted | got |\n|---|---|---|---|\n")
+			e.printf("\n## Not as it should be beside others, and looked at alone\n\n| planted | case | wanted | got |\n|---|---|---|---|\n")
 		}
 		for _, d := range a.Diffs {
 			e.printf("| %s | %s | %s | %s |\n", cell(strings.Join(a.Names, ", ")), cell(d.Case), cell(d.Want), cell(d.Got))

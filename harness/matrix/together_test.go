@@ -120,7 +120,7 @@ func TestTakenApartIsSaid(t *testing.T) {
 	var text, page strings.Builder
 	require.NoError(t, res.Text(&text))
 	require.NoError(t, res.Markdown(&page))
-	assert.Contains(t, text.String(), "together not as they should be, and each looked at alone: open, shy\n    b[web]: want pass, got fail.access: ")
+	assert.Contains(t, text.String(), "not as it should be beside others, and looked at alone: open, shy\n    b[web]: want pass, got fail.access: ")
 	assert.Contains(t, page.String(), "| open, shy | b\\[web\\] | pass |")
 	assert.NotContains(t, text.String()+page.String(), "\x1b")
 }
