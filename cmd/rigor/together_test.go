@@ -100,6 +100,8 @@ func TestLessThanExpectedIsLookedAtOnceMore(t *testing.T) {
 		}
 		return out
 	}
+	other := of(verdict.Fail, verdict.Pass)
+	other[0].Reason = verdict.ReasonLeak
 	for _, c := range []struct {
 		name          string
 		first, second []matrix.Outcome
@@ -114,6 +116,8 @@ func TestLessThanExpectedIsLookedAtOnceMore(t *testing.T) {
 		{"less clear, and then wrong", of(verdict.Inconclusive, verdict.Pass), of(verdict.Pass, verdict.Pass), "", false, 1, "WRONG"},
 		{"wrong", of(verdict.Pass, verdict.Pass), of(verdict.Fail, verdict.Pass), "", false, 0, "WRONG"},
 		{"wrong, and less clear", of(verdict.Pass, verdict.Inconclusive), of(verdict.Fail, verdict.Pass), "", false, 0, "WRONG"},
+		{"another reason", other, of(verdict.Fail, verdict.Pass), "", false, 0, "DIFFERS"},
+		{"not tried", of(verdict.NotApplicable, verdict.Pass), of(verdict.Fail, verdict.Pass), "", false, 0, "DIFFERS"},
 		{"broken", nil, of(verdict.Fail, verdict.Pass), "exit status 70", false, 0, "DIFFERS"},
 		{"many", of(verdict.Fail, verdict.Inconclusive), of(verdict.Fail, verdict.Pass), "", true, 0, "DIFFERS"},
 	} {

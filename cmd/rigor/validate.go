@@ -304,7 +304,7 @@ func (b *bed) again(ctx context.Context, runs []matrix.Run, tell *progress, one 
 	var less []int
 	for i := range runs {
 		diffs := b.cat.Compare(&runs[i], b.planned)
-		if len(diffs) > 0 && runs[i].Broken == "" && !slices.ContainsFunc(diffs, func(d matrix.Difference) bool { return d.False }) {
+		if len(diffs) > 0 && !slices.ContainsFunc(diffs, func(d matrix.Difference) bool { return !d.Less }) {
 			less = append(less, i)
 		}
 	}

@@ -59,6 +59,8 @@ type Difference struct {
 	// False says that the verdict is wrong, and not only less clear or otherwise
 	// explained than it should be: a pass or a failure that must not be.
 	False bool `json:"false"`
+	// Less says that nothing clear was shown where something was to be.
+	Less bool `json:"less,omitempty"`
 }
 
 func (d Difference) String() string {
@@ -194,7 +196,7 @@ func (c *Catalogue) Compare(r *Run, planned []string) []Difference {
 		if w.holds(o) {
 			continue
 		}
-		out = append(out, Difference{Case: o.Case, Want: w.String(), Got: got(o), False: isFalse(w, o)})
+		out = append(out, Difference{Case: o.Case, Want: w.String(), Got: got(o), False: isFalse(w, o), Less: isLess(w, o)})
 	}
 	for _, id := range planned {
 		if !seen[id] {
@@ -222,6 +224,12 @@ func isFalse(w want, o Outcome) bool {
 		return w.neither || o.Verdict != w.verdict
 	}
 	return false
+}
+
+// isLess says whether an outcome is unclear where a pass or a failure was to be.
+func isLess(w want, o Outcome) bool {
+	decided := w.verdict == verdict.Pass || w.verdict == verdict.Fail
+	return decided && !w.neither && (o.Verdict == verdict.Inconclusive || o.Verdict == verdict.Error)
 }
 
 func got(o Outcome) string {
