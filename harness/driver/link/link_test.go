@@ -45,9 +45,11 @@ func server(t *testing.T) string {
 	return l.Addr().String()
 }
 
+// closedPort is at an address on which nothing else listens: at 127.0.0.1 another test may be
+// given the port that was just free.
 func closedPort(t *testing.T) string {
 	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.6.7.8:0")
 	require.NoError(t, err)
 	require.NoError(t, l.Close())
 	return l.Addr().String()

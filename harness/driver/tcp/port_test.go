@@ -253,7 +253,9 @@ func TestTelnetWithoutControl(t *testing.T) {
 
 func TestOpenFaults(t *testing.T) {
 	t.Parallel()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	// An address on which nothing else listens: what another test is given at 127.0.0.1 may
+	// be the port that was just free.
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.6.7.8:0")
 	require.NoError(t, err)
 	require.NoError(t, l.Close())
 	for name, tc := range map[string]struct {
