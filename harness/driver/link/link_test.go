@@ -79,7 +79,7 @@ func TestDial(t *testing.T) {
 		_, err = l.DialContext(t.Context(), "tcp", closedPort(t))
 		require.ErrorIs(t, err, syscall.ECONNREFUSED)
 		assert.False(t, isFault(err), "a refusal is the DUT's answer")
-		assert.ErrorContains(t, err, "link: dial tcp 127.0.0.1:")
+		assert.ErrorContains(t, err, "link: dial tcp 127.6.7.8:")
 	}
 }
 
