@@ -261,8 +261,9 @@ func (c *matrixRunCmd) onGateway(ctx context.Context, a *app) (err error) {
 	if err != nil {
 		return usage(err)
 	}
-	// A name of its own, for its lease.
-	file.Name = fmt.Sprintf("%s-%s-%d", gatewayRig, filepath.Base(c.Out), os.Getpid())
+	// A name of its own, for its lease. Of several weaknesses the first is enough.
+	first, _, _ := strings.Cut(filepath.Base(c.Out), "+")
+	file.Name = fmt.Sprintf("%s-%s-%d", gatewayRig, first, os.Getpid())
 	file.Secrets["operator"], file.Secrets["label"] = "file:"+filepath.Join(c.Device, "operator"), "file:"+filepath.Join(c.Device, "label")
 	if err := c.otherLabel(file); err != nil {
 		return err
