@@ -149,7 +149,7 @@ func TestKilledRunLeavesNoMachine(t *testing.T) {
 		awaitMachine(t, dir, time.Duration(i)*150*time.Millisecond)
 		require.NoError(t, cmd.Process.Kill())
 		_ = cmd.Wait()
-		assert.Eventually(t, func() bool { return len(machinesIn(dir)) == 0 }, 5*time.Second, time.Millisecond, "the machine outlives its run")
+		assert.Eventually(t, func() bool { return len(machinesIn(dir)) == 0 }, time.Second, time.Millisecond, "the machine outlives its run")
 		gone(t, dir)
 	}
 }

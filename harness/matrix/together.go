@@ -10,12 +10,12 @@ import (
 
 // Together puts runs into groups of which one run can show all: weaknesses of which no
 // two change the verdict of the same case, at most so many of them in one device. What
-// an entry wants to have for itself, one that names the few cases that can be said of it, a fault of the bench and the hardened device stay
-// alone. Each group gives the places of its runs in the list; each run is in one.
+// an entry wants to have for itself, one that names the few cases that can be said of it,
+// a fault of the bench and the hardened device stay alone. Each group gives the places of its runs in the list; each run is in one.
 //
 // A group shows less than its runs: that two weaknesses need each other to be seen it
-// cannot tell, nor what one of them leaves as it is where another one changes it. One that is not as it should be does not say whose doing it is, and has
-// to be taken apart.
+// cannot tell, nor what one of them leaves as it is where another one changes it. One that
+// is not as it should be does not say whose doing it is, and has to be taken apart.
 func (c *Catalogue) Together(runs []Run, planned []string, most int) [][]int {
 	type group struct {
 		of      []int

@@ -199,7 +199,7 @@ func TestParts(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			if testing.Short() && (c.kind.once || c.kind.locks > 0) {
-				t.Skip("waits for what it does not show")
+				t.Skip("left out by -short: it waits out locks and second starts, which the other forms do without")
 			}
 			r := newPartsRig(t, partsPlan{kind: c.kind})
 			k := r.judged(t)
