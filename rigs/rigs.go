@@ -34,3 +34,8 @@ func load(name string) (*rig.File, *profile.Profile, error) {
 	}
 	return rig.Load(name)
 }
+
+// Beside reads the rigs with which a rig shares its runs.
+func Beside(f *rig.File, p *profile.Profile) ([]*rig.File, error) {
+	return rig.Neighbours(f, p, Load)
+}

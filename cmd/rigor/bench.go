@@ -79,9 +79,9 @@ func (c *doctorCmd) Run(ctx context.Context, a *app) error {
 	ob := terminal.NewObserver(a.err, screen(a.err))
 	obCtx, obEnd := context.WithCancel(context.WithoutCancel(ctx))
 	go ob.Run(obCtx)
-	job.Opened = func(b *rig.Bench) {
+	job.Opened = func(on string, b *rig.Bench) {
 		hurrySafe(b)
-		watched(ob)(b)
+		watched(ob)(on, b)
 	}
 	var found []journal.Doctor
 	err = job.OnRig(ctx, func(ctx context.Context) (err error) {

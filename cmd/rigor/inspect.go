@@ -108,6 +108,9 @@ func planOf(name string, selectors []string) ([]runner.Planned, error) {
 	if err != nil {
 		return nil, usage(err)
 	}
+	if _, err := rigs.Beside(f, p); err != nil {
+		return nil, usage(err)
+	}
 	if err := runner.Select(plan, selectors); err != nil {
 		return nil, planError(err)
 	}
@@ -194,7 +197,30 @@ func (c *planCmd) Run(a *app) error {
 	if _, err = fmt.Fprintf(a.out, "\n%d of %d cases would run.\n", runs, len(plan)); err != nil {
 		return err
 	}
+	if err := c.shared(a, plan); err != nil {
+		return err
+	}
 	return c.ladder(a, plan)
+}
+
+// shared says among which rigs the cases would be shared, where there are several.
+func (c *planCmd) shared(a *app, plan []runner.Planned) error {
+	f, p, err := rigs.Load(c.Rig)
+	if err != nil {
+		return usage(err)
+	}
+	others, err := rigs.Beside(f, p)
+	if err != nil {
+		return usage(err)
+	}
+	names := []string{f.Name}
+	for _, o := range others[:min(len(others), max(runner.Groups(plan)-1, 0))] {
+		names = append(names, o.Name)
+	}
+	if len(names) > 1 {
+		_, err = fmt.Fprintf(a.out, "They would be shared among the rigs %s.\n", strings.Join(names, ", "))
+	}
+	return err
 }
 
 // ladder says for how many runs the maker's images last.

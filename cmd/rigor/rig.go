@@ -20,13 +20,15 @@ import (
 	"rigor/harness/strictyaml"
 )
 
-// onRig runs a job on its rig; a second signal puts that safe at once.
+// onRig runs a job on its rigs; a second signal puts those safe at once.
 func onRig(ctx context.Context, job *runner.Job) error {
 	told := job.Opened
-	job.Opened = func(b *rig.Bench) {
-		hurrySafe(b)
+	var all []*rig.Bench
+	job.Opened = func(on string, b *rig.Bench) {
+		all = append(all, b)
+		hurrySafe(all...)
 		if told != nil {
-			told(b)
+			told(on, b)
 		}
 	}
 	defer onHurry(nil)
@@ -34,33 +36,38 @@ func onRig(ctx context.Context, job *runner.Job) error {
 }
 
 // watched has the live line say what a bench waits for.
-func watched(ob *terminal.Observer) func(*rig.Bench) {
-	return func(b *rig.Bench) {
-		ob.Doing(func() (string, time.Time) {
+func watched(ob *terminal.Observer) func(string, *rig.Bench) {
+	return func(on string, b *rig.Bench) {
+		ob.Doing(on, func() (string, time.Time) {
 			w := b.Meter.Doing()
 			return w.What, w.Since
 		})
 	}
 }
 
-// hurrySafe makes the second signal put this bench safe.
-func hurrySafe(b *rig.Bench) {
+// hurrySafe makes the second signal put these benches safe.
+func hurrySafe(benches ...*rig.Bench) {
 	onHurry(func() {
 		// The program ends right after: nothing else may hold it up. The run's own
 		// context has ended with the first signal, so that this is a root.
-		ended := make(chan error, 1)
-		go func() {
-			_, err := rig.Safe(context.Background(), b)
-			ended <- err
-		}()
+		ended := make(chan error, len(benches))
+		for _, b := range benches {
+			go func() {
+				_, err := rig.Safe(context.Background(), b)
+				ended <- err
+			}()
+		}
 		late := time.NewTimer(2 * time.Second)
 		defer late.Stop()
-		select {
-		case err := <-ended:
-			if err != nil {
-				slog.Error("The rig is not shown to be safe", "error", err)
+		for range benches {
+			select {
+			case err := <-ended:
+				if err != nil {
+					slog.Error("The rig is not shown to be safe", "error", err)
+				}
+			case <-late.C: // the guard goes on with it
+				return
 			}
-		case <-late.C: // the guard goes on with it
 		}
 	})
 }

@@ -40,12 +40,14 @@ type runCmd struct {
 	Waivers     string   `help:"A file of waivers. Default: waivers.yaml beside the rig file, if there is one."`
 	Repeat      int      `default:"1" help:"Run so many times."`
 	FailFast    bool     `help:"Stop at the first failure."`
-	Hold        bool     `help:"Stop at the first failure with the device as it is."`
+	Hold        bool     `help:"Stop at the first failure with the device as it is. Runs on this rig alone."`
+	Alone       bool     `help:"Run on this rig alone, also where its file names others beside it."`
 	Seed        uint64   `help:"Choose what is chosen at random; the report says which seed a run had."`
 	Format      string   `enum:"text,json" default:"text" help:"What goes to standard output."`
 
 	list  *credentials.List  // all that are tried
 	given []login.Credential // those of --credentials
+	with  []*rig.File        // rigs that share the cases
 }
 
 // Run checks the device on a rig.
@@ -59,6 +61,9 @@ func (c *runCmd) Run(ctx context.Context, a *app) error {
 	}
 	if c.Out != "" && c.Repeat > 1 {
 		return usage(errors.New("--out names one run's folder; it cannot hold the runs of --repeat"))
+	}
+	if err := c.share(file, prof); err != nil {
+		return usage(err)
 	}
 	if err := c.plant(file); err != nil {
 		return usage(err)
@@ -147,9 +152,21 @@ func (c *runCmd) plant(f *rig.File) error {
 			return err
 		}
 	}
-	f.Virtual.Weaknesses = append(f.Virtual.Weaknesses, c.Weakness...)
 	f.Virtual.Faults = append(f.Virtual.Faults, c.Fault...)
+	for _, f := range append([]*rig.File{f}, c.with...) { // a weakness is of the model
+		f.Virtual.Weaknesses = append(f.Virtual.Weaknesses, c.Weakness...)
+	}
 	return nil
+}
+
+// share reads the rigs among which the cases are to be shared. What is asked of one bench,
+// or is about how one device is left, is for the rig alone.
+func (c *runCmd) share(f *rig.File, p *profile.Profile) (err error) {
+	if c.Alone || c.Hold || len(c.Fault) > 0 {
+		return nil
+	}
+	c.with, err = rigs.Beside(f, p)
+	return err
 }
 
 // places looks at where the run is to write before anything is touched.
@@ -213,7 +230,7 @@ func (c *runCmd) job(file *rig.File, prof *profile.Profile) *runner.Job {
 	}
 	j.Suites, j.Drivers, j.Undo, j.Exec, j.Program = suites.All(), rigs.Drivers(), suites.Undo(), rigs.Exec, rigs.Program
 	j.Selectors, j.Credentials, j.Seed, j.FailFast, j.Hold = c.Selectors, c.given, c.Seed, c.FailFast, c.Hold
-	j.Writer, j.Rerun, j.Digests["credentials"] = version(), c.rerun(), c.list.Digest()
+	j.Writer, j.Rerun, j.Digests["credentials"], j.Beside = version(), c.rerun(), c.list.Digest(), c.with
 	return j
 }
 

@@ -88,7 +88,7 @@ func (tr *trial) run(f func(ctx context.Context, t *check.T)) *journal.Case {
 	tr.t.Helper()
 	require.NoError(tr.t, tr.host.Append(&journal.Event{Kind: journal.KindCase, Case: tr.id, Begin: &journal.Begin{Try: 1}}))
 	p := &profile.Profile{}
-	t := check.NewT(check.Config{ID: tr.id, Check: &check.Check{ID: "test"}, Case: check.Case{Channel: "door", Bracket: tr.bracket}, Device: dut.New(p, dut.Unit{}, &dut.Bench{Power: steady{}}).With(dut.NewSession(tr.t.Context(), nil)),
+	t := check.NewT(check.Config{ID: tr.id, Check: &check.Check{ID: "test"}, Case: check.Case{Channel: "door", Bracket: tr.bracket, Shares: "a reset"}, Device: dut.New(p, dut.Unit{}, &dut.Bench{Power: steady{}}).With(dut.NewSession(tr.t.Context(), nil)),
 		Host: tr.host, Cabinet: tr.cabinet, Seed: 1, Ledger: tr.ledger})
 	done := make(chan any)
 	go func() {

@@ -173,10 +173,15 @@ func (t *T) Once(what string, f func()) {
 	l.done[what] = true
 }
 
-// Shared gives what one case finds out for all of them, such as what a factory reset
-// shows: the first that comes so far finds it out, by f, and the others are given the
-// same. One that is ended on the way leaves it to the next. In names the case that did.
-func Shared[V any](t *T, what string, f func() V) (v V, in string) {
+// Shared gives what one case finds out for all that share it as planned, such as what a
+// factory reset shows: the first that comes so far finds it out, by f, and the others are
+// given the same. One that is ended on the way leaves it to the next. In names the case
+// that did.
+func Shared[V any](t *T, f func() V) (v V, in string) {
+	what := t.cfg.Case.Shares
+	if what == "" { // it might run on another unit than who leans on it
+		panic("a case finds out what others share, and its plan does not say so")
+	}
 	type fact struct {
 		v  V
 		in string

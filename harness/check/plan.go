@@ -47,8 +47,19 @@ type Case struct {
 	// Closer shows that where no case of the run has: a case that is selected
 	// alone is as good as among others. Nil: nothing but other cases can.
 	Closer *Closer
+	// Shares names what the case finds out together with others, by Shared: they run on
+	// one unit. "" for nothing.
+	Shares string
 	// Skip is set when it will not run, with the verdict that this has.
 	Skip *verdict.Judgement
+}
+
+// Sharing has cases find out something together, on one unit: see Shared.
+func Sharing(what string) Need {
+	return func(_ Input, c *Case) *verdict.Judgement {
+		c.Shares = what
+		return nil
+	}
 }
 
 // Lean has the case lean on a part of the rig.

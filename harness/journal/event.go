@@ -12,8 +12,9 @@ import (
 )
 
 // Format is the version of the journal's lines. A reader reads all versions
-// up to its own; an old journal renders alike in every later version.
-const Format = 1
+// up to its own; an old journal renders alike in every later version. Version 2
+// has the rig of an event.
+const Format = 2
 
 // Kind names what an event records. Each kind has one payload field in Event.
 type Kind string
@@ -56,6 +57,9 @@ type Event struct {
 	Kind Kind      `json:"kind"`
 	// Case is the id of the case that the event belongs to; empty for the run.
 	Case string `json:"case,omitempty"`
+	// Rig is where it happened, in a run that several rigs share; empty for the rig
+	// that the run is named after.
+	Rig string `json:"rig,omitempty"`
 
 	Start     *Start     `json:"start,omitempty"`
 	Plan      *Plan      `json:"plan,omitempty"`
@@ -99,10 +103,19 @@ type Start struct {
 	Host      string            `json:"host,omitempty"`
 	Clock     string            `json:"clock,omitempty"` // what is known of the clock: "synchronised", "not synchronised", "unknown"
 	Planted   []string          `json:"planted,omitempty"`
+	Beside    []Place           `json:"beside,omitempty"` // further rigs that share the run's cases
 	Waivers   []Waiver          `json:"waivers,omitempty"`
 	// WaiversNow is the day against which expiry is judged, so that the fold
 	// needs no clock.
 	WaiversNow string `json:"waivers_now,omitempty"`
+}
+
+// Place is a further rig of a run, with a unit of its own.
+type Place struct {
+	Rig    string `json:"rig"`
+	File   string `json:"file,omitempty"` // where a rig file of its own describes it
+	Serial string `json:"serial,omitempty"`
+	Digest string `json:"digest,omitempty"` // sha256 of that file
 }
 
 // Waiver turns a failure into a skip that still shows the raw verdict. One
@@ -143,14 +156,23 @@ type Doctor struct {
 	Part   string `json:"part,omitempty"`
 	Status string `json:"status"` // "ok", "broken" or "skipped"
 	Detail string `json:"detail,omitempty"`
+	Rig    string `json:"rig,omitempty"` // as Event has it; the fold's
 }
 
 // Where names what was looked at, with its part where there is one.
 func (d *Doctor) Where() string {
 	if d.Part == "" || strings.Contains(d.Item, d.Part) {
-		return d.Item
+		return OnRig(d.Item, d.Rig)
 	}
-	return d.Item + " of " + d.Part
+	return OnRig(d.Item+" of "+d.Part, d.Rig)
+}
+
+// OnRig says on which rig something is, where that is not the run's own.
+func OnRig(what, rig string) string {
+	if rig == "" {
+		return what
+	}
+	return what + " on rig " + rig
 }
 
 // Unit is the identity that was read from the DUT.
@@ -158,6 +180,7 @@ type Unit struct {
 	Want string `json:"want,omitempty"`
 	Got  string `json:"got"`
 	OK   bool   `json:"ok"`
+	Rig  string `json:"rig,omitempty"` // as Event has it; the fold's
 }
 
 // State is a move of the DUT between states.
@@ -176,6 +199,7 @@ type Intent struct {
 	ID   string `json:"id"`
 	What string `json:"what"`
 	Done bool   `json:"done,omitempty"`
+	Rig  string `json:"rig,omitempty"` // as Event has it; the fold's
 }
 
 // Begin marks the start of a case.

@@ -12,6 +12,7 @@ const (
 	FieldClaim    = "claim"
 	FieldExpected = "expected"
 	FieldGot      = "got"
+	FieldUnit     = "unit"     // and rig, in a run that several share
 	FieldEvidence = "evidence" // a path, relative to the run's folder
 	FieldAgain    = "again"    // the command that runs the case again
 )
@@ -39,6 +40,7 @@ func (r *Result) Explain(c *Case) []Field {
 			add(FieldEvidence, ref.Path)
 		}
 	}
+	add(FieldUnit, r.Unit(c))
 	add(FieldAgain, r.Rerun(c.ID))
 	return out
 }

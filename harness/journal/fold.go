@@ -21,8 +21,8 @@ func Fold(log *Log) *Result {
 }
 
 func newFolder() *folder {
-	return &folder{res: &Result{Counts: map[verdict.Verdict]int{}}, index: map[string]*Case{}, brackets: map[string]*bracketState{},
-		contra: map[string]string{}, files: map[string]bool{}, tries: map[*Case]*tryState{}}
+	return &folder{res: &Result{Counts: map[verdict.Verdict]int{}}, index: map[string]*Case{}, brackets: map[bracketKey]*bracketState{},
+		contra: map[string]string{}, files: map[string]bool{}, tries: map[*Case]*tryState{}, running: map[string]string{}, bad: map[string][]string{}, disproved: map[string]string{}}
 }
 
 // result ends the fold with what is known of the file as a whole.
@@ -32,18 +32,24 @@ func (f *folder) result(log *Log) *Result {
 	return f.res
 }
 
+// bracketKey names a bracket. What a unit has shown stands for that unit alone: each rig
+// of a run has its own.
+type bracketKey struct{ rig, id string }
+
 type bracketState struct {
 	opened, closed, failed bool
 	detail                 string
 }
 
 type folder struct {
-	running string // the case that runs
+	running map[string]string   // on each rig, the case that runs
+	bad     map[string][]string // of each rig, the parts found broken
 
 	res       *Result
 	cases     []*Case
 	index     map[string]*Case
-	brackets  map[string]*bracketState
+	brackets  map[bracketKey]*bracketState
+	disproved map[string]string // brackets that a case has shown not to hold, on whichever unit
 	intents   []Intent
 	contra    map[string]string
 	doctorBad []Doctor
@@ -73,25 +79,27 @@ func (f *folder) event(e *Event) {
 	case e.Plan != nil:
 		f.plan(e)
 	case e.Doctor != nil:
-		f.doctor(e.Doctor)
+		f.doctor(e)
 	case e.Unit != nil:
-		r.Units = append(r.Units, *e.Unit)
+		u := *e.Unit
+		u.Rig = e.Rig
+		r.Units = append(r.Units, u)
 		if !e.Unit.OK {
-			f.trouble(verdict.Error, verdict.ReasonWrongUnit, fmt.Sprintf("the DUT says that it is %q, the rig is declared for %q", e.Unit.Got, e.Unit.Want))
+			f.trouble(verdict.Error, verdict.ReasonWrongUnit, fmt.Sprintf("the DUT says that it is %q, the rig%s is declared for %q", e.Unit.Got, orNothing(" ", e.Rig), e.Unit.Want))
 		}
 	case e.State != nil:
-		r.States = append(r.States, Timed[State]{us(e.Off), e.Case, *e.State})
+		r.States = append(r.States, Timed[State]{us(e.Off), e.Case, e.Rig, *e.State})
 		f.moment(e, stateText(e.State))
 		// The way to where a case starts is walked after it began.
-		if c := f.index[f.running]; c != nil && e.State.OK && len(c.Claims) == 0 {
+		if c := f.index[f.running[e.Rig]]; c != nil && e.State.OK && len(c.Claims) == 0 {
 			c.State = e.State.To
 		}
 	case e.Intent != nil:
-		f.intent(*e.Intent)
+		f.intent(e)
 	case e.Fault != nil:
-		r.Faults = append(r.Faults, Timed[Fault]{us(e.Off), e.Case, *e.Fault})
+		r.Faults = append(r.Faults, Timed[Fault]{us(e.Off), e.Case, e.Rig, *e.Fault})
 		if e.Fault.Broken {
-			f.broken(e.Fault.Part)
+			f.broken(e.Rig, e.Fault.Part)
 		}
 		f.moment(e, "rig trouble: "+e.Fault.Part+": "+e.Fault.Error)
 		if c := f.index[e.Case]; c != nil {
@@ -99,13 +107,13 @@ func (f *folder) event(e *Event) {
 			f.try(c).faults++
 		}
 	case e.Lost != nil:
-		r.Losses = append(r.Losses, Timed[Lost]{us(e.Off), e.Case, *e.Lost})
+		r.Losses = append(r.Losses, Timed[Lost]{us(e.Off), e.Case, e.Rig, *e.Lost})
 		f.moment(e, "DUT lost: "+e.Lost.Diagnosis)
 		if c := f.index[e.Case]; c != nil && e.Lost.Disabled {
 			c.Disabled = "after the case the DUT was gone (" + e.Lost.Diagnosis + ") and its declared recovery did not bring it back"
 		}
 	case e.Bracket != nil:
-		f.bracket(e.Bracket)
+		f.bracket(e)
 	case e.Observe != nil:
 		f.moment(e, "seen: "+e.Observe.Text)
 		r.Observe = append(r.Observe, *e.Observe)
@@ -135,7 +143,7 @@ func (f *folder) caseEvent(e *Event) {
 	case e.Begin != nil:
 		f.begin(c, e)
 	case e.CaseEnd != nil:
-		c.Finished, c.End, f.running = true, e.CaseEnd, ""
+		c.Finished, c.End, f.running[e.Rig] = true, e.CaseEnd, ""
 		c.Took = us(e.Off) - c.At
 	case e.Control != nil:
 		cl := f.claim(c, e.Control.Claim)
@@ -163,13 +171,16 @@ func (f *folder) begin(c *Case, e *Event) {
 	try := f.try(c)
 	if c.Ran {
 		try.kept = append(try.kept, keptOf(c, try.faults)...)
+		if c.Rig != e.Rig { // its tries are of one unit
+			try.kept = append(try.kept, verdict.Judgement{Verdict: verdict.Error, Reason: verdict.ReasonBug, Detail: "begun again on another rig"})
+		}
 	} else {
-		c.At = us(e.Off)
+		c.At, c.Rig = us(e.Off), e.Rig
 	}
 	try.faults = 0
 	c.Ran, c.Finished, c.End = true, false, nil
 	c.Tries++
-	c.State, f.running = e.Begin.State, e.Case
+	c.State, f.running[e.Rig] = e.Begin.State, e.Case
 	if c.Tries > 1 {
 		f.moment(e, fmt.Sprintf("try %d", c.Tries))
 	}
@@ -236,35 +247,41 @@ func (f *folder) plan(e *Event) {
 	f.cases = append(f.cases, c)
 }
 
-func (f *folder) doctor(d *Doctor) {
-	f.res.Doctor = append(f.res.Doctor, *d)
+func (f *folder) doctor(e *Event) {
+	d := *e.Doctor
+	d.Rig = e.Rig
+	f.res.Doctor = append(f.res.Doctor, d)
 	if d.Status != "broken" {
 		return
 	}
-	f.doctorBad = append(f.doctorBad, *d)
+	f.doctorBad = append(f.doctorBad, d)
 	if d.Part != "" {
-		f.broken(d.Part)
+		f.broken(e.Rig, d.Part)
 	}
 }
 
-func (f *folder) intent(in Intent) {
-	f.intents = slices.DeleteFunc(f.intents, func(o Intent) bool { return o.ID == in.ID })
+func (f *folder) intent(e *Event) {
+	in := *e.Intent
+	in.Rig = e.Rig
+	f.intents = slices.DeleteFunc(f.intents, func(o Intent) bool { return o.ID == in.ID && o.Rig == in.Rig })
 	if !in.Done {
 		f.intents = append(f.intents, in)
 	}
 }
 
-func (f *folder) broken(part string) {
-	if !slices.Contains(f.res.Broken, part) {
-		f.res.Broken = append(f.res.Broken, part)
+func (f *folder) broken(rig, part string) {
+	if !slices.Contains(f.bad[rig], part) {
+		f.bad[rig] = append(f.bad[rig], part)
+		f.res.Broken = append(f.res.Broken, OnRig(part, rig))
 	}
 }
 
-func (f *folder) bracket(b *Bracket) {
-	s := f.brackets[b.ID]
+func (f *folder) bracket(e *Event) {
+	b, key := e.Bracket, bracketKey{e.Rig, e.Bracket.ID}
+	s := f.brackets[key]
 	if s == nil {
 		s = &bracketState{}
-		f.brackets[b.ID] = s
+		f.brackets[key] = s
 	}
 	switch b.Phase {
 	case "open":
@@ -274,6 +291,11 @@ func (f *folder) bracket(b *Bracket) {
 	}
 	if !b.OK {
 		s.failed, s.detail = true, b.Detail
+		// What a case shows not to be so holds for the model; what the run could not
+		// show at its end may be that rig's trouble.
+		if e.Case != "" {
+			f.disproved[b.ID] = b.Detail
+		}
 	}
 }
 
@@ -316,6 +338,7 @@ func (f *folder) finish() {
 	for _, d := range f.doctorBad {
 		f.trouble(verdict.Error, verdict.ReasonFault, fmt.Sprintf("doctor %s the run: %s: %s", d.Phase, d.Where(), d.Detail))
 	}
+	f.leftToOthers()
 	used := make([]bool, len(r.Start.Waivers))
 	left := 0
 	for _, c := range f.cases {
@@ -352,6 +375,26 @@ func (f *folder) finish() {
 	r.Exit = r.Worst.ExitCode()
 	if f.interrupted() {
 		r.Exit = verdict.ExitInterrupted
+	}
+}
+
+// leftToOthers tells of rigs whose cases others have run in their place: the cases do not
+// show that something was wrong there.
+func (f *folder) leftToOthers() {
+	r := f.res
+	if len(r.Start.Beside) == 0 {
+		return
+	}
+	name := func(rig string) string { return firstOf(rig, r.Start.Rig) }
+	for _, t := range r.Faults {
+		if t.What.Broken {
+			f.trouble(verdict.Error, verdict.ReasonFault, fmt.Sprintf("%s of rig %s is broken: %s", t.What.Part, name(t.Rig), t.What.Error))
+		}
+	}
+	for _, t := range r.Losses {
+		if !t.What.Returned {
+			f.trouble(verdict.Inconclusive, verdict.ReasonDUTLost, fmt.Sprintf("the device on rig %s was lost (%s) and did not come back%s", name(t.Rig), t.What.Diagnosis, orNothing(", after case ", t.Case)))
+		}
 	}
 }
 

@@ -21,7 +21,7 @@ func (f *folder) judge(c *Case) verdict.Judgement {
 	}
 	for i := range c.Claims {
 		cl := &c.Claims[i]
-		cl.Judgement = f.judgeClaim(cl)
+		cl.Judgement = f.judgeClaim(c, cl)
 		// What an earlier try found counts only where it failed: that try ended
 		// in rig trouble and was run again.
 		if cl.Try < c.Tries && cl.Judgement.Verdict != verdict.Fail {
@@ -36,7 +36,7 @@ func (f *folder) judge(c *Case) verdict.Judgement {
 		all = append(all, verdict.Judgement{Verdict: verdict.Error, Reason: verdict.ReasonBrokenPart,
 			Detail: part + " was found broken in this run, and this case leans on it"})
 	}
-	if why := f.bracketOpen(c.Bracket); why != "" {
+	if why := f.bracketOpen(c, c.Bracket); why != "" {
 		all = append(all, verdict.Judgement{Verdict: verdict.Inconclusive, Reason: verdict.ReasonBracketOpen, Detail: why})
 	}
 	all = append(all, claimGaps(c)...)
@@ -81,10 +81,13 @@ func claimGaps(c *Case) []verdict.Judgement {
 	return nil
 }
 
-// bracketOpen says what is wrong with a bracket; nothing for the empty id.
-func (f *folder) bracketOpen(id string) string {
-	b := f.brackets[id]
+// bracketOpen says what is wrong with a bracket of a case; nothing for the empty id.
+func (f *folder) bracketOpen(c *Case, id string) string {
+	b := f.brackets[bracketKey{c.Rig, id}]
+	why, no := f.disproved[id]
 	switch {
+	case id != "" && no:
+		return "bracket " + id + " failed" + orNothing(": ", why)
 	case id == "", b != nil && b.opened && b.closed && !b.failed:
 		return ""
 	case b == nil || !b.opened:
@@ -154,7 +157,7 @@ func orNothing(prefix, s string) string {
 }
 
 func (f *folder) leansOnBroken(c *Case) string {
-	for _, p := range f.res.Broken {
+	for _, p := range f.bad[c.Rig] {
 		if slices.Contains(c.Parts, p) {
 			return p
 		}
@@ -163,7 +166,7 @@ func (f *folder) leansOnBroken(c *Case) string {
 }
 
 // judgeClaim holds one claim against law 1.
-func (f *folder) judgeClaim(cl *ClaimResult) verdict.Judgement {
+func (f *folder) judgeClaim(of *Case, cl *ClaimResult) verdict.Judgement {
 	inc := func(r verdict.Reason, format string, args ...any) verdict.Judgement {
 		return verdict.Judgement{Verdict: verdict.Inconclusive, Reason: r, Detail: fmt.Sprintf(format, args...)}
 	}
@@ -190,7 +193,7 @@ func (f *folder) judgeClaim(cl *ClaimResult) verdict.Judgement {
 		return inc(verdict.ReasonNoClaim, "claim %d was begun and not decided", c.Claim)
 	}
 	if c.Negative {
-		if j := f.judgeNegative(cl); j.Verdict != verdict.None {
+		if j := f.judgeNegative(of, cl); j.Verdict != verdict.None {
 			return j
 		}
 	}
@@ -201,7 +204,7 @@ func (f *folder) judgeClaim(cl *ClaimResult) verdict.Judgement {
 }
 
 // judgeNegative gives what is missing for a negative claim, or nothing.
-func (f *folder) judgeNegative(cl *ClaimResult) verdict.Judgement {
+func (f *folder) judgeNegative(of *Case, cl *ClaimResult) verdict.Judgement {
 	inc := func(r verdict.Reason, format string, args ...any) verdict.Judgement {
 		return verdict.Judgement{Verdict: verdict.Inconclusive, Reason: r, Detail: fmt.Sprintf(format, args...)}
 	}
@@ -216,7 +219,7 @@ func (f *folder) judgeNegative(cl *ClaimResult) verdict.Judgement {
 		}
 		seen[ctl.Role]++
 	}
-	if why := f.bracketOpen(cl.Claim.Bracket); why != "" {
+	if why := f.bracketOpen(of, cl.Claim.Bracket); why != "" {
 		return inc(verdict.ReasonBracketOpen, "%s", why)
 	}
 	if cl.Claim.Bracket == "" {

@@ -29,7 +29,7 @@ func appendLine(b []byte, e *Event) ([]byte, error) {
 		line, err := json.Marshal(e)
 		return append(b, line...), err
 	}
-	if payload < 0 || !plain(e.Prev) || !plain(string(e.Kind)) || !plain(e.Case) {
+	if payload < 0 || !plain(e.Prev) || !plain(string(e.Kind)) || !plain(e.Case) || !plain(e.Rig) {
 		return whole()
 	}
 	body, err := json.Marshal(v.Field(payload).Interface())
@@ -45,6 +45,9 @@ func appendLine(b []byte, e *Event) ([]byte, error) {
 	out = append(append(out, `","kind":"`...), e.Kind...)
 	if e.Case != "" {
 		out = append(append(out, `","case":"`...), e.Case...)
+	}
+	if e.Rig != "" {
+		out = append(append(out, `","rig":"`...), e.Rig...)
 	}
 	out = append(append(append(out, `","`...), names[payload]...), `":`...)
 	return append(append(out, body...), '}'), nil
@@ -89,6 +92,10 @@ func short(line []byte, e *Event) bool {
 	if bytes.HasPrefix(c.rest, []byte(`,"case":`)) {
 		c.word(`,"case":`)
 		e.Case = string(c.text())
+	}
+	if bytes.HasPrefix(c.rest, []byte(`,"rig":`)) {
+		c.word(`,"rig":`)
+		e.Rig = string(c.text())
 	}
 	if !c.ok || e.At.UnmarshalText(at) != nil {
 		return false

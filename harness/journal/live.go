@@ -39,7 +39,7 @@ func (l *Live) Case(id string) (c Case, waits bool, ok bool) {
 	c.Claims = append([]ClaimResult(nil), p.Claims...)
 	l.f.tries[&c] = l.f.try(p)
 	defer delete(l.f.tries, &c)
-	if b := l.f.brackets[c.Bracket]; b != nil && b.opened && !b.closed && !b.failed {
+	if b := l.f.brackets[bracketKey{c.Rig, c.Bracket}]; b != nil && b.opened && !b.closed && !b.failed {
 		waits = true
 		b.closed = true
 		defer func() { b.closed = false }()

@@ -17,6 +17,14 @@ func (r *Result) Rerun(caseID string) string {
 	if len(words) == 0 {
 		return ""
 	}
+	// On the rig where it ran, which has a file of its own or is like the run's own.
+	if c := r.Case(caseID); c != nil && c.Rig != "" {
+		i := slices.Index(words, "--rig")
+		j := slices.IndexFunc(r.Start.Beside, func(p Place) bool { return p.Rig == c.Rig && p.File != "" })
+		if i >= 0 && i+1 < len(words) && j >= 0 {
+			words[i+1] = r.Start.Beside[j].File
+		}
+	}
 	placed := false
 	for i, w := range words {
 		if strings.Contains(w, CasePattern) {

@@ -24,7 +24,7 @@ type Result struct {
 	Faults  []Timed[Fault]
 	Losses  []Timed[Lost]
 	Observe []Observe
-	Broken  []string // parts found broken, in order, each once
+	Broken  []string // parts found broken, in order, each once; of a rig beside, with its name
 	Open    []Intent // intents that nothing closed
 	Files   []Evidence
 	// Trouble is judgements about the run as a whole: a damaged journal, an
@@ -41,6 +41,7 @@ type Result struct {
 type Timed[T any] struct {
 	Off  time.Duration
 	Case string
+	Rig  string // as Event has it
 	What T
 }
 
@@ -54,6 +55,7 @@ type Case struct {
 	Waiver   *Waiver
 	Ran      bool
 	Finished bool
+	Rig      string // on which it ran, as Event has it
 	State    string // in which the DUT was
 	At       time.Duration
 	Took     time.Duration
@@ -84,6 +86,53 @@ type Moment struct {
 
 // Verdict gives the case's verdict.
 func (c *Case) Verdict() verdict.Verdict { return c.Judgement.Verdict }
+
+// Serial gives the unit that a rig of the run is declared for; empty is the run's own
+// rig.
+func (r *Result) Serial(rig string) string {
+	if rig == "" {
+		return r.Start.Serial
+	}
+	for _, p := range r.Start.Beside {
+		if p.Rig == rig {
+			return p.Serial
+		}
+	}
+	return ""
+}
+
+// Unit says on which unit and rig a case ran, in a run that several rigs share; nothing
+// in a run on one, and of a case that did not run.
+func (r *Result) Unit(c *Case) string {
+	if len(r.Start.Beside) == 0 || !c.Ran {
+		return ""
+	}
+	rig := firstOf(c.Rig, r.Start.Rig)
+	if serial := r.Serial(c.Rig); serial != "" {
+		return serial + " on rig " + rig
+	}
+	return "rig " + rig
+}
+
+// Serials gives the units that a run is declared for, the run's own first; none where no
+// serial number is declared.
+func (s *Start) Serials() (out []string) {
+	for _, p := range append([]Place{{Serial: s.Serial}}, s.Beside...) {
+		if p.Serial != "" {
+			out = append(out, p.Serial)
+		}
+	}
+	return out
+}
+
+// Rigs gives the names of the rigs of a run, its own first.
+func (s *Start) Rigs() []string {
+	out := []string{s.Rig}
+	for _, p := range s.Beside {
+		out = append(out, p.Rig)
+	}
+	return out
+}
 
 // Case gives the case with this id, or nil.
 func (r *Result) Case(id string) *Case {

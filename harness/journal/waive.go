@@ -8,9 +8,10 @@ import (
 )
 
 // matches says whether a waiver is for this case on this run's DUT.
-func (w *Waiver) matches(c *Case, s *Start) bool {
+func (w *Waiver) matches(c *Case, r *Result) bool {
+	s := &r.Start
 	return w.Case == c.ID &&
-		(w.Unit == "" || w.Unit == s.Serial) &&
+		(w.Unit == "" || w.Unit == r.Serial(c.Rig)) &&
 		(w.Model == "" || w.Model == s.Model) &&
 		(w.Version == "" || w.Version == s.Firmware)
 }
@@ -21,7 +22,7 @@ func (f *folder) waive(c *Case, used []bool) {
 	s := &f.res.Start
 	for i := range s.Waivers {
 		w := &s.Waivers[i]
-		if !w.matches(c, s) {
+		if !w.matches(c, f.res) {
 			continue
 		}
 		used[i] = true

@@ -30,6 +30,12 @@ type Redactor interface {
 // failed write it is broken: each later call gives that error, since a journal
 // with a hole is worse than none.
 type Writer struct {
+	*book
+	rig string // of its events
+}
+
+// book is what the writers of a journal share.
+type book struct {
 	mu      sync.Mutex
 	sink    Sink
 	redact  Redactor
@@ -48,10 +54,13 @@ type Writer struct {
 // NewWriter writes to sink. The redactor may be nil. Observe, which may be
 // nil, sees each event after it was written, in order, for a live display.
 func NewWriter(sink Sink, redact Redactor, observe func(*Event)) *Writer {
-	w := &Writer{sink: sink, redact: redact, now: time.Now, observe: observe}
-	w.start = w.now()
-	return w
+	b := &book{sink: sink, redact: redact, now: time.Now, observe: observe}
+	b.start = b.now()
+	return &Writer{book: b}
 }
+
+// On gives a writer of the same journal, whose events are of a rig beside the run's own.
+func (w *Writer) On(rig string) *Writer { return &Writer{book: w.book, rig: rig} }
 
 // Append stamps e, links it to the line before and writes it. The event must
 // not be changed afterwards.
@@ -66,6 +75,9 @@ func (w *Writer) Append(e *Event) error {
 	}
 	now := w.now()
 	w.seq++
+	if w.rig != "" {
+		e.Rig = w.rig
+	}
 	e.Seq, e.At, e.Off, e.Prev = w.seq, now.UTC().Truncate(time.Millisecond), now.Sub(w.start).Microseconds(), ""
 	// The display must not see more than the file has: both get the clean event.
 	*e = *cleaned(e, w.redact)
@@ -98,13 +110,13 @@ func (w *Writer) Append(e *Event) error {
 
 // Sync makes what was appended durable. It is called before each altering act
 // and at each case's end; else it happens within SyncEvery.
-func (w *Writer) Sync() error {
+func (w *book) Sync() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.sync()
 }
 
-func (w *Writer) sync() error {
+func (w *book) sync() error {
 	if w.timer != nil {
 		w.timer.Stop()
 		w.timer = nil
@@ -121,21 +133,21 @@ func (w *Writer) sync() error {
 }
 
 // Err gives the error that broke the writer, if any.
-func (w *Writer) Err() error {
+func (w *book) Err() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.err
 }
 
 // Hash gives the hash of the last line: the one that JUnit and run.json carry.
-func (w *Writer) Hash() string {
+func (w *book) Hash() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.prev
 }
 
 // Close syncs; later appends are errors. The sink stays open.
-func (w *Writer) Close() error {
+func (w *book) Close() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	err := w.sync()

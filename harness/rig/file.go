@@ -22,6 +22,9 @@ type File struct {
 	// Units are further units of the same model, by their labels, for what
 	// only two units can show.
 	Units []Unit `yaml:"units"`
+	// Beside are the files of rigs with further units of the model, relative to this
+	// file: a run shares its cases among them.
+	Beside []string `yaml:"beside"`
 	// Allow lists what may be done to this unit beyond reading.
 	Allow  []string `yaml:"allow"` // login-tries, config, reset, update, power-cut, power, debug-attach, halt, rom-loader, storage-write
 	Limits Limits   `yaml:"limits"`
@@ -177,4 +180,7 @@ type Virtual struct {
 	Weaknesses []string `yaml:"weaknesses"`
 	Faults     []string `yaml:"faults"`
 	Persist    string   `yaml:"persist"` // folder for its flash; empty: a temporary one
+	// Beside are further ones in this process, on benches like this rig's, among which a
+	// run shares its cases.
+	Beside []Unit `yaml:"beside"`
 }

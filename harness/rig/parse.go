@@ -194,6 +194,16 @@ func (l *fileLint) all() {
 		}
 	}
 	l.unit([]string{"unit"}, &f.Unit)
+	for i, name := range f.Beside {
+		at := []string{"beside", strconv.Itoa(i)}
+		switch {
+		case name == "":
+			l.errorf(at, "write the path of a rig file, relative to this one", "beside names no file")
+		case slices.Index(f.Beside, name) < i:
+			l.errorf(at, "name each rig once", "beside names %s twice", name)
+		}
+	}
+	l.virtualBeside()
 	for i := range f.Units {
 		l.unit([]string{"units", strconv.Itoa(i)}, &f.Units[i])
 	}

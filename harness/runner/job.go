@@ -84,10 +84,18 @@ type Job struct {
 	Program program.Runner
 
 	Observe func(*journal.Event) // sees each event; may be nil
-	Waiting func(string)
-	Opened  func(*rig.Bench) // told of the bench once it is bound; may be nil
+	// Waiting is told what is waited for, and Opened of each bench once it is bound, with
+	// the rig's name where that is beside the job's own; both may be nil.
+	Waiting func(rig, what string)
+	Opened  func(rig string, b *rig.Bench)
 
-	byHand bool // the power switch would be a person, and there is nobody to ask
+	// Beside are rigs with further units of the model, among which the cases are shared.
+	Beside []*rig.File
+
+	beside string // this rig's name, where it is one of those
+	salt   uint64 // makes the random choices of a device in this process others than its neighbours'
+	crew   []*Job // one for each of them that takes part
+	byHand bool   // the power switch would be a person, and there is nobody to ask
 }
 
 // Undo undoes what an intent of an earlier run was about, with what was written
@@ -214,78 +222,35 @@ func (j *Job) Run(ctx context.Context) (err error) {
 	return nil
 }
 
-// bound runs the plan on the bound bench, and leaves the rig safe.
+// bound runs the plan on the job's bench, and on those beside it, and leaves the rigs
+// safe.
 func (j *Job) bound(ctx context.Context, plan []Planned, rec *record, red *escape.Redactor) (end *journal.End) {
 	end = &journal.End{How: "finished"}
-	abort := func(format string, args ...any) *journal.End {
-		end.How, end.Detail = "aborted", fmt.Sprintf(format, args...)
-		return end
-	}
-	env := j.Env
-	env.Redact, env.Ask = red, j.Ask
-	lines := rec.watchLines(j.File)
-	if also := env.Observe; lines != nil && also != nil {
-		env.Observe = func(op rig.Op) { lines(op); also(op) }
-	} else if lines != nil {
-		env.Observe = lines
-	}
-	bench, err := rig.Bind(ctx, j.File, j.Profile, j.Drivers, env)
-	if err != nil {
-		for i := range plan {
-			_ = rec.w.Append(plan[i].event()) // the writer's own error ends the job
-		}
-		end.Safe = true // nothing was opened
-		return abort("bind the rig: %v", err)
-	}
-	if j.Opened != nil {
-		j.Opened(bench)
-	}
-	cons := j.consoles(ctx, bench, rec)
+	var seats []*seat
 	defer func() {
-		end.DriverUS = bench.Meter.Total().Microseconds()
-		end.Safe = j.safe(ctx, bench, rec)
-		for _, c := range cons {
-			if err := c.Close(); err != nil {
-				slog.DebugContext(ctx, "Closing a console", "error", err)
-			}
-		}
-		if err := bench.Close(); err != nil {
-			slog.DebugContext(ctx, "Closing the bench", "error", err)
-		}
-		rec.closeTranscripts()
+		end.Safe = leave(ctx, seats, end)
 		if ctx.Err() != nil && end.How == "finished" {
 			end.How, end.Detail = "interrupted", context.Cause(ctx).Error()
 		}
 	}()
-	store, err := j.store(red)
-	if err != nil {
-		return abort("open the rig's state folder: %v", err)
+	abort := func(err error) *journal.End {
+		end.How, end.Detail = "aborted", err.Error()
+		return end
 	}
-	measuring, measured := context.WithCancel(context.WithoutCancel(ctx))
-	defer measured()
-	device, err := j.device(bench, cons, late.Start(measuring))
-	if err != nil {
-		return abort("%v", err)
-	}
-	in := &intents{store: store, seed: j.Seed, red: red}
-	cfg := Config{
-		Plan: plan, Input: j.Input(), Profile: j.Profile, Device: device, Journal: rec.w, Cabinet: rec.cab,
-		Intents: in, Seed: j.Seed, Allow: j.File.Allow, FailFast: j.FailFast, Hold: j.Hold, Waiting: j.Waiting,
-		Doctor: j.doctorOf(bench, device),
-		Undo:   func(ctx context.Context, d *dut.Device) error { return j.undo(ctx, d, in, rec) },
-	}
-	if j.Store != nil { // it outlives the run
-		if cfg.Tried, err = j.Store.Tries(); err != nil {
-			return abort("what the run before tried: %v", err)
+	var cfgs []Config
+	for _, job := range append([]*Job{j}, j.crew...) {
+		s, err := job.sit(ctx, rec, red)
+		seats = append(seats, s)
+		if err != nil {
+			for i := range plan {
+				_ = rec.w.Append(plan[i].event()) // the writer's own error ends the job
+			}
+			return abort(err)
 		}
-		cfg.KeepTries = j.Store.KeepTries
+		cfgs = append(cfgs, s.cfg)
 	}
-	cfg.Lost = j.Lost
-	if j.Lease != nil {
-		cfg.Lost = j.Lease.Lost()
-	}
-	if err := Run(ctx, cfg); err != nil {
-		return abort("%v", err)
+	if err := Run(ctx, cfgs...); err != nil {
+		return abort(err)
 	}
 	return end
 }
@@ -343,7 +308,7 @@ func (j *Job) store(red *escape.Redactor) (*rig.Store, error) {
 		j.Store.Guarded(red)
 		return j.Store, nil
 	}
-	dir := filepath.Join(j.Dir, "private", "state")
+	dir := filepath.Join(j.Dir, "private", place(j.beside, "state"))
 	s, err := rig.OpenStore(dir)
 	if err != nil {
 		return nil, err
@@ -358,10 +323,10 @@ func (j *Job) consoles(ctx context.Context, bench *rig.Bench, rec *record) map[s
 	cons := map[string]*console.Console{}
 	for name, port := range bench.Consoles {
 		opts := j.consoleOptions(name)
-		if raw, err := rec.private("console-" + name + ".raw"); err == nil {
+		if raw, err := rec.private(place(rec.rig, "console-"+name+".raw")); err == nil {
 			opts.Raw = raw
 		}
-		if cast, err := rec.cab.Create("", "console-"+name+".cast", "transcript of console "+name, "application/x-asciicast"); err == nil {
+		if cast, err := rec.cab.Create("", place(rec.rig, "console-"+name+".cast"), journal.OnRig("transcript of console "+name, rec.rig), "application/x-asciicast"); err == nil {
 			opts.Cast = cast
 			rec.casts = append(rec.casts, cast)
 		}
@@ -476,7 +441,7 @@ func (j *Job) start() *journal.Event {
 		Format: journal.Format, Writer: j.Writer, Run: j.RunID, Rig: f.Name, RigFile: f.Path, Device: p.Name,
 		Maker: p.Maker, Model: p.Model, Hardware: p.Hardware, Firmware: p.Firmware.Version, Serial: f.Unit.Serial,
 		Seed: j.Seed, Selectors: selectors, Rerun: j.Rerun, Digests: j.Digests, Host: host, Clock: rig.ClockState(),
-		Planted: j.Planted, Waivers: j.Waivers, WaiversNow: time.Now().UTC().Format(time.DateOnly)}}
+		Planted: j.Planted, Beside: j.places(), Waivers: j.Waivers, WaiversNow: time.Now().UTC().Format(time.DateOnly)}}
 }
 
 // Load reads a run's journal and folds it.
@@ -507,6 +472,7 @@ const JournalName = "journal.jsonl"
 // record is where a run writes: its folder, journal, evidence, transcripts.
 type record struct {
 	dir   string
+	rig   string // beside the run's own; empty for that
 	file  *os.File
 	w     *journal.Writer
 	cab   *journal.Cabinet

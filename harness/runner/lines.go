@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"rigor/harness/journal"
 	"rigor/harness/rig"
 	"rigor/harness/vcd"
 )
@@ -27,7 +28,7 @@ func (r *record) watchLines(f *rig.File) func(rig.Op) {
 		return nil
 	}
 	slices.Sort(wires)
-	file, err := r.cab.Create("", linesName, "what was done to the lines and the supply", "text/x-vcd")
+	file, err := r.cab.Create("", place(r.rig, linesName), journal.OnRig("what was done to the lines and the supply", r.rig), "text/x-vcd")
 	if err != nil {
 		slog.Error("What is done to the lines is not kept", "error", err)
 		return nil

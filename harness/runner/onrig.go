@@ -19,9 +19,22 @@ var ErrDevice = errors.New("nothing was run")
 // OnRig gets a job what it needs of its rig (the device itself, where that
 // lives in this process; lease, state folder and guard for real wires), does
 // something with it, which is Run as a rule, and gives everything back. Its
-// Drivers are those that the rig file is read with. The error is do's own, or
-// says what could not be had or given back: rig.ErrLeased, ErrDevice.
+// Drivers are those that the rig file is read with. It has the rigs beside the job's as
+// well, all or none. The error is do's own, or says what could not be had or given
+// back: rig.ErrLeased, ErrDevice.
 func (j *Job) OnRig(ctx context.Context, do func(context.Context) error) error {
+	if err := j.muster(); err != nil {
+		return err
+	}
+	for _, b := range slices.Backward(j.crew) {
+		then := do
+		do = func(ctx context.Context) error { return b.onRig(ctx, then) }
+	}
+	return j.onRig(ctx, do)
+}
+
+// onRig is OnRig for one rig.
+func (j *Job) onRig(ctx context.Context, do func(context.Context) error) error {
 	return j.Held(ctx, func(ctx context.Context) (err error) {
 		if j.Lease == nil {
 			return do(ctx)
@@ -52,7 +65,7 @@ func (j *Job) Held(ctx context.Context, do func(context.Context) error) (err err
 	j.unattended(ctx)
 	var local *rig.Local
 	if j.Drivers.Local != nil {
-		if local, err = j.Drivers.Local(j.File, j.Seed); err != nil {
+		if local, err = j.Drivers.Local(j.File, j.Seed+j.salt); err != nil {
 			return fmt.Errorf("%w: %w", ErrDevice, err)
 		}
 	}

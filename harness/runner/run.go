@@ -33,8 +33,9 @@ type Intents interface {
 	Draw(label, alphabet string, length int) string
 }
 
-// Config is everything that a run needs.
+// Config is everything that a run needs of one rig.
 type Config struct {
+	Rig      string // its name
 	Plan     []Planned
 	Input    check.Input
 	Profile  *profile.Profile
@@ -66,6 +67,8 @@ var ErrStop = errors.New("stopped")
 type run struct {
 	cfg       Config
 	life      context.Context // of the run's own machinery: outlives the signal
+	roster    *roster
+	behind    bool // its order is from behind
 	device    *dut.Device
 	machine   *state.Machine
 	ledger    *check.Ledger
@@ -88,68 +91,114 @@ type run struct {
 	lastShown bool   // the DUT had shown itself before it
 }
 
-// Run carries the plan out and writes everything to the journal. Its error is
-// a bug or a journal that cannot be written; everything else is in the
-// journal. The rig is not made safe here: that is the caller's, whatever
-// happens.
-func Run(ctx context.Context, cfg Config) error {
+// Run carries the plan out and writes everything to the journal: on one rig, or on
+// several that share its cases. Its error is a bug or a journal that cannot be
+// written; everything else is in the journal. The rigs are not made safe here:
+// that is the caller's, whatever happens.
+func Run(ctx context.Context, cfgs ...Config) error {
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
-	r := &run{cfg: cfg, life: life, device: cfg.Device, ledger: check.NewLedger(), broken: map[wire.Part]string{}, judged: map[string]bool{}, brackets: map[string]bracket{}, ended: map[string]bool{}, untidy: map[string]bool{}, silent: map[string]int{}}
+	plan, err := together(cfgs)
+	if err != nil {
+		return err
+	}
+	q := newRoster(len(cfgs))
+	runs := make([]*run, len(cfgs))
+	for i := range cfgs {
+		runs[i] = seatOf(life, cfgs[i], q)
+		runs[i].behind = i%2 == 1
+	}
+	for i := range plan {
+		if err := cfgs[0].Journal.Append(plan[i].event()); err != nil {
+			return err
+		}
+	}
+	if err := cfgs[0].Journal.Sync(); err != nil {
+		return err
+	}
+	for _, r := range runs {
+		if err := r.recall(); err != nil {
+			return err
+		}
+	}
+	err = beside(runs, func(r *run) error { return r.carry(ctx) })
+	q.leftOver(ctx, runs)
+	return errors.Join(err, cfgs[0].Journal.Err())
+}
+
+func seatOf(life context.Context, cfg Config, q *roster) *run {
+	r := &run{cfg: cfg, life: life, roster: q, device: cfg.Device, ledger: check.NewLedger(), broken: map[wire.Part]string{}, judged: map[string]bool{}, brackets: map[string]bracket{}, ended: map[string]bool{}, untidy: map[string]bool{}, silent: map[string]int{}}
 	r.machine = r.newMachine()
+	return r
+}
+
+// carry runs a rig's share of the cases.
+func (r *run) carry(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	r.signalled = func() bool { return ctx.Err() != nil }
 	signal := signalOf(ctx)
-	if cfg.Lost != nil {
+	if r.cfg.Lost != nil {
 		go func() {
 			select {
-			case <-cfg.Lost:
+			case <-r.cfg.Lost:
 				r.breakPart(partLease, "", "the lease on the rig was lost: somebody else may be using it")
 				cancel(fmt.Errorf("lease lost: %w", ErrStop))
-			case <-life.Done():
+			case <-r.life.Done():
 			}
 		}()
 	}
-	for i := range cfg.Plan {
-		r.append(cfg.Plan[i].event())
-	}
-	if err := r.Sync(); err != nil {
-		return err
-	}
-	if err := r.recall(); err != nil {
-		return err
-	}
 	r.doctor(ctx, "before")
-	order := Order(cfg.Plan, cfg.Profile, state.Unknown)
+	order := Order(r.cfg.Plan, r.cfg.Profile, state.Unknown)
 	if r.anyCanRun(order) {
 		r.start(ctx)
-		order = Order(cfg.Plan, cfg.Profile, r.machine.Current())
+		order = Order(r.cfg.Plan, r.cfg.Profile, r.machine.Current())
 	}
-	stopped := false
-	for i, p := range order {
-		if r.leaseLost() {
-			r.skipRest(order[i:], verdict.Judgement{Verdict: verdict.Error, Reason: verdict.ReasonLeaseLost, Detail: "not run: the lease on the rig was lost"})
-			break
-		}
-		if ctx.Err() != nil {
-			break
-		}
-		if stopped = r.one(ctx, p); stopped {
-			r.skipRest(order[i+1:], verdict.Judgement{Verdict: verdict.Inconclusive, Reason: verdict.ReasonCoverageGap, Detail: "not run: stopped at the first failure"})
-			break
-		}
+	if r.behind {
+		order = fromBehind(order)
 	}
-	if !stopped {
-		r.closeBrackets(ctx, order)
-	}
-	if !cfg.Hold && !r.leaseLost() {
+	r.cases(ctx, order)
+	if !r.cfg.Hold && !r.leaseLost() {
 		r.settle(ctx)
 		after, cancel := signal.left(ctx)
 		r.doctor(after, "after")
 		cancel()
 	}
 	return r.cfg.Journal.Err()
+}
+
+// cases runs what the roster gives, and shows at the end what its brackets wait for.
+func (r *run) cases(ctx context.Context, order []*Planned) {
+	defer r.roster.leave(r)
+	for ctx.Err() == nil && !r.leaseLost() {
+		p := r.roster.next(ctx, r, order, false)
+		if p == nil {
+			if r.roster.halted() {
+				return
+			}
+			// Not left to the very end: the other rigs are still at it.
+			r.closeBrackets(ctx, order)
+			if p = r.roster.next(ctx, r, order, true); p == nil {
+				return
+			}
+		}
+		if r.one(ctx, p) {
+			r.roster.stop(verdict.Judgement{Verdict: verdict.Inconclusive, Reason: verdict.ReasonCoverageGap, Detail: "not run: stopped at the first failure"})
+			return
+		}
+	}
+}
+
+// fit says whether a case can run on this rig, as far as it is known.
+func (r *run) fit(p *Planned) bool {
+	return !r.anyBroken(p) && r.unfit() == nil && (r.identified() || !alters(p.Check))
+}
+
+// shown says whether a bracket is closed here.
+func (r *run) shown(bracket string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.brackets[bracket].closed
 }
 
 func (r *run) newMachine() *state.Machine {
@@ -560,11 +609,4 @@ func (r *run) settle(ctx context.Context) {
 		}
 		return nil
 	})
-}
-
-func (r *run) skipRest(rest []*Planned, why verdict.Judgement) {
-	for _, p := range rest {
-		r.append(&journal.Event{Kind: journal.KindCase, Case: p.ID, Begin: &journal.Begin{Try: 1}})
-		r.append(&journal.Event{Kind: journal.KindCaseEnd, Case: p.ID, CaseEnd: &journal.CaseEnd{Judgement: &why}})
-	}
 }

@@ -93,7 +93,7 @@ func (j *Job) Examine(ctx context.Context) (found []journal.Doctor, err error) {
 		return nil, err
 	}
 	if j.Opened != nil {
-		j.Opened(bench)
+		j.Opened(j.beside, bench)
 	}
 	defer func() {
 		_, serr := rig.Safe(context.WithoutCancel(ctx), bench)

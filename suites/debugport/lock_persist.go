@@ -43,7 +43,7 @@ var LockPersist = check.Check{
 	Effect: check.Consumes,
 	Allow:  attaches,
 	Budget: lookTime,
-	Cases:  check.Planner(persists).With(declared(""), outlasts),
+	Cases:  check.Planner(persists).With(declared(""), together, outlasts),
 	Run: func(ctx context.Context, t *check.T) {
 		all := made(ctx, t)
 		all.told(t)

@@ -125,7 +125,10 @@ var named check.Need = func(in check.Input, _ *check.Case) *verdict.Judgement {
 	return nil
 }
 
+// together: all ports are looked at in the same boots.
+var together = check.Sharing("debug ports")
+
 // perPort plans a case about the declared ports of a protocol.
 func perPort(protocol string, needs ...check.Need) check.Planner {
-	return check.Planner(once).With(append([]check.Need{declared(protocol)}, needs...)...)
+	return check.Planner(once).With(append([]check.Need{declared(protocol), together}, needs...)...)
 }

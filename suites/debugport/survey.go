@@ -76,7 +76,7 @@ func (all *surveys) of(protocol string) (out []*survey) {
 
 // made gives the surveys of the run. The first case that comes so far makes them.
 func made(ctx context.Context, t *check.T) *surveys {
-	all, in := check.Shared(t, "debug ports", func() *surveys { return survey1(ctx, t) })
+	all, in := check.Shared(t, func() *surveys { return survey1(ctx, t) })
 	if in != t.ID() {
 		t.Note("the debug ports were looked at in %s: what they showed is judged here", in)
 	}

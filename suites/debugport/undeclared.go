@@ -35,7 +35,7 @@ var Undeclared = check.Check{
 	Effect: check.Disturbs,
 	Allow:  attaches,
 	Budget: lookTime,
-	Cases:  check.Planner(once).With(saysOfDebug, hasPads, check.NeedsPower),
+	Cases:  check.Planner(once).With(saysOfDebug, together, hasPads, check.NeedsPower),
 	Run: func(ctx context.Context, t *check.T) {
 		astray := "" // where the pads lead is shown by a declared port
 		if declared("")(t.Input(), &check.Case{}) == nil {

@@ -15,6 +15,7 @@ import (
 // and the rig can do that and may. The case leans on what is used for it.
 func needsReset(in check.Input, c *check.Case) *verdict.Judgement {
 	p := in.Profile
+	c.Shares = "factory resets"
 	switch r := p.Reset; {
 	case r.Declared():
 		return check.DeclaredNone(r.None.None)

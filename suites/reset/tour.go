@@ -69,7 +69,7 @@ type tours struct {
 
 // made gives the tours of the run. The first case that comes so far makes them.
 func made(ctx context.Context, t *check.T) *tours {
-	all, in := check.Shared(t, "factory resets", func() *tours { return makeTours(ctx, t) })
+	all, in := check.Shared(t, func() *tours { return makeTours(ctx, t) })
 	if in != t.ID() {
 		t.Note("the factory resets were made in %s: what they showed is looked at", in)
 	}

@@ -85,7 +85,7 @@ func worse(a, b verdict.Verdict) bool { return a != b && verdict.Worst(a, b) == 
 func caution(was, now *journal.Start) string {
 	var out []string
 	for _, f := range []struct{ what, was, now string }{
-		{"rig", was.Rig, now.Rig}, {"device", was.Device, now.Device}, {"unit", was.Serial, now.Serial}, {"firmware", was.Firmware, now.Firmware},
+		{"rig", was.Rig, now.Rig}, {"device", was.Device, now.Device}, {"unit", strings.Join(was.Serials(), ", "), strings.Join(now.Serials(), ", ")}, {"firmware", was.Firmware, now.Firmware},
 	} {
 		if f.was != f.now {
 			out = append(out, fmt.Sprintf("%s %q, now %q", f.what, f.was, f.now))

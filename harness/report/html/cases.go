@@ -105,7 +105,7 @@ func (b *builder) caseView(c *journal.Case) caseView {
 		v.Waiver = show(fmt.Sprintf("The raw verdict is %s. Waived by %s until %s: %s", c.Raw, w.Owner, w.Expires, w.Reason))
 	}
 	facts := []string{}
-	for _, f := range []struct{ word, value string }{{"Clauses: ", strings.Join(c.Clauses, "; ")}, {"State: ", c.State}, {"Effect: ", c.Effect},
+	for _, f := range []struct{ word, value string }{{"Clauses: ", strings.Join(c.Clauses, "; ")}, {"Unit: ", b.res.Unit(c)}, {"State: ", c.State}, {"Effect: ", c.Effect},
 		{"Leans on: ", strings.Join(c.Parts, ", ")}, {"Bracket: ", c.Bracket}} {
 		if f.value != "" {
 			facts = append(facts, f.word+f.value+".")

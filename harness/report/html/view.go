@@ -265,9 +265,9 @@ func clip(s string, n int) string {
 
 func (b *builder) facts() []fact {
 	s := &b.res.Start
-	unit := s.Serial
+	unit := strings.Join(s.Serials(), ", ")
 	for _, u := range b.res.Units {
-		unit += fmt.Sprintf("; the device said %q", u.Got)
+		unit += fmt.Sprintf("; %s said %q", journal.OnRig("the device", u.Rig), u.Got)
 		if !u.OK {
 			unit += ", which is NOT the one declared"
 		}
@@ -286,7 +286,7 @@ func (b *builder) facts() []fact {
 	all := []fact{
 		{"Maker, model", strings.TrimSpace(s.Maker + " " + s.Model), false}, {"Hardware", s.Hardware, false}, {"Firmware, as declared", s.Firmware, false}, {"Unit", unit, false},
 		{"Planted weaknesses", strings.Join(s.Planted, ", "), false},
-		{"Rig", s.Rig, false}, {"Rig file", s.RigFile, true}, {"Host", s.Host, false}, {"Clock", s.Clock, false},
+		{"Rig", strings.Join(s.Rigs(), ", "), false}, {"Rig file", s.RigFile, true}, {"Host", s.Host, false}, {"Clock", s.Clock, false},
 		{"Selected", selectors, false}, {"Seed", strconv.FormatUint(s.Seed, 10), false}, {"Ended", end, false}, {"Signal", b.res.Signal, false},
 		{"Parts found broken", strings.Join(b.res.Broken, ", "), false},
 	}
@@ -330,25 +330,25 @@ func (b *builder) tables() []table {
 	r := b.res
 	add("Doctor", len(r.Doctor), func(i int) []string {
 		d := r.Doctor[i]
-		return []string{d.Phase + " the run", d.Item, d.Part, d.Status, d.Detail}
+		return []string{journal.OnRig(d.Phase+" the run", d.Rig), d.Item, d.Part, d.Status, d.Detail}
 	}, "When", "Item", "Part", "Status", "Detail")
 	add("Trouble of the rig", len(r.Faults), func(i int) []string {
 		f := r.Faults[i]
-		return []string{took(f.Off), f.Case, f.What.Part, f.What.Op, f.What.Error, map[bool]string{true: "broken from here on"}[f.What.Broken]}
+		return []string{journal.OnRig(took(f.Off), f.Rig), f.Case, f.What.Part, f.What.Op, f.What.Error, map[bool]string{true: "broken from here on"}[f.What.Broken]}
 	}, "At", "Case", "Part", "While", "Error", "")
 	add("Losses of the device", len(r.Losses), func(i int) []string {
 		l := r.Losses[i]
-		return []string{took(l.Off), l.Case, l.What.Diagnosis, l.What.Detail, map[bool]string{true: "came back", false: "did not come back"}[l.What.Returned]}
+		return []string{journal.OnRig(took(l.Off), l.Rig), l.Case, l.What.Diagnosis, l.What.Detail, map[bool]string{true: "came back", false: "did not come back"}[l.What.Returned]}
 	}, "At", "Case", "Diagnosis", "Detail", "")
 	add("States of the device", len(r.States), func(i int) []string {
 		s := r.States[i]
-		return []string{took(s.Off), s.What.From, s.What.To, s.What.Way, map[bool]string{true: "reached", false: "NOT reached"}[s.What.OK], s.What.Detail}
+		return []string{journal.OnRig(took(s.Off), s.Rig), s.What.From, s.What.To, s.What.Way, map[bool]string{true: "reached", false: "NOT reached"}[s.What.OK], s.What.Detail}
 	}, "At", "From", "To", "Way", "", "Detail")
 	add("Observed besides", len(r.Observe), func(i int) []string {
 		o := r.Observe[i]
 		return []string{o.Topic, o.Text, strings.Join(o.Contradicts, ", ")}
 	}, "Topic", "What", "Contradicts")
-	add("Not undone", len(r.Open), func(i int) []string { return []string{r.Open[i].ID, r.Open[i].What} }, "Intent", "What")
+	add("Not undone", len(r.Open), func(i int) []string { return []string{journal.OnRig(r.Open[i].ID, r.Open[i].Rig), r.Open[i].What} }, "Intent", "What")
 	add("Waivers", len(r.Start.Waivers), func(i int) []string {
 		w := r.Start.Waivers[i]
 		scope := strings.TrimSpace(strings.Join([]string{w.Unit, w.Model, w.Version}, " "))

@@ -62,6 +62,7 @@ type Journal struct {
 type Timed[T any] struct {
 	OffUS int64  `json:"off_us"`
 	Case  string `json:"case,omitempty"`
+	Rig   string `json:"rig,omitempty"`
 	What  T      `json:"what"`
 }
 
@@ -85,6 +86,8 @@ type Case struct {
 	Waiver    *journal.Waiver    `json:"waiver,omitempty"`
 	Ran       bool               `json:"ran"`
 	Finished  bool               `json:"finished"`
+	Rig       string             `json:"rig,omitempty"` // beside the run's own, which a start names
+	Unit      string             `json:"unit,omitempty"`
 	State     string             `json:"state,omitempty"`
 	AtUS      int64              `json:"at_us"`
 	TookUS    int64              `json:"took_us"`
@@ -149,7 +152,7 @@ func headOf(res *journal.Result) *Run {
 }
 
 func caseOf(res *journal.Result, c *journal.Case) Case {
-	out := Case{ID: c.ID, Plan: c.Plan, Judgement: c.Judgement, Waiver: c.Waiver, Ran: c.Ran, Finished: c.Finished, State: c.State,
+	out := Case{ID: c.ID, Plan: c.Plan, Judgement: c.Judgement, Waiver: c.Waiver, Ran: c.Ran, Finished: c.Finished, Rig: c.Rig, Unit: res.Unit(c), State: c.State,
 		AtUS: c.At.Microseconds(), TookUS: c.Took.Microseconds(), Tries: c.Tries, Disabled: c.Disabled, End: c.End, Excerpts: c.Excerpts, Faults: c.Faults,
 		Rerun: res.Rerun(c.ID)}
 	if c.Waiver != nil {
@@ -221,7 +224,7 @@ func list(w *bufio.Writer, name string, n int, item func(i int) any) error {
 func timed[T any](in []journal.Timed[T]) []Timed[T] {
 	var out []Timed[T]
 	for _, t := range in {
-		out = append(out, Timed[T]{t.Off.Microseconds(), t.Case, t.What})
+		out = append(out, Timed[T]{t.Off.Microseconds(), t.Case, t.Rig, t.What})
 	}
 	return out
 }

@@ -60,8 +60,8 @@ func (r *renderer) suiteProperties(s *suite) []property {
 		{"run.id", st.Run}, {"run.planned", strconv.Itoa(r.res.Planned)}, {"run.selected", strconv.Itoa(len(r.res.Cases))},
 		{"run.verdict", string(r.res.Worst)}, {"run.exit", strconv.Itoa(r.res.Exit)}, {"run.selectors", strings.Join(st.Selectors, " ")},
 		{"run.seed", strconv.FormatUint(st.Seed, 10)}, {"run.writer", st.Writer}, {"run.clock", st.Clock},
-		{"journal.sha256", r.res.Hash}, {"rig", st.Rig}, {"dut.profile", st.Device}, {"dut.maker", st.Maker}, {"dut.model", st.Model},
-		{"dut.hardware", st.Hardware}, {"dut.firmware", st.Firmware}, {"dut.unit", st.Serial}, {"dut.planted", strings.Join(st.Planted, " ")},
+		{"journal.sha256", r.res.Hash}, {"rig", strings.Join(st.Rigs(), " ")}, {"dut.profile", st.Device}, {"dut.maker", st.Maker}, {"dut.model", st.Model},
+		{"dut.hardware", st.Hardware}, {"dut.firmware", st.Firmware}, {"dut.unit", strings.Join(st.Serials(), " ")}, {"dut.planted", strings.Join(st.Planted, " ")},
 	}
 	for _, k := range slices.Sorted(maps.Keys(st.Digests)) {
 		ps = append(ps, property{"digest." + k, st.Digests[k]})
@@ -83,7 +83,7 @@ func (r *renderer) caseProperties(c *journal.Case) []property {
 	if c.Waiver != nil {
 		ps = append(ps, property{"verdict.raw", c.Raw.String()}, property{"waiver.owner", c.Waiver.Owner}, property{"waiver.expires", c.Waiver.Expires})
 	}
-	ps = append(ps, property{"state", c.State})
+	ps = append(ps, property{"state", c.State}, property{"unit", r.res.Unit(c)})
 	if c.Tries > 1 {
 		ps = append(ps, property{"tries", strconv.Itoa(c.Tries)})
 	}

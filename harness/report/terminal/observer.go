@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,16 +15,31 @@ import (
 // Observer shows a run while it goes on. Its Event is what a journal's writer
 // takes as observer. It is safe for concurrent use.
 type Observer struct {
-	mu      sync.Mutex
-	p       *printer
-	live    *journal.Live
+	mu    sync.Mutex
+	p     *printer
+	live  *journal.Live
+	on    map[string]*watch // by rig, empty for the run's own
+	order []*watch          // as they came
+	drawn bool              // the live line stands on the terminal
+	now   func() time.Time
+}
+
+// watch is what goes on on one rig.
+type watch struct {
 	current string    // the case that runs
 	since   time.Time // when it began
 	waiting string
 	from    time.Time // since when that is waited for
-	drawn   bool      // the live line stands on the terminal
 	doing   func() (what string, since time.Time)
-	now     func() time.Time
+}
+
+func (ob *Observer) at(rig string) *watch {
+	w := ob.on[rig]
+	if w == nil {
+		w = &watch{}
+		ob.on[rig], ob.order = w, append(ob.order, w)
+	}
+	return w
 }
 
 // NewObserver shows to w.
@@ -31,15 +47,15 @@ func NewObserver(w io.Writer, o Options) *Observer {
 	if o.Width <= 0 {
 		o.Width = 80
 	}
-	return &Observer{p: &printer{w: w, o: o}, live: journal.NewLive(), now: time.Now}
+	return &Observer{p: &printer{w: w, o: o}, live: journal.NewLive(), on: map[string]*watch{}, now: time.Now}
 }
 
-// Doing has the live line say what is waited for in a case, where that takes more
-// than a moment.
-func (ob *Observer) Doing(doing func() (what string, since time.Time)) {
+// Doing has the live line say what is waited for in a case on a rig, where that takes
+// more than a moment. The rig has a name only beside others.
+func (ob *Observer) Doing(rig string, doing func() (what string, since time.Time)) {
 	ob.mu.Lock()
 	defer ob.mu.Unlock()
-	ob.doing = doing
+	ob.at(rig).doing = doing
 }
 
 // Event takes in one event. Trouble with the terminal ends the display and
@@ -48,13 +64,14 @@ func (ob *Observer) Event(e *journal.Event) {
 	ob.mu.Lock()
 	defer ob.mu.Unlock()
 	ob.live.Take(e)
+	w := ob.at(e.Rig)
 	switch {
 	case e.Begin != nil:
-		ob.current, ob.since, ob.waiting = e.Case, ob.now(), ""
+		w.current, w.since, w.waiting = e.Case, ob.now(), ""
 	case e.CaseEnd != nil && e.CaseEnd.Retry:
 		ob.say(fmt.Sprintf("%s%s  rig trouble, trying once more", ob.p.word(verdict.None), ob.p.clean(e.Case)))
 	case e.CaseEnd != nil:
-		ob.current, ob.waiting = "", ""
+		w.current, w.waiting = "", ""
 		if c, waits, ok := ob.live.Case(e.Case); ok {
 			line := ob.p.line(&c)
 			if waits {
@@ -63,37 +80,38 @@ func (ob *Observer) Event(e *journal.Event) {
 			ob.say(line)
 		}
 	case e.State != nil:
-		ob.wait("")
+		ob.wait(w, "")
 		if !e.State.OK {
-			ob.say(fmt.Sprintf("state    %s not reached: %s", ob.p.clean(e.State.To), ob.p.short(e.State.Detail, 200)))
+			ob.say(fmt.Sprintf("state    %s not reached: %s", ob.p.clean(journal.OnRig(e.State.To, e.Rig)), ob.p.short(e.State.Detail, 200)))
 		}
 	case e.Fault != nil && e.Fault.Broken:
-		ob.say(fmt.Sprintf("%s%s is broken: %s", ob.p.word(verdict.Error), ob.p.clean(e.Fault.Part), ob.p.short(e.Fault.Error, 200)))
+		ob.say(fmt.Sprintf("%s%s is broken: %s", ob.p.word(verdict.Error), ob.p.clean(journal.OnRig(e.Fault.Part, e.Rig)), ob.p.short(e.Fault.Error, 200)))
 	case e.Doctor != nil && e.Doctor.Status == "broken":
-		ob.say(fmt.Sprintf("%sdoctor %s the run: %s: %s", ob.p.word(verdict.Error), ob.p.clean(e.Doctor.Phase), ob.p.clean(e.Doctor.Where()), ob.p.short(e.Doctor.Detail, 200)))
+		ob.say(fmt.Sprintf("%sdoctor %s the run: %s: %s", ob.p.word(verdict.Error), ob.p.clean(e.Doctor.Phase), ob.p.clean(journal.OnRig(e.Doctor.Where(), e.Rig)), ob.p.short(e.Doctor.Detail, 200)))
 	case e.Lost != nil:
-		ob.say(fmt.Sprintf("lost     the device: %s %s", ob.p.clean(e.Lost.Diagnosis), ob.p.short(e.Lost.Detail, 200)))
+		ob.say(fmt.Sprintf("lost     %s: %s %s", ob.p.clean(journal.OnRig("the device", e.Rig)), ob.p.clean(e.Lost.Diagnosis), ob.p.short(e.Lost.Detail, 200)))
 	case e.Interrupt != nil:
 		ob.say("stop     " + ob.p.clean(e.Interrupt.Signal) + ": ending the run and putting the rig safe")
 	}
 	ob.draw()
 }
 
-// Waiting says what the run waits for now: "console main: login prompt, up to
-// 30s". The empty text ends it.
-func (ob *Observer) Waiting(what string) {
+// Waiting says what the run waits for now on a rig: "console main: login prompt, up
+// to 30s". The empty text ends it. The rig has a name only beside others.
+func (ob *Observer) Waiting(rig, what string) {
 	ob.mu.Lock()
 	defer ob.mu.Unlock()
-	if what == ob.current { // that a case runs says the line already, and not what it waits for
+	w := ob.at(rig)
+	if what == w.current { // that a case runs says the line already, and not what it waits for
 		what = ""
 	}
-	ob.wait(what)
+	ob.wait(w, what)
 	ob.draw()
 }
 
-func (ob *Observer) wait(what string) {
-	if what != ob.waiting {
-		ob.waiting, ob.from = what, ob.now()
+func (ob *Observer) wait(w *watch, what string) {
+	if what != w.waiting {
+		w.waiting, w.from = what, ob.now()
 	}
 }
 
@@ -155,15 +173,11 @@ func (ob *Observer) draw() {
 	ob.erase()
 	planned, ended := ob.live.Planned()
 	line := fmt.Sprintf("%d/%d", ended, planned)
-	if ob.current != "" {
-		line += fmt.Sprintf(" %s %s", ob.p.clean(ob.current), seconds(ob.now().Sub(ob.since)))
-	}
-	if ob.waiting != "" {
-		line += fmt.Sprintf(" waits for %s %s", ob.p.clean(ob.waiting), seconds(ob.now().Sub(ob.from)))
-	}
-	if ob.waiting == "" && ob.doing != nil {
-		if what, since := ob.doing(); what != "" && ob.now().Sub(since) >= aMoment {
-			line += fmt.Sprintf(" waits for %s %s", ob.p.clean(what), seconds(ob.now().Sub(since)))
+	for i, w := range ob.order {
+		if text := ob.watched(w); text != "" && i > 0 && strings.Contains(line, " ") {
+			line += " |" + text
+		} else {
+			line += text
 		}
 	}
 	if r := []rune(line); len(r) >= ob.p.o.Width {
@@ -171,4 +185,20 @@ func (ob *Observer) draw() {
 	}
 	ob.p.print(line)
 	ob.drawn = true
+}
+
+// watched says what goes on on a rig.
+func (ob *Observer) watched(w *watch) (line string) {
+	if w.current != "" {
+		line += fmt.Sprintf(" %s %s", ob.p.clean(w.current), seconds(ob.now().Sub(w.since)))
+	}
+	if w.waiting != "" {
+		line += fmt.Sprintf(" waits for %s %s", ob.p.clean(w.waiting), seconds(ob.now().Sub(w.from)))
+	}
+	if w.waiting == "" && w.doing != nil {
+		if what, since := w.doing(); what != "" && ob.now().Sub(since) >= aMoment {
+			line += fmt.Sprintf(" waits for %s %s", ob.p.clean(what), seconds(ob.now().Sub(since)))
+		}
+	}
+	return line
 }

@@ -72,10 +72,11 @@ func (p *printer) footer(res, before *journal.Result, report string) {
 			dut += " " + f
 		}
 	}
-	if s.Serial != "" {
-		dut += ", unit " + s.Serial
+	units, rigs := s.Serials(), s.Rigs()
+	if len(units) > 0 {
+		dut += ", " + plural("unit", units)
 	}
-	p.printf("%s on rig %s", p.clean(dut), p.clean(s.Rig))
+	p.printf("%s on %s", p.clean(dut), p.clean(plural("rig", rigs)))
 	if len(s.Planted) > 0 {
 		p.printf("planted   %s", p.clean(strings.Join(s.Planted, ", ")))
 	}
@@ -90,12 +91,21 @@ func (p *printer) footer(res, before *journal.Result, report string) {
 		p.printf("%s %s", p.paint(t.Verdict, "trouble  "), p.short(t.String(), 300))
 	}
 	for _, in := range res.Open {
-		p.printf("undone    %s: the next run undoes it", p.short(in.What, 200))
+		p.printf("undone    %s: the next run undoes it", p.short(journal.OnRig(in.What, in.Rig), 200))
 	}
 	if report != "" {
 		p.printf("report    %s", p.clean(report))
 	}
 	p.printf("%s in %s, exit code %d", p.paint(res.Worst, Outcome(res)), seconds(res.Took), res.Exit)
+}
+
+// plural gives "rig a", or "rigs a, b and c".
+func plural(what string, names []string) string {
+	last := len(names) - 1
+	if last < 1 {
+		return what + " " + strings.Join(names, "")
+	}
+	return what + "s " + strings.Join(names[:last], ", ") + " and " + names[last]
 }
 
 // Outcome gives the run's verdict in a word or two.

@@ -117,7 +117,7 @@ func TestObserverLive(t *testing.T) {
 		for i := range b.Events {
 			ob.Event(&b.Events[i])
 		}
-		ob.Waiting("console main: the login prompt")
+		ob.Waiting("", "console main: the login prompt")
 		time.Sleep(3500 * time.Millisecond) //nolint:forbidigo // the clock is the test's own
 		synctest.Wait()
 		stop()
@@ -155,13 +155,13 @@ func TestObserverSaysWhatACaseWaitsFor(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		began := time.Now()
-		ob.Doing(func() (string, time.Time) { return "the end of the boot\x1b on console main", began })
+		ob.Doing("", func() (string, time.Time) { return "the end of the boot\x1b on console main", began })
 		go func() { defer close(done); ob.Run(ctx) }()
 		b := journaltest.New().Plan("s", "a", "main").Begin("a[main]")
 		for i := range b.Events {
 			ob.Event(&b.Events[i])
 		}
-		ob.Waiting("a[main]")               // as the runner does at the start of each case
+		ob.Waiting("", "a[main]")           // as the runner does at the start of each case
 		time.Sleep(1500 * time.Millisecond) //nolint:forbidigo // the clock is the test's own
 		synctest.Wait()
 		assert.NotContains(t, buf.String(), "waits for")

@@ -1,0 +1,195 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+
+	"rigor/harness/console"
+	"rigor/harness/dut"
+	"rigor/harness/escape"
+	"rigor/harness/journal"
+	"rigor/harness/late"
+	"rigor/harness/rig"
+)
+
+// muster makes a job for each rig beside this one that takes part: no more of them than
+// have something to run. Each has instruments, lease, guard and state folder of its own;
+// plan, folder and journal are the run's.
+func (j *Job) muster() error {
+	j.crew = nil
+	if len(j.Beside) == 0 {
+		return nil
+	}
+	plan, err := j.Plan()
+	if err != nil {
+		return err
+	}
+	for i, f := range j.Beside[:min(len(j.Beside), max(Groups(plan)-1, 0))] {
+		b := *j
+		b.File, b.Beside, b.beside = f, nil, f.Name
+		b.Env.Dir = filepath.Dir(f.Path)
+		b.salt = uint64(i+1) << 8
+		if _, err := b.Plan(); err != nil {
+			return err
+		}
+		j.crew = append(j.crew, &b)
+	}
+	if len(j.crew) > 0 {
+		var person sync.Mutex
+		for _, b := range append([]*Job{j}, j.crew...) {
+			b.Ask, b.AskSecret, b.AskHidden = inTurn(&person, b.File.Name, b.Ask), inTurn(&person, b.File.Name, b.AskSecret), inTurn(&person, b.File.Name, b.AskHidden)
+		}
+	}
+	return nil
+}
+
+// inTurn has a person answer one question at a time, each with the rig that it is about.
+func inTurn(person *sync.Mutex, rig string, ask func(context.Context, string) (string, error)) func(context.Context, string) (string, error) {
+	if ask == nil {
+		return nil
+	}
+	return func(ctx context.Context, question string) (string, error) {
+		person.Lock()
+		defer person.Unlock()
+		return ask(ctx, "[rig "+rig+"] "+question)
+	}
+}
+
+// places says which rigs beside its own a run has.
+func (j *Job) places() (out []journal.Place) {
+	for _, b := range j.crew {
+		p := journal.Place{Rig: b.File.Name, Serial: b.File.Unit.Serial}
+		if b.File.Path != j.File.Path {
+			p.File, p.Digest = b.File.Path, b.File.Digest
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+// place names something of a rig that has a name beside others.
+func place(rig, name string) string {
+	if rig == "" {
+		return name
+	}
+	return rig + "-" + name
+}
+
+// of gives the record as a rig beside the run's own writes it.
+func (r *record) of(rig string) *record {
+	if rig == "" {
+		return r
+	}
+	return &record{dir: r.dir, rig: rig, w: r.w.On(rig), cab: r.cab}
+}
+
+// seat is a rig while the run has it: bound, with its consoles open.
+type seat struct {
+	j     *Job
+	rec   *record
+	bench *rig.Bench // nil: it was never bound
+	cons  map[string]*console.Console
+	cfg   Config
+	end   context.CancelFunc // of what measures
+}
+
+// sit binds the job's rig and makes it ready for a run. The seat is to be left also where
+// there is an error.
+func (j *Job) sit(ctx context.Context, rec *record, red *escape.Redactor) (*seat, error) {
+	rec = rec.of(j.beside)
+	s := &seat{j: j, rec: rec, end: func() {}}
+	env := j.Env
+	env.Redact, env.Ask = red, j.Ask
+	lines := rec.watchLines(j.File)
+	if also := env.Observe; lines != nil && also != nil {
+		env.Observe = func(op rig.Op) { lines(op); also(op) }
+	} else if lines != nil {
+		env.Observe = lines
+	}
+	plan, err := j.Plan()
+	if err != nil {
+		return s, err
+	}
+	if s.bench, err = rig.Bind(ctx, j.File, j.Profile, j.Drivers, env); err != nil {
+		if j.beside != "" {
+			err = fmt.Errorf("%s: %w", j.beside, err)
+		}
+		return s, fmt.Errorf("bind the rig: %w", err)
+	}
+	if j.Opened != nil {
+		j.Opened(j.beside, s.bench)
+	}
+	s.cons = j.consoles(ctx, s.bench, rec)
+	store, err := j.store(red)
+	if err != nil {
+		return s, fmt.Errorf("open the state folder of rig %s: %w", j.File.Name, err)
+	}
+	measuring, measured := context.WithCancel(context.WithoutCancel(ctx))
+	s.end = measured
+	device, err := j.device(s.bench, s.cons, late.Start(measuring))
+	if err != nil {
+		return s, err
+	}
+	in := &intents{store: store, seed: j.Seed, red: red}
+	s.cfg = Config{
+		Rig: j.File.Name, Plan: plan, Input: j.Input(), Profile: j.Profile, Device: device, Journal: rec.w, Cabinet: rec.cab,
+		Intents: in, Seed: j.Seed, Allow: j.File.Allow, FailFast: j.FailFast, Hold: j.Hold, Lost: j.Lost,
+		Doctor: j.doctorOf(s.bench, device),
+		Undo:   func(ctx context.Context, d *dut.Device) error { return j.undo(ctx, d, in, rec) },
+	}
+	if j.Waiting != nil {
+		s.cfg.Waiting = func(what string) { j.Waiting(j.beside, what) }
+	}
+	if j.Lease != nil {
+		s.cfg.Lost = j.Lease.Lost()
+	}
+	if j.Store != nil { // it outlives the run
+		if s.cfg.Tried, err = j.Store.Tries(); err != nil {
+			return s, fmt.Errorf("what the run before tried on rig %s: %w", j.File.Name, err)
+		}
+		s.cfg.KeepTries = j.Store.KeepTries
+	}
+	return s, nil
+}
+
+// leave puts the rig safe and closes it.
+func (s *seat) leave(ctx context.Context) (safe bool) {
+	defer s.rec.closeTranscripts()
+	s.end()
+	if s.bench == nil {
+		return true // nothing was opened
+	}
+	safe = s.j.safe(ctx, s.bench, s.rec)
+	for _, c := range s.cons {
+		if err := c.Close(); err != nil {
+			slog.DebugContext(ctx, "Closing a console", "error", err)
+		}
+	}
+	if err := s.bench.Close(); err != nil {
+		slog.DebugContext(ctx, "Closing the bench", "error", err)
+	}
+	return safe
+}
+
+// leave leaves all seats at once, so that none waits for another's supply to settle, and
+// says whether each rig is safe.
+func leave(ctx context.Context, seats []*seat, end *journal.End) bool {
+	safe := make([]bool, len(seats))
+	var all sync.WaitGroup
+	for i, s := range seats {
+		if s.bench != nil {
+			end.DriverUS += s.bench.Meter.Total().Microseconds()
+		}
+		all.Go(func() { safe[i] = s.leave(ctx) })
+	}
+	all.Wait()
+	for _, ok := range safe {
+		if !ok {
+			return false
+		}
+	}
+	return true
+}
