@@ -63,6 +63,9 @@ var lineForms = []string{
 	`{"seq":1,"at":"2026-11-23T02:00:00Z","off":0,"prev":"","kind":"end","end":}`,
 	`{"seq":1,"at":"2026-11-23T02:00:00Z","off":0,"prev":"","kind":"case","case":"a\u003cb\"c","begin":{}}`,
 	`{"seq":1,"at":"2026-11-23T02:00:00Z","off":0,"prev":"","kind":"new kind","case":"é <&>","begin":{"try":2,"more":1}}`,
+	`{"seq":1,"at":"2026-11-23T02:00:00Z","off":0,"prev":"","kind":"case","case":"a","rig":"bench-b","begin":{}}`,
+	`{"seq":1,"at":"2026-11-23T02:00:00Z","off":0,"prev":"","kind":"case","rig":"\u003c","begin":{}}`,
+	`{"seq":1,"at":"2026-11-23T02:00:00Z","off":0,"prev":"","kind":"case","rig":"b","case":"a","begin":{}}`,
 	`{"seq":1,"kind":"start","start":{"format":1}}`, `{}`, `null`, `[]`, ``, `{"seq":`, "{\"seq\":1,\"at\":\"\xff\"}", `{"seq":1,"at":"2026-11-23T02:00:00Z","off":0,"prev":"x`,
 }
 
@@ -76,6 +79,8 @@ func TestLineIsAsJSONHasIt(t *testing.T) {
 		"two payloads":      {Seq: 1, At: at, Kind: KindNote, Note: &Note{"x"}, End: &End{}},
 		"hostile":           {Seq: 1, At: at, Prev: "<", Kind: "\x00", Case: "\u2028é\"\\", Note: &Note{"\u2029<>&\x7f"}},
 		"hostile case":      {Seq: 1, At: at, Kind: KindNote, Case: "a&b", Note: &Note{"x"}},
+		"a rig":             {Seq: 1, At: at, Kind: KindNote, Case: "c", Rig: "bench-b", Note: &Note{"x"}},
+		"hostile rig":       {Seq: 1, At: at, Kind: KindNote, Rig: "a&b", Note: &Note{"x"}},
 		"negative":          {Seq: -1, Off: -5, At: at, Kind: KindNote, Note: &Note{"x"}},
 		"a time that fails": {At: time.Date(12026, 1, 1, 0, 0, 0, 0, time.UTC), Kind: KindNote, Note: &Note{"x"}},
 		"another zone":      {At: at.In(time.FixedZone("", 3600)), Kind: KindNote, Note: &Note{"x"}},
@@ -91,6 +96,7 @@ func TestWrittenLinesAreShort(t *testing.T) {
 	w := NewWriter(nopSync{&buf}, nil, nil)
 	require.NoError(t, w.Append(&Event{Kind: KindStart, Start: &Start{Format: 1, Run: "é<>"}}))
 	require.NoError(t, w.Append(&Event{Kind: KindNote, Case: "a[b]", Note: &Note{"x\x00"}}))
+	require.NoError(t, w.On("bench-b").Append(&Event{Kind: KindNote, Case: "a[b]", Note: &Note{"x"}}))
 	for line := range bytes.Lines(buf.Bytes()) {
 		var e Event
 		assert.True(t, short(bytes.TrimSuffix(line, []byte("\n")), &e), "%s", line)

@@ -133,6 +133,9 @@ func (f *File) expandHome(home func() (string, error)) error {
 		}
 	}
 	at = append(at, &f.Images)
+	for i := range f.Beside {
+		at = append(at, &f.Beside[i])
+	}
 	for _, s := range at {
 		if err := inHome(s, "", home); err != nil {
 			return err

@@ -59,7 +59,7 @@ func (d *diary) after(line string) []string {
 type fakeLine struct {
 	name string
 	d    *diary
-	hang chan struct{}
+	hang <-chan struct{}
 	err  error
 }
 

@@ -218,3 +218,28 @@ func TestHostileBytes(t *testing.T) {
 		}
 	}
 }
+
+// Rigs that share a run are shown side by side.
+func TestObserverOfTwoRigs(t *testing.T) {
+	var buf bytes.Buffer
+	ob := terminal.NewObserver(&buf, terminal.Options{Live: true, Width: 200})
+	b := journaltest.New().Plan("s", "a", "main").Plan("s", "b", "").Begin("a[main]").Begin("b")
+	b.Add(journal.Event{Kind: journal.KindFault, Fault: &journal.Fault{Part: "line.reset", Error: "held", Broken: true}})
+	for i := range b.Events {
+		if i >= 4 {
+			b.Events[i].Rig = "bench-b"
+		}
+		ob.Event(&b.Events[i])
+	}
+	ob.Waiting("bench-b", "the DUT to start")
+	ob.Waiting("", "a[main]") // that it runs is said
+	last := buf.String()[strings.LastIndex(buf.String(), "\r\x1b[K")+4:]
+	assert.Equal(t, "0/2 a[main] 0.0s | b 0.0s waits for the DUT to start 0.0s", last)
+	assert.Contains(t, buf.String(), "line.reset on rig bench-b is broken: held")
+	require.NoError(t, ob.Close())
+	out := summary(t, journaltest.New(func(s *journal.Start) {
+		s.Beside = []journal.Place{{Rig: "bench-b", Serial: "AG-000124"}, {Rig: "bench-c"}}
+	}).Plan("s", "a", "").Fail("a").End().Fold(), nil, terminal.Options{})
+	assert.Contains(t, out, "units AG-000123 and AG-000124 on rigs bench-a, bench-b and bench-c\n")
+	assert.Contains(t, out, "unit      AG-000123 on rig bench-a\n")
+}
