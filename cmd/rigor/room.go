@@ -97,6 +97,32 @@ func (r *room) leave() {
 	}
 }
 
+// Of one run: how much of a processor a device of this process takes that shares its
+// cases with others, and over how long it is looked at how much is there.
+const (
+	roomPerUnit = 0.2
+	roomBefore  = 200 * time.Millisecond
+)
+
+// spareUnits gives how many devices of this process have room beside the first, of so many:
+// none on a computer that is busy, on which they would all be late. Where the computer does
+// not tell, it is idle.
+func spareUnits(ctx context.Context, most int, times func() (busy, idle uint64, ok bool)) int {
+	busy, idle, ok := times()
+	timer := time.NewTimer(roomBefore)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+	b, i, _ := times()
+	of := (b - busy) + (i - idle)
+	if !ok || of == 0 {
+		return most
+	}
+	return min(most, int(float64(i-idle)/float64(of)*float64(runtime.NumCPU())/roomPerUnit))
+}
+
 // processorTimes reads what Linux counts of all processors together since it started, in
 // its ticks: proc(5), the first line of /proc/stat. Waiting for a disk is idle.
 func processorTimes() (busy, idle uint64, ok bool) {

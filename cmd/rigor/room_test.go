@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -82,4 +83,30 @@ func TestRoom(t *testing.T) {
 		cancel(enough)
 		require.ErrorIs(t, r.enter(ctx), enough)
 	})
+}
+
+// Devices of this process share a run as far as the computer has room for them.
+func TestSpareUnits(t *testing.T) {
+	for _, tt := range []struct {
+		name       string
+		busy, idle uint64 // of a hundred
+		ok         bool
+		want       int
+	}{
+		{"idle", 0, 100, true, 4},
+		{"busy", 100, 0, true, 0},
+		{"with a little room", 95, 5, true, min(4, runtime.NumCPU()/4)},
+		{"that does not tell", 0, 0, false, 4},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := uint64(0)
+				got := spareUnits(t.Context(), 4, func() (uint64, uint64, bool) {
+					n++
+					return 1000 + n*tt.busy, 2000 + n*tt.idle, tt.ok
+				})
+				assert.Equal(t, tt.want, got)
+			})
+		})
+	}
 }

@@ -62,7 +62,7 @@ func (c *runCmd) Run(ctx context.Context, a *app) error {
 	if c.Out != "" && c.Repeat > 1 {
 		return usage(errors.New("--out names one run's folder; it cannot hold the runs of --repeat"))
 	}
-	if err := c.share(file, prof); err != nil {
+	if err := c.share(ctx, file, prof); err != nil {
 		return usage(err)
 	}
 	if err := c.plant(file); err != nil {
@@ -161,12 +161,20 @@ func (c *runCmd) plant(f *rig.File) error {
 
 // share reads the rigs among which the cases are to be shared. What is asked of one bench,
 // or is about how one device is left, is for the rig alone.
-func (c *runCmd) share(f *rig.File, p *profile.Profile) (err error) {
+func (c *runCmd) share(ctx context.Context, f *rig.File, p *profile.Profile) (err error) {
 	if c.Alone || c.Hold || len(c.Fault) > 0 {
 		return nil
 	}
 	c.with, err = rigs.Beside(f, p)
-	return err
+	if err != nil || len(c.with) == 0 || !rigs.UsesVirtual(f) {
+		return err
+	}
+	n := spareUnits(ctx, len(c.with), processorTimes)
+	if n < len(c.with) {
+		slog.InfoContext(ctx, "The computer is busy: fewer devices share the run", "devices", n+1, "of", len(c.with)+1)
+	}
+	c.with = c.with[:n]
+	return nil
 }
 
 // places looks at where the run is to write before anything is touched.

@@ -85,7 +85,7 @@ func worse(a, b verdict.Verdict) bool { return a != b && verdict.Worst(a, b) == 
 func caution(was, now *journal.Start) string {
 	var out []string
 	for _, f := range []struct{ what, was, now string }{
-		{"rig", was.Rig, now.Rig}, {"device", was.Device, now.Device}, {"unit", strings.Join(was.Serials(), ", "), strings.Join(now.Serials(), ", ")}, {"firmware", was.Firmware, now.Firmware},
+		{"rig", was.Rig, now.Rig}, {"device", was.Device, now.Device}, {"unit", units(was), units(now)}, {"firmware", was.Firmware, now.Firmware},
 	} {
 		if f.was != f.now {
 			out = append(out, fmt.Sprintf("%s %q, now %q", f.what, f.was, f.now))
@@ -95,6 +95,18 @@ func caution(was, now *journal.Start) string {
 		return ""
 	}
 	return "the run before was of " + strings.Join(out, ", ")
+}
+
+// units gives those of a run, without devices that live in the program itself: how many
+// of them share a run is up to how busy the computer is.
+func units(s *journal.Start) string {
+	out := []string{s.Serial}
+	for _, p := range s.Beside {
+		if p.File != "" {
+			out = append(out, p.Serial)
+		}
+	}
+	return strings.Join(out, ", ")
 }
 
 // Summary gives "2 new, 1 fixed, 3 still, 1 missing", leaving out what is
