@@ -367,6 +367,11 @@ func (c *safeCmd) Run(ctx context.Context, a *app) error {
 			return werr
 		}
 	}
+	for _, name := range file.Beside {
+		if _, werr := fmt.Fprintf(a.out, "%s is a rig of its own beside it, and was not touched: rigor safe takes that one too\n", escape.Terminal(name)); werr != nil {
+			return werr
+		}
+	}
 	return err
 }
 

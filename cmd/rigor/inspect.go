@@ -197,14 +197,14 @@ func (c *planCmd) Run(a *app) error {
 	if _, err = fmt.Fprintf(a.out, "\n%d of %d cases would run.\n", runs, len(plan)); err != nil {
 		return err
 	}
-	if err := c.shared(a, plan); err != nil {
+	if err := c.shared(a); err != nil {
 		return err
 	}
 	return c.ladder(a, plan)
 }
 
 // shared says among which rigs the cases would be shared, where there are several.
-func (c *planCmd) shared(a *app, plan []runner.Planned) error {
+func (c *planCmd) shared(a *app) error {
 	f, p, err := rigs.Load(c.Rig)
 	if err != nil {
 		return usage(err)
@@ -213,8 +213,14 @@ func (c *planCmd) shared(a *app, plan []runner.Planned) error {
 	if err != nil {
 		return usage(err)
 	}
+	j := runner.NewJob(f, p)
+	j.Suites, j.Selectors, j.Beside = suites.All(), c.Selectors, others
+	_, with, err := j.Share()
+	if err != nil {
+		return planError(err)
+	}
 	names := []string{f.Name}
-	for _, o := range others[:min(len(others), max(runner.Groups(plan)-1, 0))] {
+	for _, o := range with {
 		names = append(names, o.Name)
 	}
 	if len(names) > 1 {

@@ -150,8 +150,12 @@ func run(args []string, stdout, stderr io.Writer) int {
 	var ended error // by which signal
 	err = func() (err error) {
 		defer func() {
-			if e, ok := recover().(*exitError); ok { // kong's own way out: help was asked for
-				err = e
+			switch p := recover().(type) {
+			case nil:
+			case *exitError: // kong's own way out: help was asked for
+				err = p
+			default: // it ends as a bug, and never as a pass
+				err = &codeError{verdict.ExitBug, fmt.Errorf("a bug of rigor's own: %v\n%s", p, debug.Stack())}
 			}
 		}()
 		kctx, err := parser.Parse(args)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"flag"
 	"maps"
 	"os"
@@ -9,9 +10,11 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"rigor/harness/abreast"
+	"rigor/harness/verdict"
 	"rigor/rigs"
 )
 
@@ -62,4 +65,17 @@ func builtin(t testing.TB, name string) string {
 	data, err := rigs.Files.ReadFile(name)
 	require.NoError(t, err)
 	return string(data)
+}
+
+// bad is a writer with a bug.
+type bad struct{}
+
+func (bad) Write([]byte) (int, error) { panic("odd") }
+
+// A bug of ours ends the program as one, with its place, and never as a pass.
+func TestPanicIsABug(t *testing.T) {
+	var stderr bytes.Buffer
+	assert.Equal(t, verdict.ExitBug, run([]string{"version"}, bad{}, &stderr))
+	assert.Contains(t, stderr.String(), "rigor: a bug of rigor's own: odd\n")
+	assert.Contains(t, stderr.String(), "main_test.go:")
 }

@@ -154,6 +154,12 @@ func (c *runCmd) plant(f *rig.File) error {
 	}
 	f.Virtual.Faults = append(f.Virtual.Faults, c.Fault...)
 	for _, f := range append([]*rig.File{f}, c.with...) { // a weakness is of the model
+		if !rigs.UsesVirtual(f) {
+			return fmt.Errorf("rig %s, beside it, drives a real device; nothing can be planted into it: use --alone", f.Name)
+		}
+		if f.Virtual == nil {
+			f.Virtual = &rig.Virtual{}
+		}
 		f.Virtual.Weaknesses = append(f.Virtual.Weaknesses, c.Weakness...)
 	}
 	return nil
@@ -162,7 +168,7 @@ func (c *runCmd) plant(f *rig.File) error {
 // share reads the rigs among which the cases are to be shared. What is asked of one bench,
 // or is about how one device is left, is for the rig alone.
 func (c *runCmd) share(ctx context.Context, f *rig.File, p *profile.Profile) (err error) {
-	if c.Alone || c.Hold || len(c.Fault) > 0 {
+	if c.Alone || c.Hold || len(c.Fault) > 0 || f.Virtual != nil && len(f.Virtual.Faults) > 0 {
 		return nil
 	}
 	c.with, err = rigs.Beside(f, p)

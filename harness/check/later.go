@@ -15,6 +15,7 @@ type later struct {
 	upheavals int            // of the DUT, when that was seen
 	inRow     map[string]int // by bracket: the most that were refused in a row, without a restart
 	settles   time.Duration  // how long an image runs until a start does not undo it
+	settled   bool           // that was looked at
 	borne     map[string]int // by bracket: the most behind which a genuine one is shown to be taken
 }
 
@@ -99,18 +100,19 @@ func (t *T) Unborne(bracket string) int {
 	return 0
 }
 
-// Settles notes how long an image has to run until a start does not undo it.
+// Settles notes that it was looked at how long an image has to run until a start does not
+// undo it, and what that is; 0 also where none was seen that would do.
 func (t *T) Settles(d time.Duration) {
 	l := t.cfg.Ledger
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.later.settles = max(l.later.settles, d)
+	l.later.settles, l.later.settled = max(l.later.settles, d), true
 }
 
-// SettleTime gives how long that is, as far as the run has found out.
-func (t *T) SettleTime() time.Duration {
+// SettleTime gives how long that is, and whether the run has found it out for this unit.
+func (t *T) SettleTime() (d time.Duration, known bool) {
 	l := t.cfg.Ledger
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.later.settles
+	return l.later.settles, l.later.settled
 }

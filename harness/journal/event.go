@@ -116,6 +116,8 @@ type Place struct {
 	File   string `json:"file,omitempty"` // where a rig file of its own describes it
 	Serial string `json:"serial,omitempty"`
 	Digest string `json:"digest,omitempty"` // sha256 of that file
+	// Planted is what is planted there besides what is planted into all.
+	Planted []string `json:"planted,omitempty"`
 }
 
 // Waiver turns a failure into a skip that still shows the raw verdict. One
@@ -206,6 +208,9 @@ type Intent struct {
 type Begin struct {
 	Try   int    `json:"try,omitempty"` // 2 when rig trouble was retried
 	State string `json:"state,omitempty"`
+	// Parts are those of this rig that the case leans on, where several share the run and
+	// they are not as planned.
+	Parts []string `json:"parts,omitempty"`
 }
 
 // CaseEnd marks the end of a case and how its code ended, which is not yet a

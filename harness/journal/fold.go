@@ -177,6 +177,9 @@ func (f *folder) begin(c *Case, e *Event) {
 	} else {
 		c.At, c.Rig = us(e.Off), e.Rig
 	}
+	if len(e.Begin.Parts) > 0 {
+		c.Parts = e.Begin.Parts
+	}
 	try.faults = 0
 	c.Ran, c.Finished, c.End = true, false, nil
 	c.Tries++
@@ -391,8 +394,15 @@ func (f *folder) leftToOthers() {
 			f.trouble(verdict.Error, verdict.ReasonFault, fmt.Sprintf("%s of rig %s is broken: %s", t.What.Part, name(t.Rig), t.What.Error))
 		}
 	}
+	back := map[string]time.Duration{}
 	for _, t := range r.Losses {
-		if !t.What.Returned {
+		if t.What.Returned {
+			back[t.Rig] = t.Off
+		}
+	}
+	for _, t := range r.Losses {
+		// One that came of the run's own end, or is over, is none.
+		if !t.What.Returned && !f.interrupted() && t.Off >= back[t.Rig] {
 			f.trouble(verdict.Inconclusive, verdict.ReasonDUTLost, fmt.Sprintf("the device on rig %s was lost (%s) and did not come back%s", name(t.Rig), t.What.Diagnosis, orNothing(", after case ", t.Case)))
 		}
 	}

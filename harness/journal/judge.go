@@ -86,14 +86,14 @@ func (f *folder) bracketOpen(c *Case, id string) string {
 	b := f.brackets[bracketKey{c.Rig, id}]
 	why, no := f.disproved[id]
 	switch {
-	case id != "" && no:
-		return "bracket " + id + " failed" + orNothing(": ", why)
-	case id == "", b != nil && b.opened && b.closed && !b.failed:
+	case id == "", !no && b != nil && b.opened && b.closed && !b.failed:
 		return ""
 	case b == nil || !b.opened:
 		return "bracket " + id + " was never opened"
 	case b.failed:
 		return "bracket " + id + " failed" + orNothing(": ", b.detail)
+	case no:
+		return "bracket " + id + " failed" + orNothing(": ", why)
 	}
 	return "bracket " + id + " was not closed"
 }

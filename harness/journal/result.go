@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"slices"
 	"time"
 
 	"rigor/harness/verdict"
@@ -120,6 +121,17 @@ func (s *Start) Serials() (out []string) {
 	for _, p := range append([]Place{{Serial: s.Serial}}, s.Beside...) {
 		if p.Serial != "" {
 			out = append(out, p.Serial)
+		}
+	}
+	return out
+}
+
+// Plants gives what was planted, with the rig where that is not into all.
+func (s *Start) Plants() []string {
+	out := slices.Clone(s.Planted)
+	for _, p := range s.Beside {
+		for _, what := range p.Planted {
+			out = append(out, OnRig(what, p.Rig))
 		}
 	}
 	return out

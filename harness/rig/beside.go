@@ -68,6 +68,9 @@ func Neighbours(f *File, p *profile.Profile, load func(path string) (*File, *pro
 		v := *f.Virtual
 		v.Weaknesses, v.Beside = append([]string(nil), v.Weaknesses...), nil
 		other.Virtual = &v
+		if err := neighbour(f, p, &other, p, out); err != "" {
+			return nil, strictyaml.Errors{{Pos: f.Source.Pos("virtual", "beside", strconv.Itoa(i)), What: "the unit beside " + err, Remedy: "give each rig and each unit its own name"}}
+		}
 		out = append(out, &other)
 	}
 	return out, nil
@@ -78,12 +81,15 @@ func neighbour(f *File, p *profile.Profile, other *File, prof *profile.Profile, 
 	switch {
 	case prof.Digest != p.Digest:
 		return fmt.Sprintf("has profile %s, and not %s: the cases of a run are of one model", other.ProfilePath(), f.ProfilePath())
-	case other.Unit.Serial != "" && other.Unit.Serial == f.Unit.Serial:
-		return fmt.Sprintf("is declared for unit %s, as this rig is", f.Unit.Serial)
+	case other.Unit.Serial == "" || f.Unit.Serial == "":
+		return "or this rig does not say which unit it has (unit.serial): a run that they share has to tell them apart"
 	}
 	for _, b := range append([]*File{f}, before...) {
-		if b.Name == other.Name {
+		switch {
+		case b.Name == other.Name:
 			return fmt.Sprintf("is called rig %s, as %s is", other.Name, b.Path)
+		case b.Unit.Serial == other.Unit.Serial:
+			return fmt.Sprintf("is declared for unit %s, as rig %s is", b.Unit.Serial, b.Name)
 		}
 		for _, r := range Resources(b) {
 			for _, o := range Resources(other) {

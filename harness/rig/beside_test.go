@@ -26,7 +26,7 @@ func TestNeighbours(t *testing.T) {
 	files := map[string]string{
 		"b.yaml": text("bench-b", "A2", "/dev/ttyB"), "c.yaml": text("bench-c", "A3", "/dev/ttyC"),
 		"name.yaml": text("bench-a", "A4", "/dev/ttyD"), "unit.yaml": text("bench-d", "A1", "/dev/ttyD"), "wire.yaml": text("bench-d", "A4", "/dev/ttyA"),
-		"twin.yaml": text("bench-d", "A4", "/dev/ttyB"), "model.yaml": text("bench-d", "A4", "/dev/ttyD"),
+		"twin.yaml": text("bench-d", "A4", "/dev/ttyB"), "same.yaml": text("bench-d", "A2", "/dev/ttyD"), "model.yaml": text("bench-d", "A4", "/dev/ttyD"),
 		"unnamed.yaml": strings.Replace(text("bench-d", "A4", "/dev/ttyD"), "unit: {serial: A4}\n", "", 1),
 	}
 	load := func(path string) (*File, *profile.Profile, error) {
@@ -45,10 +45,11 @@ func TestNeighbours(t *testing.T) {
 	}{
 		{"none", "", ""},
 		{"two", "beside: [b.yaml, c.yaml]", "bench-b bench-c"},
-		{"without a serial number", "beside: [unnamed.yaml]", "bench-d"},
+		{"without a serial number", "beside: [unnamed.yaml]", "rigs/a.yaml:5:10: unnamed.yaml or this rig does not say which unit it has (unit.serial): a run that they share has to tell them apart; name the rigs of further units of acme"},
+		{"the unit of another one", "beside: [b.yaml, same.yaml]", "rigs/a.yaml:5:18: same.yaml is declared for unit A2, as rig bench-b is; name the rigs of further units of acme"},
 		{"missing", "beside: [b.yaml, x.yaml]", "rigs/a.yaml:5:18: beside names x.yaml: rigs/x.yaml is not there"},
 		{"the same name", "beside: [name.yaml]", "rigs/a.yaml:5:10: name.yaml is called rig bench-a, as rigs/a.yaml is; name the rigs of further units of acme"},
-		{"the same unit", "beside: [unit.yaml]", "rigs/a.yaml:5:10: unit.yaml is declared for unit A1, as this rig is; name the rigs of further units of acme"},
+		{"the same unit", "beside: [unit.yaml]", "rigs/a.yaml:5:10: unit.yaml is declared for unit A1, as rig bench-a is; name the rigs of further units of acme"},
 		{"the same wire", "beside: [wire.yaml]", "rigs/a.yaml:5:10: wire.yaml uses the console.main of rig bench-a as its console.main (port /dev/ttyA); name the rigs of further units of acme"},
 		{"a wire of another one", "beside: [b.yaml, twin.yaml]", "rigs/a.yaml:5:18: twin.yaml uses the console.main of rig bench-b as its console.main (port /dev/ttyB); name the rigs of further units of acme"},
 		{"another model", "beside: [model.yaml]", "rigs/a.yaml:5:10: model.yaml has profile rigs/p.yaml, and not rigs/p.yaml: the cases of a run are of one model; name the rigs of further units of acme"},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"rigor/harness/console"
@@ -13,47 +14,95 @@ import (
 	"rigor/harness/journal"
 	"rigor/harness/late"
 	"rigor/harness/rig"
+	"rigor/harness/steps"
 )
 
-// muster makes a job for each rig beside this one that takes part: no more of them than
-// have something to run. Each has instruments, lease, guard and state folder of its own;
-// plan, folder and journal are the run's.
+// muster makes a job for each rig beside this one that takes part. Each has instruments,
+// lease, guard and state folder of its own; plan, folder and journal are the run's.
 func (j *Job) muster() error {
 	j.crew = nil
 	if len(j.Beside) == 0 {
 		return nil
 	}
-	plan, err := j.Plan()
+	_, with, err := j.Share()
 	if err != nil {
 		return err
 	}
-	for i, f := range j.Beside[:min(len(j.Beside), max(Groups(plan)-1, 0))] {
-		b := *j
-		b.File, b.Beside, b.beside = f, nil, f.Name
-		b.Env.Dir = filepath.Dir(f.Path)
-		b.salt = uint64(i+1) << 8
-		if _, err := b.Plan(); err != nil {
-			return err
-		}
-		j.crew = append(j.crew, &b)
+	for i, f := range with {
+		j.crew = append(j.crew, j.besides(f, i))
 	}
 	if len(j.crew) > 0 {
-		var person sync.Mutex
+		person := make(chan struct{}, 1)
 		for _, b := range append([]*Job{j}, j.crew...) {
-			b.Ask, b.AskSecret, b.AskHidden = inTurn(&person, b.File.Name, b.Ask), inTurn(&person, b.File.Name, b.AskSecret), inTurn(&person, b.File.Name, b.AskHidden)
+			b.Ask, b.AskSecret, b.AskHidden = inTurn(person, b.File.Name, b.Ask), inTurn(person, b.File.Name, b.AskSecret), inTurn(person, b.File.Name, b.AskHidden)
 		}
 	}
 	return nil
 }
 
+// besides is the job of the i-th rig beside this one.
+func (j *Job) besides(f *rig.File, i int) *Job {
+	b := *j
+	b.File, b.Beside, b.beside = f, nil, f.Name
+	b.Env.Dir = filepath.Dir(f.Path)
+	b.salt = uint64(i+1) << 8
+	return &b
+}
+
+// Share gives the plan of a run on this rig and those beside it, and which of those take
+// part: who can run what no rig before can, and others as far as there is something for
+// them. The rigs are not touched.
+func (j *Job) Share() (plan []Planned, with []*rig.File, err error) {
+	own, err := j.Plan()
+	if err != nil {
+		return nil, nil, err
+	}
+	cfgs := []Config{{Rig: j.File.Name, Plan: own}}
+	for i, f := range j.Beside {
+		p, err := j.besides(f, i).Plan()
+		if err != nil {
+			return nil, nil, err
+		}
+		cfgs = append(cfgs, Config{Rig: f.Name, Plan: p})
+	}
+	if plan, err = together(cfgs); err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", ErrPlan, err)
+	}
+	room := groups(plan) - 1
+	for i, f := range j.Beside {
+		if adds(cfgs[:1+i], cfgs[1+i]) || len(with) < room {
+			with = append(with, f)
+		}
+	}
+	return plan, with, nil
+}
+
+// adds says whether a rig runs a case that none of those before can.
+func adds(before []Config, c Config) bool {
+	for i := range c.Plan {
+		can := func(c Config) bool { return c.Plan[i].Skip == nil && !c.Plan[i].Unselected }
+		if can(c) && !slices.ContainsFunc(before, can) {
+			return true
+		}
+	}
+	return false
+}
+
 // inTurn has a person answer one question at a time, each with the rig that it is about.
-func inTurn(person *sync.Mutex, rig string, ask func(context.Context, string) (string, error)) func(context.Context, string) (string, error) {
+func inTurn(person chan struct{}, rig string, ask func(context.Context, string) (string, error)) func(context.Context, string) (string, error) {
 	if ask == nil {
 		return nil
 	}
 	return func(ctx context.Context, question string) (string, error) {
-		person.Lock()
-		defer person.Unlock()
+		select {
+		case person <- struct{}{}:
+			defer func() { <-person }()
+		case <-ctx.Done():
+			return "", fmt.Errorf("%w: nobody could be asked %q: another rig's question was not answered", steps.ErrNeedsHuman, question)
+		}
+		if ctx.Err() != nil { // both were so
+			return "", fmt.Errorf("%w: there was no time left to ask %q", steps.ErrNeedsHuman, question)
+		}
 		return ask(ctx, "[rig "+rig+"] "+question)
 	}
 }
@@ -62,6 +111,9 @@ func inTurn(person *sync.Mutex, rig string, ask func(context.Context, string) (s
 func (j *Job) places() (out []journal.Place) {
 	for _, b := range j.crew {
 		p := journal.Place{Rig: b.File.Name, Serial: b.File.Unit.Serial}
+		if v := b.File.Virtual; v != nil {
+			p.Planted = slices.DeleteFunc(slices.Concat(v.Weaknesses, v.Faults), func(what string) bool { return slices.Contains(j.Planted, what) })
+		}
 		if b.File.Path != j.File.Path {
 			p.File, p.Digest = b.File.Path, b.File.Digest
 		}
@@ -94,6 +146,9 @@ type seat struct {
 	cons  map[string]*console.Console
 	cfg   Config
 	end   context.CancelFunc // of what measures
+
+	once sync.Once
+	safe bool // it was left so
 }
 
 // sit binds the job's rig and makes it ready for a run. The seat is to be left also where
@@ -137,6 +192,7 @@ func (j *Job) sit(ctx context.Context, rec *record, red *escape.Redactor) (*seat
 	s.cfg = Config{
 		Rig: j.File.Name, Plan: plan, Input: j.Input(), Profile: j.Profile, Device: device, Journal: rec.w, Cabinet: rec.cab,
 		Intents: in, Seed: j.Seed, Allow: j.File.Allow, FailFast: j.FailFast, Hold: j.Hold, Lost: j.Lost,
+		Ended:  func() { s.leave(ctx) },
 		Doctor: j.doctorOf(s.bench, device),
 		Undo:   func(ctx context.Context, d *dut.Device) error { return j.undo(ctx, d, in, rec) },
 	}
@@ -155,8 +211,13 @@ func (j *Job) sit(ctx context.Context, rec *record, red *escape.Redactor) (*seat
 	return s, nil
 }
 
-// leave puts the rig safe and closes it.
+// leave puts the rig safe and closes it, once.
 func (s *seat) leave(ctx context.Context) (safe bool) {
+	s.once.Do(func() { s.safe = s.left(ctx) })
+	return s.safe
+}
+
+func (s *seat) left(ctx context.Context) (safe bool) {
 	defer s.rec.closeTranscripts()
 	s.end()
 	if s.bench == nil {

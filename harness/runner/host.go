@@ -16,9 +16,10 @@ import (
 
 // Append writes an event; the run remembers what a case was found to be.
 func (r *run) Append(e *journal.Event) error {
-	if e.Claim != nil && e.Claim.Holds == journal.No {
+	if c := e.Claim; c != nil && c.Holds != journal.Yes {
 		r.mu.Lock()
-		r.judged[e.Case] = true
+		r.judged[e.Case] = r.judged[e.Case] || c.Holds == journal.No
+		r.open[e.Case] = r.open[e.Case] || c.Holds == journal.Unknown
 		r.mu.Unlock()
 	}
 	if b := e.Bracket; b != nil {
@@ -212,6 +213,13 @@ func (r *run) setGone(why string) {
 func (r *run) anyBroken(p *Planned) bool {
 	why, _ := r.brokenFor(p)
 	return why != ""
+}
+
+// undecided says whether a case could not say something that it claims.
+func (r *run) undecided(id string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.open[id] && !r.judged[id]
 }
 
 func (r *run) failed(id string) bool {

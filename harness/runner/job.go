@@ -239,6 +239,7 @@ func (j *Job) bound(ctx context.Context, plan []Planned, rec *record, red *escap
 	}
 	var cfgs []Config
 	for _, job := range append([]*Job{j}, j.crew...) {
+		job.Seed = j.Seed
 		s, err := job.sit(ctx, rec, red)
 		seats = append(seats, s)
 		if err != nil {

@@ -66,9 +66,9 @@ func fromBehind(order []*Planned) (out []*Planned) {
 	return out
 }
 
-// Groups counts the cases of a plan that run, those that have to run on one unit as one:
+// groups counts the cases of a plan that run, those that have to run on one unit as one:
 // among more rigs they cannot be shared.
-func Groups(plan []Planned) int {
+func groups(plan []Planned) int {
 	seen := map[string]bool{}
 	for i := range plan {
 		if plan[i].Skip == nil && !plan[i].Unselected {
@@ -80,7 +80,8 @@ func Groups(plan []Planned) int {
 
 // next gives a rig its next case, of those that it could run in its order; nil when
 // there is none. With wait it is nil only when there will be none: what another rig
-// has taken may come back.
+// has taken may come back. What no rig is fit for is run all the same, once none has
+// anything better to do.
 func (q *roster) next(ctx context.Context, r *run, order []*Planned, wait bool) *Planned {
 	stop := context.AfterFunc(ctx, q.wake)
 	defer stop()
@@ -89,7 +90,7 @@ func (q *roster) next(ctx context.Context, r *run, order []*Planned, wait bool) 
 	defer delete(q.idle, r)
 	for q.halt == nil && ctx.Err() == nil {
 		p := q.pick(r, order, true)
-		if p == nil && q.release(r) { // another rig may be able to
+		if p == nil && q.release(r, order) { // another rig may be able to
 			q.turn++
 			q.change.Broadcast()
 		}
@@ -114,34 +115,34 @@ func (q *roster) next(ctx context.Context, r *run, order []*Planned, wait bool) 
 	return nil
 }
 
-// pick gives the first case of an order that the rig may take. A fit rig has all that
-// the case leans on; and it has shown already what no other case of its own would show.
+// pick gives the first case of an order that the rig may take: with fit, of those that
+// it is fit for.
 func (q *roster) pick(r *run, order []*Planned, fit bool) *Planned {
-	var late *Planned
 	for _, p := range order {
 		holder := q.holder[group(p)]
 		if q.begun[p.ID] || holder != nil && holder != r || fit && q.shared && !r.fit(p) {
 			continue
 		}
-		if q.shared && p.Case.Bracket != "" && p.Case.Closer == nil && !r.shown(p.Case.Bracket) {
-			if late == nil {
-				late = p
-			}
-			continue
-		}
 		return p
 	}
-	return late
+	return nil
 }
 
 // release gives back the groups of which a rig can run nothing more, and says whether
-// there were any.
-func (q *roster) release(r *run) (any bool) {
+// there were any. What leans on each other stays where it has begun, also where that rig
+// cannot go on with it: elsewhere the rest would not say why.
+func (q *roster) release(r *run, order []*Planned) (any bool) {
 	if !q.shared {
 		return false
 	}
+	stays := map[string]bool{}
+	for _, p := range order {
+		if q.begun[p.ID] && (p.Case.Shares != "" || p.Case.Bracket != "") {
+			stays[group(p)] = true
+		}
+	}
 	for g, holder := range q.holder {
-		if holder == r {
+		if holder == r && !stays[g] {
 			delete(q.holder, g)
 			any = true
 		}
@@ -196,7 +197,11 @@ func (q *roster) leave(r *run) {
 		return
 	}
 	q.gone[r] = true
-	q.release(r)
+	for g, holder := range q.holder {
+		if holder == r {
+			delete(q.holder, g)
+		}
+	}
 	delete(q.idle, r)
 	q.rigs--
 	q.turn++
@@ -215,8 +220,11 @@ func together(cfgs []Config) ([]Planned, error) {
 			switch p := &c.Plan[i]; {
 			case p.ID != plan[i].ID || p.Unselected != plan[i].Unselected:
 				return nil, fmt.Errorf("rig %s plans case %s where the run plans %s", c.Rig, p.ID, plan[i].ID)
-			case plan[i].Skip != nil && p.Skip == nil:
+			case p.Skip != nil:
+			case plan[i].Skip != nil:
 				plan[i] = *p
+			case group(p) != group(&plan[i]):
+				return nil, fmt.Errorf("rig %s plans case %s with %s, and the run with %s", c.Rig, p.ID, group(p), group(&plan[i]))
 			}
 		}
 	}
@@ -257,10 +265,14 @@ func beside(runs []*run, f func(*run) error) error {
 	errs, panics := make([]error, len(runs)), make([]string, len(runs))
 	for i, r := range runs {
 		all.Go(func() {
+			if r.cfg.Ended != nil {
+				defer r.cfg.Ended()
+			}
 			defer r.roster.leave(r)
 			defer func() {
 				if p := recover(); p != nil {
 					panics[i] = fmt.Sprintf("%v\n%s", p, debug.Stack())
+					r.roster.stop(verdict.Judgement{Verdict: verdict.Error, Reason: verdict.ReasonBug, Detail: "not run: the harness panicked on another rig"})
 				}
 			}()
 			errs[i] = f(r)

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -292,7 +293,8 @@ func TestLeaseOfOneLost(t *testing.T) {
 func TestBothLeasesLost(t *testing.T) {
 	lost := make(chan struct{})
 	close(lost)
-	c := newCrew(t, 2, well(), checkOn("other", "other", func(ctx context.Context, ct *check.T) { <-ctx.Done() }))
+	waits := func(ctx context.Context, _ *check.T) { <-ctx.Done() }
+	c := newCrew(t, 2, checkOn("one", "good", waits), checkOn("other", "other", waits), checkOn("third", "other", waits))
 	for _, r := range c.rigs {
 		r.cfg.Lost = lost
 	}
@@ -410,4 +412,186 @@ func TestLaneThatPanics(t *testing.T) {
 		})
 	})
 	assert.True(t, back.Load())
+}
+
+// TestSickUnit: a unit of which nothing can be decided does not get the cases that another
+// one could show, for being done with each at once.
+func TestSickUnit(t *testing.T) {
+	var checks []*check.Check
+	for i := range 20 {
+		checks = append(checks, checkOn(fmt.Sprintf("c%d", i), "good", func(ctx context.Context, ct *check.T) {
+			if err := use(ctx, ct, "good"); err != nil {
+				ct.Inconclusive(verdict.ReasonControlFailed, "it does not answer")
+			}
+			holds(ct)
+		}))
+	}
+	c := newCrew(t, 2, checks...)
+	c.rigs[1].lines["good"] = &fakeLine{name: "good", d: c.rigs[1].d, err: errors.New("silent")}
+	over := c.when(func() func(*journal.Event) bool {
+		n := 0
+		return func(e *journal.Event) bool {
+			if e.CaseEnd != nil && e.Rig == "bench-2" {
+				n++
+			}
+			return n == inARow
+		}
+	}())
+	c.rigs[0].lines["good"] = &fakeLine{name: "good", d: c.rigs[0].d, hang: over}
+	res := c.run(t.Context())
+	assert.Equal(t, 20-inARow, res.Counts[verdict.Pass])
+	assert.Equal(t, inARow, res.Counts[verdict.Inconclusive])
+	assert.Equal(t, verdict.Inconclusive, res.Worst)
+}
+
+// TestBracketOfAnother: a case that leans on what its unit has to show, and nothing shows
+// at the end, goes to the rig whose unit does show it.
+func TestBracketOfAnother(t *testing.T) {
+	m := &meet{n: 2}
+	leans := checkOn("leans", "good", func(_ context.Context, ct *check.T) { holds(ct) })
+	leans.Cases = func(check.Input) []check.Case { return []check.Case{{Bracket: "a label"}} }
+	shows := checkOn("shows", "good", func(ctx context.Context, ct *check.T) {
+		ct.OK(m.wait(ctx)) // the other has begun, too
+		ct.Shown("a label")
+		holds(ct)
+	})
+	other := checkOn("other", "good", func(ctx context.Context, ct *check.T) {
+		ct.OK(m.wait(ctx))
+		holds(ct)
+	})
+	for range 5 {
+		m.in, m.all = 0, nil
+		res := newCrew(t, 2, shows, leans, other).run(t.Context())
+		assert.Equal(t, "pass", words(res.Case("leans").Judgement), "%s", res.Case("leans").Judgement.Detail)
+		assert.Equal(t, res.Case("shows").Rig, res.Case("leans").Rig)
+	}
+}
+
+// TestBracketIsNotHandedOn: what leans on each other ends where it began, and says why.
+func TestBracketIsNotHandedOn(t *testing.T) {
+	c := checkOn("b", "bad", func(ctx context.Context, ct *check.T) {
+		ct.OK(use(ctx, ct, "bad"))
+		holds(ct)
+	})
+	c.Cases = func(check.Input) []check.Case {
+		return []check.Case{{Channel: "1", Bracket: "x", Parts: []wire.Part{"line.bad"}}, {Channel: "2", Bracket: "x", Parts: []wire.Part{"line.bad"}}}
+	}
+	crew := newCrew(t, 2, c)
+	for _, r := range crew.rigs {
+		r.lines["bad"] = &fakeLine{name: "bad", d: r.d, err: &wire.Fault{Part: "line.bad", Op: "assert", Err: errors.New("no such chip")}}
+	}
+	res := crew.run(t.Context())
+	assert.Equal(t, res.Case("b[1]").Rig, res.Case("b[2]").Rig)
+	assert.Equal(t, "error.broken-part", words(res.Case("b[2]").Judgement), "%s", res.Case("b[2]").Judgement.Detail)
+}
+
+// TestPartsOfTheRig: a case leans on the parts of the rig on which it ran, which may be
+// found broken when all is over.
+func TestPartsOfTheRig(t *testing.T) {
+	m := &meet{n: 2}
+	both := func(id string) *check.Check {
+		return checkOn(id, "good", func(ctx context.Context, ct *check.T) {
+			ct.OK(m.wait(ctx))
+			holds(ct)
+		})
+	}
+	c := newCrew(t, 2, both("a"), both("b"))
+	for i := range c.rigs[1].cfg.Plan {
+		c.rigs[1].cfg.Plan[i].Case.Parts = []wire.Part{"line.good", "storage.main"}
+	}
+	c.rigs[1].cfg.Doctor = func(_ context.Context, phase string) []journal.Doctor {
+		if phase == "after" {
+			return []journal.Doctor{{Phase: phase, Item: "memory", Part: "storage.main", Status: "broken", Detail: "no answer"}}
+		}
+		return nil
+	}
+	res := c.run(t.Context())
+	for i := range res.Cases {
+		want := map[string]string{"": "pass", "bench-2": "error.broken-part"}[res.Cases[i].Rig]
+		assert.Equal(t, want, words(res.Cases[i].Judgement))
+	}
+}
+
+// TestLeftEarly: a rig on which nothing more is done is left before the others are through.
+func TestLeftEarly(t *testing.T) {
+	m := &meet{n: 2}
+	left := make(chan struct{})
+	checks := []*check.Check{
+		checkOn("slow", "good", func(ctx context.Context, ct *check.T) {
+			ct.OK(m.wait(ctx))
+			select {
+			case <-left:
+			case <-ctx.Done():
+				ct.Inconclusive(verdict.ReasonPrecondition, "the other rig is still held")
+			}
+			holds(ct)
+		}),
+		checkOn("short", "good", func(ctx context.Context, ct *check.T) {
+			ct.OK(m.wait(ctx))
+			holds(ct)
+		}),
+	}
+	c := newCrew(t, 2, checks...)
+	lost := c.when(func(e *journal.Event) bool { return e.CaseEnd != nil && e.Case == "short" })
+	// Who has run the short one loses its lease, and holds nothing any more.
+	var which atomic.Int32
+	for i, r := range c.rigs {
+		ch := make(chan struct{})
+		r.cfg.Lost = ch
+		go func() {
+			<-lost
+			if res := int32(i); which.Load() == res {
+				close(ch)
+			}
+		}()
+		r.cfg.Ended = func() {
+			if which.Load() == int32(i) {
+				close(left)
+			}
+		}
+	}
+	seen := c.seen
+	c.seen = func(e *journal.Event) {
+		if e.Begin != nil && e.Case == "short" && e.Rig == "bench-2" {
+			which.Store(1)
+		}
+		seen(e)
+	}
+	res := c.run(t.Context())
+	assert.Equal(t, "pass", words(res.Case("slow").Judgement), "%s", res.Case("slow").Judgement.Detail)
+}
+
+// TestAskedInTurn: a question waits for another one's answer no longer than its case has
+// time.
+func TestAskedInTurn(t *testing.T) {
+	person := make(chan struct{}, 1)
+	answer := make(chan struct{})
+	var asked []string
+	ask := func(_ context.Context, q string) (string, error) {
+		asked = append(asked, q)
+		<-answer
+		return "yes", nil
+	}
+	a, b := inTurn(person, "a", ask), inTurn(person, "b", ask)
+	done := make(chan error, 1)
+	begun := make(chan struct{})
+	go func() {
+		close(begun)
+		_, err := a(t.Context(), "press it")
+		done <- err
+	}()
+	<-begun
+	require.Eventually(t, func() bool { return len(person) == 1 }, time.Second, time.Millisecond)
+	ctx, stop := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer stop()
+	_, err := b(ctx, "press that")
+	require.ErrorContains(t, err, `nobody could be asked "press that"`)
+	close(answer)
+	require.NoError(t, <-done)
+	_, err = b(ctx, "press that")
+	require.Error(t, err, "its time is over")
+	got, err := b(t.Context(), "press that")
+	require.NoError(t, err)
+	assert.Equal(t, "yes", got)
+	assert.Equal(t, []string{"[rig a] press it", "[rig b] press that"}, asked)
 }

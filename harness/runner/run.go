@@ -59,6 +59,9 @@ type Config struct {
 	KeepTries func([]byte) error
 	// Waiting is told what is being waited for; may be nil.
 	Waiting func(what string)
+	// Ended is called once nothing more is done on this rig, where others may go on; may
+	// be nil.
+	Ended func()
 }
 
 // ErrStop says that the run stopped because it was told to, not for trouble.
@@ -82,10 +85,13 @@ type run struct {
 	wrongUnit string // what another unit says
 	gone      string // set when the DUT is lost for good, with why
 	judged    map[string]bool
+	open      map[string]bool // cases that could not decide a claim
 	brackets  map[string]bracket
 	ended     map[string]bool // cases that ended with nothing against them
 	silent    map[string]int  // cases in a row before which a console gave no answer
 	untidy    map[string]bool // consoles that cannot be brought to their login prompt
+
+	unclear int // cases in a row, up to the last, of which nothing was decided
 
 	last      string // the case that ran last
 	lastShown bool   // the DUT had shown itself before it
@@ -127,7 +133,7 @@ func Run(ctx context.Context, cfgs ...Config) error {
 }
 
 func seatOf(life context.Context, cfg Config, q *roster) *run {
-	r := &run{cfg: cfg, life: life, roster: q, device: cfg.Device, ledger: check.NewLedger(), broken: map[wire.Part]string{}, judged: map[string]bool{}, brackets: map[string]bracket{}, ended: map[string]bool{}, untidy: map[string]bool{}, silent: map[string]int{}}
+	r := &run{cfg: cfg, life: life, roster: q, device: cfg.Device, ledger: check.NewLedger(), broken: map[wire.Part]string{}, judged: map[string]bool{}, open: map[string]bool{}, brackets: map[string]bracket{}, ended: map[string]bool{}, untidy: map[string]bool{}, silent: map[string]int{}}
 	r.machine = r.newMachine()
 	return r
 }
@@ -189,9 +195,22 @@ func (r *run) cases(ctx context.Context, order []*Planned) {
 	}
 }
 
-// fit says whether a case can run on this rig, as far as it is known.
+// inARow is how many cases in a row may end on a rig without a word on their claim, until
+// the others have the rest: there may be something wrong with this unit, or on the way to
+// it, that breaks no part.
+const inARow = 3
+
+// fit says whether a case can run on this rig, as far as it is known. Nothing is left to a
+// rig on which nobody knows who the DUT is; nor, where the case leans on what another rig's
+// unit can show alone, to one that has not shown it.
 func (r *run) fit(p *Planned) bool {
-	return !r.anyBroken(p) && r.unfit() == nil && (r.identified() || !alters(p.Check))
+	switch {
+	case r.anyBroken(p), r.unfit() != nil, !r.identified() && alters(p.Check), r.unclear >= inARow:
+		return false
+	case p.Case.Bracket != "" && p.Case.Closer == nil:
+		return r.shown(p.Case.Bracket)
+	}
+	return true
 }
 
 // shown says whether a bracket is closed here.
@@ -321,7 +340,7 @@ func (r *run) identify(ctx context.Context, d *dut.Device) {
 func (r *run) one(ctx context.Context, p *Planned) (stop bool) {
 	start := time.Now()
 	for try := 1; ; try++ {
-		r.append(&journal.Event{Kind: journal.KindCase, Case: p.ID, Begin: &journal.Begin{Try: try, State: r.machine.Current()}})
+		r.append(&journal.Event{Kind: journal.KindCase, Case: p.ID, Begin: &journal.Begin{Try: try, State: r.machine.Current(), Parts: r.leans(p)}})
 		r.takeFaults()
 		j := r.ready(ctx, p)
 		if j == nil {
@@ -358,6 +377,7 @@ func (r *run) one(ctx context.Context, p *Planned) (stop bool) {
 		}
 		if !again {
 			r.ended[p.ID] = j == nil
+			r.count(p.ID)
 			r.keepTries()
 			break
 		}
@@ -365,12 +385,30 @@ func (r *run) one(ctx context.Context, p *Planned) (stop bool) {
 	return (r.cfg.FailFast || r.cfg.Hold) && r.failed(p.ID)
 }
 
+// count counts the cases in a row of which nothing was decided.
+func (r *run) count(id string) {
+	if r.unclear++; r.ended[id] && !r.undecided(id) {
+		r.unclear = 0
+	}
+}
+
+// leans names the parts of this rig that a case leans on, where several rigs share the
+// run: they need not be those of the plan.
+func (r *run) leans(p *Planned) (parts []string) {
+	if r.roster.shared {
+		for _, part := range p.Case.Parts {
+			parts = append(parts, string(part))
+		}
+	}
+	return parts
+}
+
 // recall takes in what the run before tried at the logins. A run that does not know
 // it cannot say which of its own tries count.
 func (r *run) recall() error {
 	n, err := r.ledger.Recall(r.cfg.Tried, time.Now())
 	if err != nil {
-		return fmt.Errorf("%w; wait out the lock-out of the logins, then remove tries.json from the rig's state folder", err)
+		return fmt.Errorf("%w; wait out the lock-out of the logins, then remove tries.json from the state folder of rig %s", err, r.cfg.Rig)
 	}
 	if n > 0 {
 		r.note("", "the run before tried %d accounts a short time ago: its tries count with those of this one", n)

@@ -62,6 +62,10 @@ func (s *seat) whilePending(ctx context.Context) {
 	_, err = s.u.Apply(ctx)
 	s.t.OK(err)
 	s.read(ctx)
+	if s.now.Pending == "" && shelf.Says(s.now.Version, s.now.Digest, next.Shows) {
+		wait, _ := s.t.SettleTime() // a start behind it would undo it
+		s.t.OK(s.d.Wait(ctx, wait))
+	}
 	log.Before, log.Waited, log.After = before, waits, s.now
 	data, err := json.MarshalIndent(log, "", " ")
 	s.t.OK(err)

@@ -37,8 +37,11 @@ var Genuine = check.Check{
 			t.Inconclusive(verdict.ReasonCoverageGap, exhausted, s.now.Version)
 		}
 		before, who := s.now, unit(ctx, t)
+		claims := t.Case().Channel == channels(t.Profile())[0]
+		s.settling = claims // whether it stays is a claim of this case
 		a, err := s.install(ctx, up[0])
 		t.OK(err)
+		s.settling = false
 		after := unit(ctx, t)
 		ref := t.Keep("installed.txt", "what was delivered, and what ran before and behind it", fmt.Appendf(nil, "delivered: %s\nanswer: %s: %s\nbefore: %s\nafter: %s\n%s", up[0], a.Kind, a.Detail, before, s.now, a.Raw))
 		t.Claim("a genuine newer image is taken, and runs behind a restart", func(c *check.Claim) {
@@ -65,7 +68,7 @@ var Genuine = check.Check{
 				c.Fail(verdict.ReasonExpectation, "before the update it was %s, and %s behind it", who, after)
 			}
 		})
-		if a.Kind == verdict.Accepted && t.Case().Channel == channels(t.Profile())[0] {
+		if a.Kind == verdict.Accepted && claims {
 			s.claimStays(ctx, up[0])
 		}
 		s.stepDown(ctx, before)

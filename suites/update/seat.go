@@ -32,7 +32,9 @@ type seat struct {
 	list    journal.Ref  // of the mutants
 	starts  *dut.Running // what the last restart told of the image that it started
 	backing bool         // it is being brought back
-	minded  func()       // closes what the next start may have to undo; nil where nothing was delivered
+	// settling: how long an image needs until a start does not undo it is being looked at.
+	settling bool
+	minded   func() // closes what the next start may have to undo; nil where nothing was delivered
 }
 
 // exhausted is what a case says that needs a newer image than there is.
@@ -191,9 +193,7 @@ func (s *seat) install(ctx context.Context, img *shelf.Image) (dut.Answer, error
 	d.Kind, d.Detail = verdict.Unproven, fmt.Sprintf("%s was delivered and taken; %s ran before, and behind a restart %s", img, before, now)
 	if now.Pending == "" && shelf.Says(now.Version, now.Digest, img.Shows) {
 		d.Kind, d.Detail = verdict.Accepted, fmt.Sprintf("%s was delivered; %s ran before, and %s runs now", img, before, now)
-		if wait := s.t.SettleTime(); wait > 0 {
-			return d.Answer, s.d.Wait(ctx, wait)
-		}
+		return d.Answer, s.settle(ctx, img)
 	}
 	return d.Answer, nil
 }

@@ -18,6 +18,8 @@ var keptWithin = []time.Duration{0, 5 * time.Second, 30 * time.Second}
 // runs then. One that is undone is installed again, and given time: how much it needs, all
 // further installations of the run give it.
 func (s *seat) stays(ctx context.Context, img *shelf.Image) (kept bool, how string) {
+	s.settling = true
+	defer func() { s.settling = false }()
 	for _, wait := range keptWithin {
 		if wait > 0 {
 			a, err := s.install(ctx, img)
@@ -36,7 +38,24 @@ func (s *seat) stays(ctx context.Context, img *shelf.Image) (kept bool, how stri
 			return true, how
 		}
 	}
+	s.t.Settles(0) // no time of those helps: it is not looked for again
 	return false, how
+}
+
+// settle gives an image that was just installed the time that it needs until a start does
+// not undo it. The first of a unit shows how long that is, where no case before has: what
+// the case makes behind it are starts.
+func (s *seat) settle(ctx context.Context, img *shelf.Image) error {
+	switch wait, known := s.t.SettleTime(); {
+	case wait > 0:
+		return s.d.Wait(ctx, wait)
+	case known, s.settling:
+		return nil
+	}
+	if kept, how := s.stays(ctx, img); !kept {
+		s.t.Note("behind one more start it does not run: %s", how)
+	}
+	return nil
 }
 
 // claimStays claims that a genuine image runs behind one more start, too: one that was tried

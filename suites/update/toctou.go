@@ -98,6 +98,7 @@ func (s *seat) opened(ctx context.Context) {
 	by, ok, failed := s.t.Opened(id)
 	if !ok {
 		img := s.next()
+		s.settling = true // as the next lines have it
 		a, err := s.install(ctx, img)
 		s.t.OK(err)
 		if a.Kind == verdict.Accepted {
@@ -110,6 +111,7 @@ func (s *seat) opened(ctx context.Context) {
 			s.t.Keep("control.txt", "the genuine image before the first mutant of the channel", []byte(a.Detail+"\n"))
 			return
 		}
+		s.settling = false
 		failed = fmt.Errorf("%s: %s", a.Kind, a.Detail)
 		s.t.OpensNot(id, failed)
 		by = s.t.ID()

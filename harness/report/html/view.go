@@ -285,8 +285,8 @@ func (b *builder) facts() []fact {
 	}
 	all := []fact{
 		{"Maker, model", strings.TrimSpace(s.Maker + " " + s.Model), false}, {"Hardware", s.Hardware, false}, {"Firmware, as declared", s.Firmware, false}, {"Unit", unit, false},
-		{"Planted weaknesses", strings.Join(s.Planted, ", "), false},
-		{"Rig", strings.Join(s.Rigs(), ", "), false}, {"Rig file", s.RigFile, true}, {"Host", s.Host, false}, {"Clock", s.Clock, false},
+		{"Planted weaknesses", strings.Join(s.Plants(), ", "), false},
+		{"Rig", strings.Join(s.Rigs(), ", ") + map[bool]string{true: "; each case on the unit of one of them"}[len(s.Beside) > 0], false}, {"Rig file", s.RigFile, true}, {"Host", s.Host, false}, {"Clock", s.Clock, false},
 		{"Selected", selectors, false}, {"Seed", strconv.FormatUint(s.Seed, 10), false}, {"Ended", end, false}, {"Signal", b.res.Signal, false},
 		{"Parts found broken", strings.Join(b.res.Broken, ", "), false},
 	}

@@ -61,7 +61,7 @@ func (r *renderer) suiteProperties(s *suite) []property {
 		{"run.verdict", string(r.res.Worst)}, {"run.exit", strconv.Itoa(r.res.Exit)}, {"run.selectors", strings.Join(st.Selectors, " ")},
 		{"run.seed", strconv.FormatUint(st.Seed, 10)}, {"run.writer", st.Writer}, {"run.clock", st.Clock},
 		{"journal.sha256", r.res.Hash}, {"rig", strings.Join(st.Rigs(), " ")}, {"dut.profile", st.Device}, {"dut.maker", st.Maker}, {"dut.model", st.Model},
-		{"dut.hardware", st.Hardware}, {"dut.firmware", st.Firmware}, {"dut.unit", strings.Join(st.Serials(), " ")}, {"dut.planted", strings.Join(st.Planted, " ")},
+		{"dut.hardware", st.Hardware}, {"dut.firmware", st.Firmware}, {"dut.unit", strings.Join(st.Serials(), " ")}, {"dut.planted", strings.Join(st.Plants(), " ")},
 	}
 	for _, k := range slices.Sorted(maps.Keys(st.Digests)) {
 		ps = append(ps, property{"digest." + k, st.Digests[k]})

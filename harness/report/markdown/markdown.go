@@ -73,8 +73,8 @@ func (b *builder) head(res, before *journal.Result) {
 	if len(s.Selectors) > 0 {
 		b.block("Selected: " + clip(strings.Join(s.Selectors, " "), 300) + "\n\n")
 	}
-	if len(s.Planted) > 0 {
-		b.block("Planted in the device: " + clip(strings.Join(s.Planted, ", "), 300) + "\n\n")
+	if planted := s.Plants(); len(planted) > 0 {
+		b.block("Planted in the device: " + clip(strings.Join(planted, ", "), 300) + "\n\n")
 	}
 	for _, t := range res.Trouble {
 		b.block("- **" + clip(t.String(), 500) + "**\n")

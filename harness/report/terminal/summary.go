@@ -76,9 +76,13 @@ func (p *printer) footer(res, before *journal.Result, report string) {
 	if len(units) > 0 {
 		dut += ", " + plural("unit", units)
 	}
-	p.printf("%s on %s", p.clean(dut), p.clean(plural("rig", rigs)))
-	if len(s.Planted) > 0 {
-		p.printf("planted   %s", p.clean(strings.Join(s.Planted, ", ")))
+	share := ""
+	if len(s.Beside) > 0 {
+		share = ", each case on one of them"
+	}
+	p.printf("%s on %s%s", p.clean(dut), p.clean(plural("rig", rigs)), share)
+	if planted := s.Plants(); len(planted) > 0 {
+		p.printf("planted   %s", p.clean(strings.Join(planted, ", ")))
 	}
 	p.printf("cases     %s", Counts(res))
 	if d := diff.Compare(before, res); d != nil {
@@ -91,7 +95,7 @@ func (p *printer) footer(res, before *journal.Result, report string) {
 		p.printf("%s %s", p.paint(t.Verdict, "trouble  "), p.short(t.String(), 300))
 	}
 	for _, in := range res.Open {
-		p.printf("undone    %s: the next run undoes it", p.short(journal.OnRig(in.What, in.Rig), 200))
+		p.printf("undone    %s: %s undoes it", p.short(in.What, 200), p.clean(journal.OnRig("the next run", in.Rig)))
 	}
 	if report != "" {
 		p.printf("report    %s", p.clean(report))

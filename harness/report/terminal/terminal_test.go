@@ -240,6 +240,6 @@ func TestObserverOfTwoRigs(t *testing.T) {
 	out := summary(t, journaltest.New(func(s *journal.Start) {
 		s.Beside = []journal.Place{{Rig: "bench-b", Serial: "AG-000124"}, {Rig: "bench-c"}}
 	}).Plan("s", "a", "").Fail("a").End().Fold(), nil, terminal.Options{})
-	assert.Contains(t, out, "units AG-000123 and AG-000124 on rigs bench-a, bench-b and bench-c\n")
+	assert.Contains(t, out, "units AG-000123 and AG-000124 on rigs bench-a, bench-b and bench-c, each case on one of them\n")
 	assert.Contains(t, out, "unit      AG-000123 on rig bench-a\n")
 }
