@@ -139,8 +139,8 @@ faults:
 		groups [][]string
 		want   string
 	}{
-		{"each alone", [][]string{{""}, {"quick"}, {"hangs"}, {"few"}, {"many"}, {"odd"}, {"slow"}}, "hangs slow  quick odd many few"},
-		{"a group takes what its longest does", [][]string{{""}, {"few", "slow"}, {"many", "odd"}}, "few  many"},
+		{"each alone", [][]string{{""}, {"quick"}, {"hangs"}, {"few"}, {"many"}, {"odd"}, {"slow"}}, "hangs odd slow many  few quick"},
+		{"a group takes what its longest does", [][]string{{""}, {"few", "slow"}, {"many", "odd"}}, "few many "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			runs, err := (&validateCmd{}).choose(b)

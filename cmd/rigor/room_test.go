@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"runtime"
+	"runtime/debug"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -82,4 +84,16 @@ func TestRoom(t *testing.T) {
 		cancel(enough)
 		require.ErrorIs(t, r.enter(ctx), enough)
 	})
+}
+
+// A run among many keeps to one processor, and collects its heap seldom.
+func TestOneOfMany(t *testing.T) {
+	cpus, percent := runtime.GOMAXPROCS(0), debug.SetGCPercent(100)
+	defer func() {
+		runtime.GOMAXPROCS(cpus)
+		debug.SetGCPercent(percent)
+	}()
+	oneOfMany()
+	assert.Equal(t, 1, runtime.GOMAXPROCS(0))
+	assert.Equal(t, 400, debug.SetGCPercent(100))
 }

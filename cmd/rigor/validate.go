@@ -32,7 +32,7 @@ type validateCmd struct {
 	Family   []string `help:"Only weaknesses and faults of these families. Of the gateway: ${families}; of the built-in device: the suites that look for them."`
 	List     bool     `help:"Only list what can be planted: of the built-in device, or with --rig gateway of that."`
 	Whole    bool     `help:"All cases with each weakness and fault, also where the catalogue names those that are enough."`
-	Parallel int      `help:"Runs at the same time. Default: three for each CPU, and up to twelve as long as the CPUs are idle, since a run waits more than it works; of the gateway two."`
+	Parallel int      `help:"Runs at the same time. Default: three for each CPU, and up to eighteen as long as the CPUs are idle, since a run waits more than it works; of the gateway two."`
 	Together int      `default:"1" help:"Plant up to so many weaknesses in one device where no case is about two of them. Where one of these runs is not as it should be, each of its weaknesses has a run of its own. Bench faults that make the cases wait for minutes have them tried in parts then, each on a device of its own. 1: one run for each of all."`
 	Images   string   `placeholder:"DIR" help:"Keep the gateway's images here, and take those that this program has built before."`
 	Seed     uint64   `default:"1" help:"Of every run."`
@@ -439,6 +439,7 @@ func (c *matrixRunCmd) Run(ctx context.Context, a *app) (err error) {
 	if c.Rig == gatewayRig {
 		return c.onGateway(ctx, a)
 	}
+	oneOfMany()
 	file, prof, err := rigs.Load("virtual")
 	if err != nil {
 		return usage(err)

@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -18,10 +20,10 @@ import (
 )
 
 // longestFirst gives the groups of runs in the order in which they begin: those first of
-// which the catalogue says that they take long, then those with many cases, and with many
-// that end otherwise than by a pass, which are often waited for. What begins last is over
-// soon, and the processors are not left to a single one. Of a bench's other faults most
-// wait and work little: they are spread over the rest.
+// which the catalogue says that they take long, each beside one of the others; then those
+// with many cases, and with many that end otherwise than by a pass, which are often waited
+// for. What begins last is over soon, and the processors are not left to a single one. Of a
+// bench's other faults most wait and work little: they are spread over the rest.
 func longestFirst(b *bed, runs []matrix.Run, groups [][]int) [][]int {
 	weights, takes := map[int]int{}, map[int]time.Duration{} // of each by its first run
 	for _, of := range groups {
@@ -48,26 +50,42 @@ func longestFirst(b *bed, runs []matrix.Run, groups [][]int) [][]int {
 	slices.SortStableFunc(groups, func(g, h []int) int {
 		return cmp.Or(cmp.Compare(takes[h[0]], takes[g[0]]), cmp.Compare(weights[h[0]], weights[g[0]]))
 	})
-	var out, wait, work [][]int
+	var long, wait, work [][]int
 	for _, g := range groups {
 		switch {
 		case takes[g[0]] > 0:
-			out = append(out, g)
+			long = append(long, g)
 		case runs[g[0]].Kind == matrix.Fault:
 			wait = append(wait, g)
 		default:
 			work = append(work, g)
 		}
 	}
+	out := make([][]int, 0, len(groups))
+	next := func(from *[][]int, n int) {
+		n = min(n, len(*from))
+		out, *from = append(out, (*from)[:n]...), (*from)[n:]
+	}
+	// What takes long often waits: where few runs have room, the processors have work too.
+	for len(long) > 0 {
+		next(&long, 1)
+		next(&work, 1)
+	}
 	every := max(1, len(work)/max(1, len(wait)))
 	for len(out) < len(groups) {
-		if len(wait) > 0 {
-			out, wait = append(out, wait[0]), wait[1:]
-		}
-		n := min(every, len(work))
-		out, work = append(out, work[:n]...), work[n:]
+		next(&wait, 1)
+		next(&work, every)
 	}
 	return out
+}
+
+// oneOfMany has a run take less of the processors, where many are made at the same time:
+// it runs on one, and its few megabytes of heap are collected a fifth as often. With all
+// of them each run looks on all for work, and there is less than one has. It took a fifth
+// of the processors' time.
+func oneOfMany() {
+	runtime.GOMAXPROCS(1)
+	debug.SetGCPercent(400)
 }
 
 // longest is how long a run may take before it counts as stuck: on a console that
