@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -79,14 +78,12 @@ func longestFirst(b *bed, runs []matrix.Run, groups [][]int) [][]int {
 	return out
 }
 
-// oneOfMany has a run take less of the processors, where many are made at the same time:
-// it runs on one, and its few megabytes of heap are collected a fifth as often. With all
-// of them each run looks on all for work, and there is less than one has. It took a fifth
-// of the processors' time.
-func oneOfMany() {
-	runtime.GOMAXPROCS(1)
-	debug.SetGCPercent(400)
-}
+// oneOfMany has a run collect its few megabytes of heap a fifth as often: where many are
+// made at the same time, that is work of all of them. It keeps all processors, though one
+// for each run would save a tenth of their time: what comes at the same time would come one
+// after the other, and weaknesses that only a race shows were missed, up to every second
+// time.
+func oneOfMany() { debug.SetGCPercent(400) }
 
 // longest is how long a run may take before it counts as stuck: on a console that
 // garbles each try waits out its patience.
