@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -113,6 +115,95 @@ func TestTogetherMakesEachRunOnce(t *testing.T) {
 			assert.Equal(t, 1, n, runs[i].Name)
 		}
 	}
+}
+
+// What takes longest begins first, of those of which it is known; faults that wait are
+// spread over the rest, and what has many cases to look at goes before what has few.
+func TestLongestFirst(t *testing.T) {
+	t.Parallel()
+	cat, err := matrix.Parse("long.yaml", []byte(`matrix: long
+hardened: {takes: 2s}
+weaknesses:
+  few: {cases: [a], fails: {a: leak}}
+  many: {fails: {a: leak}}
+  odd: {fails: {a: leak, b: leak}, cause: a}
+  slow: {cases: [a], fails: {a: leak}, takes: 90s}
+faults:
+  quick: {}
+  hangs: {takes: 7m}
+`))
+	require.NoError(t, err)
+	b := &bed{cat: cat, planned: []string{"a", "b", "c"}, weak: []string{"few", "many", "odd", "slow"}, faults: []string{"quick", "hangs"}}
+	for _, c := range []struct {
+		name   string
+		groups [][]string
+		want   string
+	}{
+		{"each alone", [][]string{{""}, {"quick"}, {"hangs"}, {"few"}, {"many"}, {"odd"}, {"slow"}}, "hangs odd slow many  few quick"},
+		{"a group takes what its longest does", [][]string{{""}, {"few", "slow"}, {"many", "odd"}}, "few many "},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			runs, err := (&validateCmd{}).choose(b)
+			require.NoError(t, err)
+			groups := make([][]int, len(c.groups))
+			for i, g := range c.groups {
+				for _, name := range g {
+					groups[i] = append(groups[i], slices.IndexFunc(runs, func(r matrix.Run) bool { return r.Name == name }))
+				}
+			}
+			var order []string
+			for _, g := range longestFirst(b, runs, groups) {
+				order = append(order, runs[g[0]].Name)
+			}
+			assert.Equal(t, c.want, strings.Join(order, " "))
+		})
+	}
+}
+
+// The parts of a run are made at the same time, each of the same fault, and each case of
+// the built-in device's long ones is in one of them.
+func TestRunInParts(t *testing.T) {
+	t.Parallel()
+	b, err := virtualBed()
+	require.NoError(t, err)
+	split := 0
+	for _, name := range b.faults {
+		r := &matrix.Run{Kind: matrix.Fault, Name: name, Second: true}
+		own := b.cat.Parts(r, b.planned, b.bracket)
+		if own == nil {
+			continue
+		}
+		split++
+		of := map[string]int{} // bracket → part
+		for i, part := range own {
+			for _, id := range part {
+				if name := b.bracket[id]; name != "" {
+					was, ok := of[name]
+					assert.True(t, !ok || was == i, "%s is in two parts", name)
+					of[name] = i
+				}
+			}
+		}
+		assert.NotEmpty(t, of)
+		var together sync.WaitGroup
+		together.Add(len(own))
+		inParts(r, own, func(i int, part *matrix.Run) {
+			together.Done()
+			together.Wait() // for the others, which are under way
+			assert.Equal(t, name, part.Name)
+			assert.True(t, part.Second)
+			for _, id := range own[i] {
+				part.Cases = append(part.Cases, matrix.Outcome{Case: id})
+			}
+		})
+		assert.Equal(t, len(own), r.Parts)
+		var ids []string
+		for _, o := range r.Cases {
+			ids = append(ids, o.Case)
+		}
+		assert.ElementsMatch(t, b.cat.Entry(r).Of(b.planned), ids)
+	}
+	assert.Positive(t, split)
 }
 
 // What can be planted is listed with what it is, and a name that is none of it does not

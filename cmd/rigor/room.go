@@ -36,7 +36,7 @@ const (
 // fixedRoom has so many runs at the same time.
 func fixedRoom(n int) *room { return &room{least: n, most: n, ended: make(chan struct{}, 1)} }
 
-// idleRoom has three for each processor, up to twelve as long as those have nothing else
+// idleRoom has three for each processor, up to eighteen as long as those have nothing else
 // to do, or six where the computer does not tell.
 func idleRoom() *room {
 	n := runtime.NumCPU()
@@ -44,7 +44,7 @@ func idleRoom() *room {
 		return fixedRoom(6 * n)
 	}
 	r := fixedRoom(3 * n)
-	r.most, r.times = 12*n, processorTimes
+	r.most, r.times = 18*n, processorTimes
 	return r
 }
 

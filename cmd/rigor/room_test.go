@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"runtime/debug"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -109,4 +110,13 @@ func TestSpareUnits(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A run among many collects its heap seldom, and has all processors.
+func TestOneOfMany(t *testing.T) {
+	cpus, percent := runtime.GOMAXPROCS(0), debug.SetGCPercent(100)
+	defer debug.SetGCPercent(percent)
+	oneOfMany()
+	assert.Equal(t, cpus, runtime.GOMAXPROCS(0))
+	assert.Equal(t, 400, debug.SetGCPercent(100))
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -9,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -34,8 +32,8 @@ type validateCmd struct {
 	Family   []string `help:"Only weaknesses and faults of these families. Of the gateway: ${families}; of the built-in device: the suites that look for them."`
 	List     bool     `help:"Only list what can be planted: of the built-in device, or with --rig gateway of that."`
 	Whole    bool     `help:"All cases with each weakness and fault, also where the catalogue names those that are enough."`
-	Parallel int      `help:"Runs at the same time. Default: three for each CPU, and up to twelve as long as the CPUs are idle, since a run waits more than it works; of the gateway two."`
-	Together int      `default:"1" help:"Plant up to so many weaknesses in one device where no case is about two of them. Where one of these runs is not as it should be, each of its weaknesses has a run of its own. 1: all have."`
+	Parallel int      `help:"Runs at the same time. Default: three for each CPU, and up to eighteen as long as the CPUs are idle, since a run waits more than it works; of the gateway two."`
+	Together int      `default:"1" help:"Plant up to so many weaknesses in one device where no case is about two of them. Where one of these runs is not as it should be, each of its weaknesses has a run of its own. Bench faults that make the cases wait for minutes have them tried in parts then, each on a device of its own. 1: one run for each of all."`
 	Images   string   `placeholder:"DIR" help:"Keep the gateway's images here, and take those that this program has built before."`
 	Seed     uint64   `default:"1" help:"Of every run."`
 	Out      string   `help:"Also write the table to this file: Markdown, or JSON where its name ends in .json."`
@@ -95,6 +93,7 @@ type bed struct {
 	room    *room // runs at the same time
 	images  *images
 	does    map[string]string   // what each of them is
+	bracket map[string]string   // by case: the name of what it leans on with others
 	cost    func(id string) int // how much longer than others a case takes, in cases; nil: no case does
 }
 
@@ -128,7 +127,8 @@ func virtualBed() (*bed, error) {
 		return nil, err
 	}
 	known, does := matrix.Known{Checks: map[string]string{}}, map[string]string{}
-	if known.Cases, err = cases("virtual"); err != nil {
+	var bracket map[string]string
+	if known.Cases, bracket, err = cases("virtual"); err != nil {
 		return nil, err
 	}
 	for _, s := range suites.All() {
@@ -147,21 +147,25 @@ func virtualBed() (*bed, error) {
 			known.Counted = append(known.Counted, f.Name)
 		}
 	}
-	return &bed{cat: cat, planned: known.Cases, faults: known.Faults, weak: known.Weaknesses, room: idleRoom(), does: does}, cat.Lint(known)
+	return &bed{cat: cat, planned: known.Cases, faults: known.Faults, weak: known.Weaknesses, room: idleRoom(), does: does, bracket: bracket}, cat.Lint(known)
 }
 
-// cases lists the cases of a built-in rig. Its images are not looked at: they are not
-// those that a validation has built.
-func cases(name string) (ids []string, err error) {
+// cases lists the cases of a built-in rig, and the brackets of those that have one. Its
+// images are not looked at: they are not those that a validation has built.
+func cases(name string) (ids []string, bracket map[string]string, err error) {
 	f, p, err := rigs.Load(name)
 	if err != nil {
-		return nil, usage(err)
+		return nil, nil, usage(err)
 	}
 	plan, err := runner.Plan(suites.All(), runner.PlanInput(f, p), f.Lacks)
+	bracket = map[string]string{}
 	for i := range plan {
 		ids = append(ids, plan[i].ID)
+		if name := plan[i].Case.Bracket; name != "" {
+			bracket[plan[i].ID] = name
+		}
 	}
-	return ids, err
+	return ids, bracket, err
 }
 
 // choose lists the runs to make.
@@ -358,126 +362,6 @@ func (p *progress) ended(r *matrix.Run, diffs []matrix.Difference) {
 	_, _ = fmt.Fprintf(p.to, "%3d/%d  %-9s %-28s %-16s %v\n", p.done, p.all, r.Kind, names, word, r.Took.Round(100*time.Millisecond))
 }
 
-// longestFirst gives the groups of runs in the order in which they begin: those with many
-// cases first, and with many that end otherwise than by a pass, which are often waited for.
-// What begins last is over soon, and the processors are not left to a single one. Of a
-// bench's faults most wait and work little: they are spread over the rest.
-func longestFirst(b *bed, runs []matrix.Run, groups [][]int) [][]int {
-	weights := map[int]int{} // of each by its first run
-	for _, of := range groups {
-		n, odd := 0, 0
-		for _, i := range of {
-			cases := b.planned
-			if e := b.cat.Entry(&runs[i]); e != nil && e.Cases != nil && !runs[i].Whole {
-				cases = e.Of(b.planned)
-			}
-			cost := len(cases)
-			for _, id := range cases {
-				if b.cost != nil {
-					cost += b.cost(id)
-				}
-			}
-			n, odd = max(n, cost), odd+b.cat.Changed(&runs[i], b.planned)
-		}
-		weights[of[0]] = n + 2*odd
-	}
-	groups = slices.Clone(groups)
-	slices.SortStableFunc(groups, func(g, h []int) int { return cmp.Compare(weights[h[0]], weights[g[0]]) })
-	var wait, work [][]int
-	for _, g := range groups {
-		if runs[g[0]].Kind == matrix.Fault {
-			wait = append(wait, g)
-		} else {
-			work = append(work, g)
-		}
-	}
-	out, every := make([][]int, 0, len(groups)), max(1, len(work)/max(1, len(wait)))
-	for len(out) < len(groups) {
-		if len(wait) > 0 {
-			out, wait = append(out, wait[0]), wait[1:]
-		}
-		n := min(every, len(work))
-		out, work = append(out, work[:n]...), work[n:]
-	}
-	return out
-}
-
-// longest is how long a run may take before it counts as stuck: on a console that
-// garbles each try waits out its patience.
-const longest = 20 * time.Minute
-
-// longestReal is the same of a device that takes seconds to boot, and has all cases
-// tried on it.
-const longestReal = 2 * time.Hour
-
-// one makes a run in a process of its own.
-func (c *validateCmd) one(ctx context.Context, b *bed, r *matrix.Run, dir string) {
-	begin := time.Now()
-	defer func() { r.Took = time.Since(begin) }()
-	self, err := os.Executable()
-	if err != nil {
-		r.Broken = fmt.Sprintf("find our own program: %v", err)
-		return
-	}
-	name := string(matrix.Hardened)
-	args := []string{"matrix-run", "--seed", fmt.Sprint(c.Seed)}
-	if r.Kind != matrix.Hardened {
-		all := append([]string{r.Name}, r.With...)
-		name = strings.Join(all, "+")
-		for _, planted := range all {
-			args = append(args, "--"+string(r.Kind), planted)
-		}
-	}
-	if r.Second {
-		name += "-again"
-	}
-	args = append(args, "--out", filepath.Join(dir, name))
-	if e := b.cat.Entry(r); b.images == nil && e != nil && e.Cases != nil && !r.Whole {
-		for _, id := range e.Of(b.planned) {
-			args = append(args, "--cases", id)
-		}
-	}
-	var env []string
-	if b.images != nil {
-		more, place, done, err := b.images.row(ctx, b, r)
-		if err != nil {
-			r.Broken = err.Error()
-			return
-		}
-		defer done()
-		args, env = append(args, more...), place
-		begin = time.Now() // what is to be known is how long the checks take
-	}
-	limit := longest
-	if b.images != nil {
-		limit = longestReal
-	}
-	ctx, cancel := timeout(ctx, limit)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, self, args...) //nolint:gosec // our own program, with names from our own lists
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.WaitDelay = 15 * time.Second
-	cmd.Env = append(os.Environ(), env...)
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	// It ends when this pipe does: with us, whatever ends us.
-	pipe, err := cmd.StdinPipe()
-	if err != nil {
-		r.Broken = fmt.Sprintf("start the run: %v", err)
-		return
-	}
-	defer func() { _ = pipe.Close() }()
-	if err := cmd.Run(); err != nil {
-		r.Broken = fmt.Sprintf("the run ended with %v: %s", err, strings.TrimSpace(errs.String()))
-		return
-	}
-	var got matrix.Run
-	if err := json.Unmarshal(out.Bytes(), &got); err != nil {
-		r.Broken = fmt.Sprintf("the run's answer is not readable: %v", err)
-	}
-	r.Cases, r.Struck, r.Again = got.Cases, got.Struck, got.Again
-}
-
 // write shows the table, and writes it to a file too. Either is done whatever
 // comes of the other: the runs took long.
 func (c *validateCmd) write(a *app, res *matrix.Result) error {
@@ -555,6 +439,7 @@ func (c *matrixRunCmd) Run(ctx context.Context, a *app) (err error) {
 	if c.Rig == gatewayRig {
 		return c.onGateway(ctx, a)
 	}
+	oneOfMany()
 	file, prof, err := rigs.Load("virtual")
 	if err != nil {
 		return usage(err)

@@ -38,7 +38,7 @@ func gatewayBed() (*bed, error) {
 		return nil, err
 	}
 	var known matrix.Known // what each check is caught by, the built-in device shows
-	if known.Cases, err = cases(gatewayRig); err != nil {
+	if known.Cases, _, err = cases(gatewayRig); err != nil {
 		return nil, err
 	}
 	does := map[string]string{}

@@ -11,6 +11,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"rigor/harness/strictyaml"
 	"rigor/harness/verdict"
@@ -75,6 +76,12 @@ type Entry struct {
 	Suites []string `yaml:"suites"`
 	// Family is what it belongs to, for those who want to run a part.
 	Family string `yaml:"family"`
+	// Takes is about how long a run with this planted takes, where that is much longer than
+	// others do: what takes longest begins first. It changes no verdict.
+	Takes time.Duration `yaml:"takes"`
+	// Parts is in how many runs, each of a share of the cases, a bench fault may be shown
+	// that makes the cases wait for minutes; 0: one.
+	Parts int `yaml:"parts"`
 	// Why is for the reader.
 	Why string `yaml:"why"`
 
@@ -186,6 +193,9 @@ func (l *linter) weakness(at []string, e *Entry, caught map[string]bool) {
 	if len(e.Breaks)+len(e.Stands)+len(e.Wavers) > 0 || e.Begins {
 		l.errorf(at, "name the cases under fails, unclear, errors", "breaks, begins, stands and wavers are for bench faults")
 	}
+	if e.Parts != 0 {
+		l.errorf(append(slices.Clone(at), "parts"), "leave it out", "what one case sees of a weakness another one may lean on: its cases have one run")
+	}
 	checks := l.failing(e)
 	switch {
 	case e.Later != "" && len(checks) > 0:
@@ -214,6 +224,12 @@ func (l *linter) fault(at []string, name string, e *Entry) {
 	l.entry(at, e)
 	if e.Alone != "" {
 		l.errorf(append(slices.Clone(at), "alone"), "leave it out", "a fault of the bench is always alone")
+	}
+	switch {
+	case e.Parts < 0 || e.Parts == 1:
+		l.errorf(append(slices.Clone(at), "parts"), "leave it out for one run", "%d is no number of parts", e.Parts)
+	case e.Parts > 0 && e.Begins:
+		l.errorf(append(slices.Clone(at), "parts"), "leave it out", "the fault begins at one moment of a run, and not of each part")
 	}
 	if e.Begins != slices.Contains(l.k.Counted, name) {
 		l.errorf(at, "", "begins is %t, of the fault it is %t", e.Begins, !e.Begins)

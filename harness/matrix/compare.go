@@ -46,6 +46,8 @@ type Run struct {
 	Whole  bool        `json:"whole,omitempty"` // all cases were run, whatever the entry names
 	// Second says that it was made once more, with nothing beside it.
 	Second bool `json:"second,omitempty"`
+	// Parts is in how many runs, each of a share of the cases, it was made; 0: in one.
+	Parts int `json:"parts,omitempty"`
 	// Broken says why there is no result.
 	Broken string        `json:"broken,omitempty"`
 	Took   time.Duration `json:"took"`

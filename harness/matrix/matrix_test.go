@@ -76,6 +76,10 @@ func TestLint(t *testing.T) {
 		{"cases that do not see it", "late: {", "late: {cases: [lone], ", "nothing detects it"},
 		{"no cases at all", "late: {", "late: {cases: [], ", "a run without cases shows nothing"},
 		{"cases that are none", "late: {", "late: {cases: ['c[*]', 'x[*]'], ", `no case is called "x[*]"`},
+		{"parts of a weakness", "late: {", "late: {parts: 2, ", "its cases have one run"},
+		{"one part", "cut: {", "cut: {parts: 1, ", "1 is no number of parts"},
+		{"fewer than none", "cut: {", "cut: {parts: -2, ", "-2 is no number of parts"},
+		{"parts of a fault that begins", "dies: {", "dies: {parts: 2, ", "begins at one moment of a run"},
 		{"breaks for a weakness", "late: {", "late: {breaks: [ssh], ", "are for bench faults"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -40,6 +40,7 @@ type Row struct {
 	Kind   Kind                    `json:"kind"`
 	Name   string                  `json:"name,omitempty"`
 	With   []string                `json:"with,omitempty"`  // planted in the same device
+	Parts  int                     `json:"parts,omitempty"` // runs that had a share of the cases each; 0: one had all
 	Cause  string                  `json:"cause,omitempty"` // check that sees it first
 	Later  string                  `json:"later,omitempty"`
 	Benign bool                    `json:"harmless,omitempty"` // a change that nothing may mind
@@ -120,7 +121,7 @@ func (res *Result) add(row Row) {
 }
 
 func newRow(r *Run, diffs []Difference) Row {
-	row := Row{Kind: r.Kind, Name: r.Name, With: r.With, Counts: map[verdict.Verdict]int{}, Took: r.Took, Diffs: diffs}
+	row := Row{Kind: r.Kind, Name: r.Name, With: r.With, Parts: r.Parts, Counts: map[verdict.Verdict]int{}, Took: r.Took, Diffs: diffs}
 	for _, o := range r.Cases {
 		row.Counts[o.Verdict]++
 		if o.Verdict == verdict.Fail {
@@ -149,9 +150,13 @@ func (r *Row) verdictOf() string {
 	return "as expected" + r.beside()
 }
 
-// beside says that a row is of a device with more than its weakness.
+// beside says that a row is of a device with more than its weakness, or of more than one
+// run.
 func (r *Row) beside() string {
-	if len(r.With) == 0 {
+	switch {
+	case r.Parts > 1:
+		return fmt.Sprintf(", in %d parts", r.Parts)
+	case len(r.With) == 0:
 		return ""
 	}
 	return fmt.Sprintf(", beside %d more", len(r.With))
