@@ -104,6 +104,10 @@ func TestTwoBenchesShareARun(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrNotExist, "nothing is half done")
 	assert.Empty(t, a.unsafe(t))
 	require.NoError(t, holder.Process.Signal(syscall.SIGINT))
+
+	r = output(t, a.command("safe", a.rig))
+	assert.Zero(t, r.code, r)
+	assert.Contains(t, r.stdout, b.rig+" is a rig of its own beside it, and was not touched")
 }
 
 func awaitPower(t *testing.T, b *bench) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -23,13 +24,22 @@ import (
 // onRig runs a job on its rigs; a second signal puts those safe at once.
 func onRig(ctx context.Context, job *runner.Job) error {
 	told := job.Opened
+	var mu sync.Mutex
 	var all []*rig.Bench
 	job.Opened = func(on string, b *rig.Bench) {
+		mu.Lock()
 		all = append(all, b)
-		hurrySafe(all...)
+		hurrySafe(slices.Clone(all)...)
+		mu.Unlock()
 		if told != nil {
 			told(on, b)
 		}
+	}
+	job.Left = func(b *rig.Bench) { // its instruments are closed: there is nothing to do there any more
+		mu.Lock()
+		defer mu.Unlock()
+		all = slices.DeleteFunc(all, func(x *rig.Bench) bool { return x == b })
+		hurrySafe(slices.Clone(all)...)
 	}
 	defer onHurry(nil)
 	return job.OnRig(ctx, job.Run)

@@ -224,6 +224,9 @@ func (s *seat) left(ctx context.Context) (safe bool) {
 		return true // nothing was opened
 	}
 	safe = s.j.safe(ctx, s.bench, s.rec)
+	if s.j.Left != nil {
+		s.j.Left(s.bench)
+	}
 	for _, c := range s.cons {
 		if err := c.Close(); err != nil {
 			slog.DebugContext(ctx, "Closing a console", "error", err)

@@ -85,9 +85,11 @@ type Job struct {
 
 	Observe func(*journal.Event) // sees each event; may be nil
 	// Waiting is told what is waited for, and Opened of each bench once it is bound, with
-	// the rig's name where that is beside the job's own; both may be nil.
+	// the rig's name where that is beside the job's own; Left is told of one that was put
+	// safe and is closed now. All may be nil.
 	Waiting func(rig, what string)
 	Opened  func(rig string, b *rig.Bench)
+	Left    func(b *rig.Bench)
 
 	// Beside are rigs with further units of the model, among which the cases are shared.
 	Beside []*rig.File
