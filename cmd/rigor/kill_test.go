@@ -121,19 +121,19 @@ var leanProgram = sync.OnceValues(func() (string, error) {
 // short run of such a bench costs is the start of these. Other tests start ours for it.
 func (b *bench) lean(t testing.TB) {
 	t.Helper()
-	program, err := leanProgram()
+	quick, err := leanProgram()
 	require.NoError(t, err)
 	text, err := os.ReadFile(b.rig)
 	require.NoError(t, err)
 	var doc yaml.Node
 	require.NoError(t, yaml.Unmarshal(text, &doc))
-	ours := []string{"rigor", "virtual", "--control", b.socket}
+	ours := append(strings.Split(rigorInRig, ", "), "virtual", "--control", b.socket)
 	n := 0
 	var walk func(*yaml.Node)
 	walk = func(at *yaml.Node) {
 		var words []string
 		if at.Kind == yaml.SequenceNode && at.Decode(&words) == nil && slices.Equal(words, ours) {
-			require.NoError(t, at.Encode([]string{program, b.socket}))
+			require.NoError(t, at.Encode([]string{quick, b.socket}))
 			n++
 		}
 		for _, c := range at.Content {

@@ -10,3 +10,6 @@ const safeWithin = time.Second
 // endsWithin is what a run that is interrupted once has to end in: the time to unwind,
 // and a second.
 const endsWithin = 11 * time.Second
+
+// rigorInRig is how a rig file starts ours.
+const rigorInRig = "rigor"

@@ -2,7 +2,24 @@
 
 package main
 
-import "time"
+import (
+	"os"
+	"time"
+)
+
+// init has the programs that the tests start not wait for a second before they end, as the
+// race detector has them by default: the tests start hundreds. The rest of it is for a
+// report that is being written.
+func init() {
+	if _, set := os.LookupEnv("GORACE"); !set {
+		if err := os.Setenv("GORACE", "atexit_sleep_ms=50"); err != nil {
+			panic(err) // of a name without = and NUL
+		}
+	}
+}
+
+// rigorInRig is how a rig file starts ours. A driver of programs hands no such variable on.
+const rigorInRig = "env, GORACE=atexit_sleep_ms=50, rigor"
 
 // safeWithin is what a killed run's rig has to become safe in. With the race detector
 // in it a program takes about ten times as long; what it has to do within a second is
