@@ -398,6 +398,9 @@ func waitFor(t *testing.T, cmd *exec.Cmd, within time.Duration) time.Duration {
 // Ctrl-C once: the check under way unwinds, the device is put right, the
 // reports are written.
 func TestOneInterruptUnwinds(t *testing.T) {
+	if testing.Short() && !raceDetector {
+		t.Skip("two runs of a device in a process of its own; with the race detector -short has it too")
+	}
 	t.Parallel()
 	b := newBench(t)
 	warm(t, b)
@@ -432,7 +435,7 @@ func TestOneInterruptUnwinds(t *testing.T) {
 // Ctrl-C twice: at once, and safe.
 func TestTwoInterruptsEndAtOnce(t *testing.T) {
 	if testing.Short() {
-		t.Skip("one interrupt shows it quickly")
+		t.Skip("a run and an interrupt; one interrupt shows it with the race detector")
 	}
 	t.Parallel()
 	b := newBench(t)

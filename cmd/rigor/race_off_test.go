@@ -13,3 +13,6 @@ const endsWithin = 11 * time.Second
 
 // rigorInRig is how a rig file starts ours.
 const rigorInRig = "rigor"
+
+// raceDetector says whether the race detector is in.
+const raceDetector = false

@@ -29,3 +29,6 @@ const safeWithin = 10 * time.Second
 // endsWithin is what a run that is interrupted once has to end in; without the detector
 // it is the time to unwind and a second.
 const endsWithin = time.Minute
+
+// raceDetector says whether the race detector is in.
+const raceDetector = true
