@@ -127,7 +127,7 @@ func (b *bench) lean(t testing.TB) {
 	require.NoError(t, err)
 	var doc yaml.Node
 	require.NoError(t, yaml.Unmarshal(text, &doc))
-	ours := append(strings.Split(rigorInRig, ", "), "virtual", "--control", b.socket)
+	ours := append(strings.Split(inRig+"rigor", ", "), "virtual", "--control", b.socket)
 	n := 0
 	var walk func(*yaml.Node)
 	walk = func(at *yaml.Node) {

@@ -11,8 +11,8 @@ const safeWithin = time.Second
 // and a second.
 const endsWithin = 11 * time.Second
 
-// rigorInRig is how a rig file starts ours.
-const rigorInRig = "rigor"
+// inRig is what a rig file and a profile have before the name of our programs.
+const inRig = ""
 
 // raceDetector says whether the race detector is in.
 const raceDetector = false

@@ -18,8 +18,9 @@ func init() {
 	}
 }
 
-// rigorInRig is how a rig file starts ours. A driver of programs hands no such variable on.
-const rigorInRig = "env, GORACE=atexit_sleep_ms=50, rigor"
+// inRig is what a rig file and a profile have before the name of our programs: a driver of
+// programs hands no such variable on.
+const inRig = "env, GORACE=atexit_sleep_ms=50, "
 
 // safeWithin is what a killed run's rig has to become safe in. With the race detector
 // in it a program takes about ten times as long; what it has to do within a second is
