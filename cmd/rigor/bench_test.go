@@ -61,7 +61,7 @@ func newBench(t testing.TB, args ...string) *bench {
 	b.socket = b.info.Socket
 	b.rig = filepath.Join(dir, b.name+".yaml")
 	p := b.info.Ports
-	text := strings.NewReplacer("rig: virtual-bench", "rig: "+b.name, "/tmp/rigor-virtual", wires,
+	text := strings.NewReplacer("rig: virtual-bench", "rig: "+b.name, "/tmp/rigor-virtual", wires, "[rigor, ", "["+inRig+"rigor, ",
 		"22022", fmt.Sprint(p.SSH), "22023", fmt.Sprint(p.Telnet), "22080", fmt.Sprint(p.HTTP), "22443", fmt.Sprint(p.HTTPS)).
 		Replace(builtin(t, "virtual-bench.yaml"))
 	require.NoError(t, os.WriteFile(b.rig, []byte(text), 0o600))

@@ -29,6 +29,7 @@ func TestKilledInAnUpdateOrAReset(t *testing.T) {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
 			b := newBench(t)
+			b.lean(t)
 			warm(t, b)
 			for i := range 2 {
 				t.Run(fmt.Sprint(i), func(t *testing.T) {

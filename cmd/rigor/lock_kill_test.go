@@ -22,6 +22,7 @@ func TestKilledInTheMiddleOfGuessing(t *testing.T) {
 	}
 	t.Parallel()
 	b := newBench(t)
+	b.lean(t)
 	warm(t, b)
 	for i := range 3 {
 		dir := b.folder()

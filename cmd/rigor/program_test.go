@@ -237,7 +237,7 @@ func appRun(t *testing.T, weak, how string, selectors ...string) *journal.Result
 	t.Helper()
 	port := newAppDevice(t, weak)
 	dir := t.TempDir()
-	ends := strings.NewReplacer("PORT", strconv.Itoa(port), "HOW", how, "LASTS", appLasts(weak).String())
+	ends := strings.NewReplacer("[app-client", "["+inRig+"app-client", "PORT", strconv.Itoa(port), "HOW", how, "LASTS", appLasts(weak).String())
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "rig.yaml"), []byte(ends.Replace(appRig)), 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "app.yaml"), []byte(ends.Replace(appProfile)), 0o600))
 	f, p, err := rigs.Load(filepath.Join(dir, "rig.yaml"))

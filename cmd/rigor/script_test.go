@@ -28,6 +28,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("XDG_STATE_HOME", filepath.Join(env.WorkDir, "state"))
 			env.Setenv("NO_COLOR", "1")
+			env.Setenv("GORACE", os.Getenv("GORACE")) // scripts begin with an environment of their own
 			// A file with control characters, and a waiver that holds today:
 			// neither can stand in a script.
 			good := "waivers:\n  - case: net-info[web]\n    model: VG-1\n    version: 1.4.2\n    reason: known\n    owner: me\n    expires: " +

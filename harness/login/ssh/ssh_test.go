@@ -81,6 +81,7 @@ func TestAnswersBeforeTheLogin(t *testing.T) {
 		{"full", listen(t, says("Exceeded MaxStartups\r\n")), verdict.Throttled},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
 			p := prober(t, tc.address, func(c *ssh.Config) { c.Timeout = 500 * time.Millisecond })
 			o, err := p.Try(t.Context(), login.Credential{User: "u", Password: "p"})
 			require.NoError(t, err)
