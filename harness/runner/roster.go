@@ -1,12 +1,14 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"runtime/debug"
 	"slices"
 	"sync"
+	"time"
 
 	"rigor/harness/journal"
 	"rigor/harness/verdict"
@@ -47,20 +49,23 @@ func group(p *Planned) string {
 	return "check " + p.Check.ID
 }
 
-// fromBehind gives an order by groups, the last group first and each in its own order:
-// that of every other rig, since what changes a DUT the most comes last and takes the
-// longest.
-func fromBehind(order []*Planned) (out []*Planned) {
+// longest gives an order by groups, those first that may take the longest by their budgets,
+// and each in its own order: that of every other rig. What changes a DUT the most comes last
+// in the usual one, takes the longest, and is not to be begun when all else is done.
+func longest(order []*Planned) (out []*Planned) {
 	var names []string
-	of := map[string][]*Planned{}
+	of, may := map[string][]*Planned{}, map[string]time.Duration{}
 	for _, p := range order {
 		g := group(p)
 		if of[g] == nil {
 			names = append(names, g)
 		}
 		of[g] = append(of[g], p)
+		may[g] += cmp.Or(p.Check.Budget.Case, defaultBudget.Case)
 	}
-	for _, g := range slices.Backward(names) {
+	slices.Reverse(names) // of equal ones the last
+	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(may[b], may[a]) })
+	for _, g := range names {
 		out = append(out, of[g]...)
 	}
 	return out

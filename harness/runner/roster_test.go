@@ -378,17 +378,17 @@ func TestPlansDiffer(t *testing.T) {
 	require.ErrorContains(t, Run(t.Context(), cfgs...), "rig bench-2 plans 0 cases, and not 1")
 }
 
-// TestFromBehind keeps what belongs together in its order.
-func TestFromBehind(t *testing.T) {
-	p := func(id, channel, bracket string) *Planned {
-		return &Planned{ID: CaseID(id, channel), Check: &check.Check{ID: id}, Case: check.Case{Channel: channel, Bracket: bracket}}
+// TestLongest keeps what belongs together in its order.
+func TestLongest(t *testing.T) {
+	p := func(id, channel, bracket string, budget time.Duration) *Planned {
+		return &Planned{ID: CaseID(id, channel), Check: &check.Check{ID: id, Budget: check.Budget{Case: budget}}, Case: check.Case{Channel: channel, Bracket: bracket}}
 	}
-	order := []*Planned{p("a", "1", ""), p("b", "1", "x"), p("a", "2", ""), p("c", "", ""), p("d", "", "x")}
+	order := []*Planned{p("a", "1", "", time.Minute), p("b", "1", "x", time.Minute), p("a", "2", "", time.Minute), p("c", "", "", 0), p("d", "", "x", 10*time.Minute), p("e", "", "", time.Minute)}
 	var got []string
-	for _, x := range fromBehind(order) {
+	for _, x := range longest(order) {
 		got = append(got, x.ID)
 	}
-	assert.Equal(t, []string{"c", "b[1]", "d", "a[1]", "a[2]"}, got)
+	assert.Equal(t, []string{"b[1]", "d", "c", "a[1]", "a[2]", "e"}, got)
 }
 
 // TestLaneThatPanics: a bug of the harness on one rig comes out once the others are back.

@@ -71,7 +71,7 @@ type run struct {
 	cfg       Config
 	life      context.Context // of the run's own machinery: outlives the signal
 	roster    *roster
-	behind    bool // its order is from behind
+	longest   bool // it begins with what may take the longest
 	device    *dut.Device
 	machine   *state.Machine
 	ledger    *check.Ledger
@@ -112,7 +112,7 @@ func Run(ctx context.Context, cfgs ...Config) error {
 	runs := make([]*run, len(cfgs))
 	for i := range cfgs {
 		runs[i] = seatOf(life, cfgs[i], q)
-		runs[i].behind = i%2 == 1
+		runs[i].longest = i%2 == 1
 	}
 	for i := range plan {
 		if err := cfgs[0].Journal.Append(plan[i].event()); err != nil {
@@ -160,8 +160,8 @@ func (r *run) carry(ctx context.Context) error {
 		r.start(ctx)
 		order = Order(r.cfg.Plan, r.cfg.Profile, r.machine.Current())
 	}
-	if r.behind {
-		order = fromBehind(order)
+	if r.longest {
+		order = longest(order)
 	}
 	r.cases(ctx, order)
 	if !r.cfg.Hold && !r.leaseLost() {
