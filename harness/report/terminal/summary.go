@@ -3,6 +3,7 @@ package terminal
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"rigor/harness/journal"
@@ -103,8 +104,11 @@ func (p *printer) footer(res, before *journal.Result, report string) {
 	p.printf("%s in %s, exit code %d", p.paint(res.Worst, Outcome(res)), seconds(res.Took), res.Exit)
 }
 
-// plural gives "rig a", or "rigs a, b and c".
+// plural gives "rig a", "rigs a, b and c", or of more than three "rigs a, b and 2 more".
 func plural(what string, names []string) string {
+	if more := len(names) - 2; more > 1 {
+		names = append(slices.Clone(names[:2]), fmt.Sprintf("%d more", more))
+	}
 	last := len(names) - 1
 	if last < 1 {
 		return what + " " + strings.Join(names, "")

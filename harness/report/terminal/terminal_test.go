@@ -243,3 +243,16 @@ func TestObserverOfTwoRigs(t *testing.T) {
 	assert.Contains(t, out, "units AG-000123 and AG-000124 on rigs bench-a, bench-b and bench-c, each case on one of them\n")
 	assert.Contains(t, out, "unit      AG-000123 on rig bench-a\n")
 }
+
+// Of many units the first are named.
+func TestSummaryOfManyRigs(t *testing.T) {
+	out := summary(t, journaltest.New(func(s *journal.Start) {
+		s.Planted = []string{"x"}
+		for _, name := range []string{"b", "c", "d"} {
+			s.Beside = append(s.Beside, journal.Place{Rig: "bench-" + name, Serial: "AG-" + name})
+		}
+		s.Beside[1].Planted = []string{"y"}
+	}).Plan("s", "a", "").Pass("a").End().Fold(), nil, terminal.Options{})
+	assert.Contains(t, out, "units AG-000123, AG-b and 2 more on rigs bench-a, bench-b and 2 more, each case on one of them\n")
+	assert.Contains(t, out, "planted   x, y on rig bench-c\n")
+}
