@@ -108,8 +108,30 @@ func TestGreenIsGreen(t *testing.T) {
 	}
 }
 
-func TestNoEventCanBeMissed(t *testing.T) {
+// greenOnTwo is green, with what comes behind case b on a second rig.
+func greenOnTwo() *journaltest.Builder {
 	b := green()
+	b.Events[0].Start.Beside = []journal.Place{{Rig: "bench-b", Serial: "AG-000124"}}
+	other := false
+	for i := range b.Events {
+		e := &b.Events[i]
+		if other && e.End == nil {
+			e.Rig = "bench-b"
+		}
+		other = other || e.CaseEnd != nil && e.Case == "b"
+	}
+	return b
+}
+
+func TestNoEventCanBeMissed(t *testing.T) {
+	require.Zero(t, greenOnTwo().Fold().Exit)
+	for name, b := range map[string]*journaltest.Builder{"one rig": green(), "two rigs": greenOnTwo()} {
+		t.Run(name, func(t *testing.T) { noneCanBeMissed(t, b) })
+	}
+}
+
+func noneCanBeMissed(t *testing.T, b *journaltest.Builder) {
+	t.Helper()
 	for i, gone := range b.Events {
 		t.Run(fmt.Sprintf("%d %s %s", i, gone.Kind, gone.Case), func(t *testing.T) {
 			less := b.Without(i)
@@ -195,7 +217,11 @@ func mixed(r *rand.Rand) *journaltest.Builder {
 func TestCutIsNeverGreener(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(20) {
-		b := mixed(rand.New(rand.NewPCG(seed, 1)))
+		r := rand.New(rand.NewPCG(seed, 1))
+		b := mixed(r)
+		if seed%2 == 1 {
+			onRigs(b, r)
+		}
 		file := b.Bytes()
 		at := 0
 		for n := 1; n < len(b.Events); n++ {
@@ -222,6 +248,28 @@ func TestCutIsNeverGreener(t *testing.T) {
 	}
 }
 
+// onRigs makes a journal that of a run that three rigs share: a case is of one of them, and
+// what is of no case of any.
+func onRigs(b *journaltest.Builder, r *rand.Rand) {
+	rigs := []string{"", "bench-b", "bench-c"}
+	b.Events[0].Start.Beside = []journal.Place{{Rig: "bench-b", Serial: "AG-000124"}, {Rig: "bench-c"}}
+	of := map[string]string{}
+	for i := range b.Events[1:] {
+		e := &b.Events[1+i]
+		if e.Plan != nil || e.End != nil {
+			continue
+		}
+		rig, known := of[e.Case]
+		if !known {
+			rig = rigs[r.IntN(len(rigs))]
+			if e.Case != "" {
+				of[e.Case] = rig
+			}
+		}
+		e.Rig = rig
+	}
+}
+
 // missing gives the evidence that was closed after the cut: a run that was cut
 // short may rest on files that are whole but not yet hashed.
 func missing(b *journaltest.Builder, n int) []journal.Event {
@@ -240,6 +288,9 @@ func TestFailureStays(t *testing.T) {
 	for seed := range uint64(30) {
 		r := rand.New(rand.NewPCG(seed, 2))
 		b := mixed(r)
+		if seed%2 == 1 {
+			onRigs(b, r)
+		}
 		failed := map[string]bool{}
 		for n := 1; n <= len(b.Events); n++ {
 			part := &journaltest.Builder{Events: b.Events[:n]}
