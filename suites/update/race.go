@@ -17,12 +17,20 @@ import (
 	"rigor/harness/verdict"
 )
 
-// A race is tried so often, until the genuine image was taken and forged ones over each
-// channel had an answer. How much later than the genuine one they begin, adapts: who is
-// first may have the other one sent away, and who is late comes to what is over.
+// A race is tried so often, until forged ones over each channel came all along the time that
+// the DUT had a genuine one that it took. How much later than the genuine one they begin,
+// adapts: who is first may have the other one sent away, and who is late comes to what is
+// over.
 const (
-	raceTries = 6
+	raceTries = 8
 	raceLater = 4 * time.Millisecond
+	// raceWithout is how much of that time may be without one, all tries together. In which
+	// part of it a second image would get in, nobody knows; the longer the part without one,
+	// the less a race that was not lost says.
+	raceWithout = 0.5
+	// raceHeld is in how many tries a DUT has to have kept all of them waiting until it was
+	// through, until it counts as one that lets nothing in.
+	raceHeld = 3
 )
 
 // sameLanes are how many forged images go over the channel of a genuine one at the same
@@ -35,22 +43,23 @@ const sameLanes = 3
 // the other one is copied over it.
 func (s *seat) raced(ctx context.Context, parent *shelf.Image, forged *mutant.Mutant) {
 	image := dut.Image{Name: forged.Name, Bytes: padded(forged.Bytes(), len(parent.Bytes))}
-	lanes, over := s.lanes(ctx, image)
-	if len(over) == 0 {
+	lanes, alone := s.lanes(ctx, image)
+	if len(alone) == 0 {
 		return
 	}
-	r := &race{before: s.now, over: over, answered: map[string]bool{}}
+	r := &race{before: s.now, alone: alone, came: map[string][]dut.Phase{}, held: map[string]int{}}
+	over := r.over()
 	for late := raceLater; r.n < raceTries; r.n++ {
 		was := s.running
 		s.raceOnce(ctx, r, dut.Image{Name: parent.String(), Bytes: parent.Bytes}, image, late, lanes)
-		if s.running != was && s.running != parent || s.now.Pending != "" || r.taken && len(r.mute()) == 0 {
+		if s.running != was && s.running != parent || s.now.Pending != "" || r.taken && len(r.missed()) == 0 {
 			break
 		}
 		if !r.taken {
 			late = 2*late + raceLater
 			continue
 		}
-		late /= 3
+		late /= 3 // what came late came to what was over
 		if next := s.shelf.Next(s.running); next != nil && next.Rank == parent.Rank {
 			parent = next
 		} else {
@@ -61,7 +70,7 @@ func (s *seat) raced(ctx context.Context, parent *shelf.Image, forged *mutant.Mu
 	list := strings.Join(over, ", ")
 	s.t.Claim("two images at a time: what runs is what the maker signed", func(c *check.Claim) {
 		c.Show(ref)
-		c.Expect("an image of the maker's runs", fmt.Sprintf("%d forged deliveries beside it, over %s; %s runs", len(r.others), list, s.now))
+		c.Expect("an image of the maker's runs", fmt.Sprintf("%d forged deliveries beside it, over %s; %s; %s runs", r.sent, list, r.told(), s.now))
 		switch {
 		case s.eitherOf(parent, forged):
 			c.Unknown(verdict.ReasonIneffective, "%s runs: that is what the genuine image shows, and the forged one too", s.now)
@@ -73,8 +82,8 @@ func (s *seat) raced(ctx context.Context, parent *shelf.Image, forged *mutant.Mu
 			c.Unknown(verdict.ReasonDUTChanged, "%s ran before, and now %s", r.before, s.now)
 		case !r.taken:
 			c.Unknown(verdict.ReasonIneffective, "beside the forged ones the genuine image was never taken: %s: %s", r.genuine.Kind, r.genuine.Detail)
-		case len(r.mute()) > 0:
-			c.Unknown(verdict.ReasonIneffective, "none of the forged ones beside it over %s was answered", strings.Join(r.mute(), ", "))
+		case len(r.missed()) > 0:
+			c.Unknown(verdict.ReasonIneffective, "the race was not run all along: of the time that the DUT had the genuine one, %s", r.told())
 		}
 	})
 	if s.running == nil {
@@ -84,18 +93,94 @@ func (s *seat) raced(ctx context.Context, parent *shelf.Image, forged *mutant.Mu
 
 // race is what became of images that went at the same time.
 type race struct {
-	before   dut.Running
-	over     []string // the channels of the forged ones
-	n        int      // tries
-	genuine  dut.Delivery
-	others   []dut.Raced
-	taken    bool            // a genuine one was
-	answered map[string]bool // channels of forged ones that had an answer while a genuine one was taken
+	before  dut.Running
+	alone   []lone // what a forged one takes over each channel where it comes alone
+	n       int    // tries
+	sent    int    // forged deliveries, of all tries
+	genuine dut.Delivery
+	others  []dut.Raced
+	taken   bool // a genuine one was
+
+	// Of the tries in which the genuine one was taken, by channel.
+	came map[string][]dut.Phase // when forged ones came while the DUT had it
+	held map[string]int         // in how many tries the DUT kept them all waiting
 }
 
-// mute gives the channels over which none of the forged ones had one.
-func (r *race) mute() []string {
-	return slices.DeleteFunc(slices.Clone(r.over), func(name string) bool { return r.answered[name] })
+// lone is how long a forged delivery takes over a channel where it comes alone.
+type lone struct {
+	over string
+	took time.Duration
+}
+
+// over gives the channels of the forged ones.
+func (r *race) over() (out []string) {
+	for _, a := range r.alone {
+		out = append(out, a.over)
+	}
+	return out
+}
+
+// note takes in a try in which the genuine one was taken.
+func (r *race) note() {
+	for _, a := range r.alone {
+		in, held := 0, 0
+		for _, o := range r.others {
+			if o.Over != a.over {
+				continue
+			}
+			if p, ok := o.During(r.genuine); ok {
+				r.came[a.over] = append(r.came[a.over], p)
+				if p.To <= 1 {
+					in++
+				}
+			}
+			if o.HeldBy(r.genuine, a.took) {
+				held++
+			}
+		}
+		if in == 0 && held > 0 {
+			r.held[a.over]++
+		}
+	}
+}
+
+// missed gives the channels over which the race was not run all along.
+func (r *race) missed() []string {
+	return slices.DeleteFunc(r.over(), func(name string) bool {
+		return without(r.came[name]) <= raceWithout || r.held[name] >= raceHeld
+	})
+}
+
+// told says how far the race was run over each channel.
+func (r *race) told() string {
+	var out []string
+	for _, name := range r.over() {
+		text := fmt.Sprintf("the longest part without one over %s is %.0f%%", name, 100*without(r.came[name]))
+		if n := r.held[name]; n > 0 {
+			text += fmt.Sprintf(" (%d times it kept them waiting until it was through)", n)
+		}
+		out = append(out, text)
+	}
+	return strings.Join(out, ", ")
+}
+
+// without gives the longest part of the time in which none came as a whole: when within the
+// time that it took one came to the DUT, the rig does not know.
+func without(came []dut.Phase) (longest float64) {
+	from := []float64{0}
+	for _, p := range came {
+		from = append(from, p.From)
+	}
+	for i, at := range from {
+		end := 1.0
+		for _, p := range came {
+			if p.From > at || i == 0 && p.From >= at {
+				end = min(end, p.To)
+			}
+		}
+		longest = max(longest, end-at)
+	}
+	return longest
 }
 
 // raceOnce delivers all of them, and looks what runs behind a restart: whatever was
@@ -109,11 +194,10 @@ func (s *seat) raceOnce(ctx context.Context, r *race, genuine, forged dut.Image,
 		r.genuine, r.others, err = s.u.Race(ctx, genuine, late, lanes...)
 	}
 	s.t.OK(err)
+	r.sent += len(r.others)
 	if r.genuine = arrived(r.genuine); r.genuine.Taken {
 		r.taken = true
-		for _, o := range r.others {
-			r.answered[o.Over] = r.answered[o.Over] || o.Answered()
-		}
+		r.note()
 	}
 	_, err = s.u.Apply(ctx)
 	s.t.OK(err)
@@ -124,7 +208,7 @@ func (s *seat) raceOnce(ctx context.Context, r *race, genuine, forged dut.Image,
 // over each other one that refuses it where it comes alone: else that it runs says nothing
 // of what came with it. Why another channel is left out, its own cases tell. None where the
 // channel itself does not refuse it.
-func (s *seat) lanes(ctx context.Context, image dut.Image) (lanes []dut.Beside, over []string) {
+func (s *seat) lanes(ctx context.Context, image dut.Image) (lanes []dut.Beside, alone []lone) {
 	own, d := s.refusedAlone(ctx, s.u, image)
 	if !own {
 		ref := s.t.Keep("alone.txt", "the forged image, delivered alone", fmt.Appendf(nil, "%s: %s: %s\n%s", image.Name, d.Kind, d.Detail, d.Raw))
@@ -134,7 +218,7 @@ func (s *seat) lanes(ctx context.Context, image dut.Image) (lanes []dut.Beside, 
 		})
 		return nil, nil
 	}
-	over = []string{s.u.Name()}
+	alone = []lone{{s.u.Name(), d.Took}}
 	if !s.u.Copies() { // else it is copied over the other one
 		for range sameLanes {
 			lanes = append(lanes, dut.Beside{Over: s.u, Image: image})
@@ -142,13 +226,14 @@ func (s *seat) lanes(ctx context.Context, image dut.Image) (lanes []dut.Beside, 
 	}
 	for _, name := range besides(s.t.Input(), s.u.Name()) {
 		u := s.d.Update(name)
-		if ok, d := s.refusedAlone(ctx, u, image); !ok {
+		ok, d := s.refusedAlone(ctx, u, image)
+		if !ok {
 			s.t.Note("nothing is delivered over %s at the same time: the forged image is not refused there where it comes alone: %s: %s", name, d.Kind, d.Detail)
 			continue
 		}
-		lanes, over = append(lanes, dut.Beside{Over: u, Image: image}), append(over, name)
+		lanes, alone = append(lanes, dut.Beside{Over: u, Image: image}), append(alone, lone{name, d.Took})
 	}
-	return lanes, over
+	return lanes, alone
 }
 
 // besides gives the other channels over which an image can come while one comes over this
@@ -201,18 +286,21 @@ func (s *seat) ran(r *race) []byte {
 		Kind   verdict.Kind `json:"kind"`
 		Detail string       `json:"detail"`
 		Raw    string       `json:"raw,omitempty"`
-		TookUS int64        `json:"took_us"`
+		FromUS int64        `json:"from_us"` // when all of it had gone, from when the genuine one began
+		ToUS   int64        `json:"to_us"`   // when it was answered
 	}
 	of := func(over string, d dut.Delivery) line {
-		return line{over, d.Taken, d.Kind, d.Detail, escape.Visible(string(d.Raw)), d.Took.Microseconds()}
+		return line{over, d.Taken, d.Kind, d.Detail, escape.Visible(string(d.Raw)), d.Got().Sub(r.genuine.Began).Microseconds(), d.Done().Sub(r.genuine.Began).Microseconds()}
 	}
 	out := struct {
-		Tries   int         `json:"tries"`
-		Genuine line        `json:"genuine"`
-		Forged  []line      `json:"forged"`
-		Before  dut.Running `json:"before"`
-		After   dut.Running `json:"after"`
-	}{Tries: r.n + 1, Genuine: of(s.u.Name(), r.genuine), Before: r.before, After: s.now}
+		Tries   int                    `json:"tries"`
+		Told    string                 `json:"told"`
+		Came    map[string][]dut.Phase `json:"came"`    // while the DUT had the genuine one, of all tries
+		Genuine line                   `json:"genuine"` // of the last try, as what is below
+		Forged  []line                 `json:"forged"`
+		Before  dut.Running            `json:"before"`
+		After   dut.Running            `json:"after"`
+	}{Tries: min(r.n+1, raceTries), Told: r.told(), Came: r.came, Genuine: of(s.u.Name(), r.genuine), Before: r.before, After: s.now}
 	for _, o := range r.others {
 		out.Forged = append(out.Forged, of(o.Over, o.Delivery))
 	}
