@@ -22,12 +22,15 @@ import (
 // adapts: who is first may have the other one sent away, and who is late comes to what is
 // over.
 const (
-	raceTries = 8
+	raceTries = 10
+	raceNone  = 6 // tries in which no genuine one was taken, until it is given up
 	raceLater = 4 * time.Millisecond
-	// raceWithout is how much of that time may be without one, all tries together. In which
-	// part of it a second image would get in, nobody knows; the longer the part without one,
-	// the less a race that was not lost says.
-	raceWithout = 0.5
+	// How much of that time may be without one, all tries together: it is tried on until it is
+	// raceWanted, and beyond raceWithout the race counts as not run. In which part of it a
+	// second image would get in, nobody knows; the longer the part without one, the less a
+	// race that was not lost says.
+	raceWanted  = 1. / 2
+	raceWithout = 2. / 3
 	// raceHeld is in how many tries a DUT has to have kept all of them waiting until it was
 	// through, until it counts as one that lets nothing in.
 	raceHeld = 3
@@ -49,17 +52,19 @@ func (s *seat) raced(ctx context.Context, parent *shelf.Image, forged *mutant.Mu
 	}
 	r := &race{before: s.now, alone: alone, came: map[string][]dut.Phase{}, held: map[string]int{}}
 	over := r.over()
-	for late := raceLater; r.n < raceTries; r.n++ {
+	for late := raceLater; r.n < raceTries && (r.taken || r.n < raceNone); r.n++ {
 		was := s.running
 		s.raceOnce(ctx, r, dut.Image{Name: parent.String(), Bytes: parent.Bytes}, image, late, lanes)
-		if s.running != was && s.running != parent || s.now.Pending != "" || r.taken && len(r.missed()) == 0 {
+		if s.running != was && s.running != parent || s.now.Pending != "" || r.taken && len(r.missed(raceWanted)) == 0 {
 			break
 		}
 		if !r.taken {
 			late = 2*late + raceLater
 			continue
 		}
-		late /= 3 // what came late came to what was over
+		if late = r.aim(); !r.genuine.Taken {
+			continue
+		}
 		if next := s.shelf.Next(s.running); next != nil && next.Rank == parent.Rank {
 			parent = next
 		} else {
@@ -82,7 +87,7 @@ func (s *seat) raced(ctx context.Context, parent *shelf.Image, forged *mutant.Mu
 			c.Unknown(verdict.ReasonDUTChanged, "%s ran before, and now %s", r.before, s.now)
 		case !r.taken:
 			c.Unknown(verdict.ReasonIneffective, "beside the forged ones the genuine image was never taken: %s: %s", r.genuine.Kind, r.genuine.Detail)
-		case len(r.missed()) > 0:
+		case len(r.missed(raceWithout)) > 0:
 			c.Unknown(verdict.ReasonIneffective, "the race was not run all along: of the time that the DUT had the genuine one, %s", r.told())
 		}
 	})
@@ -104,6 +109,8 @@ type race struct {
 	// Of the tries in which the genuine one was taken, by channel.
 	came map[string][]dut.Phase // when forged ones came while the DUT had it
 	held map[string]int         // in how many tries the DUT kept them all waiting
+	got  time.Duration          // how long behind its beginning the DUT had the last of them whole
+	had  time.Duration          // and from then on until it was answered
 }
 
 // lone is how long a forged delivery takes over a channel where it comes alone.
@@ -120,15 +127,18 @@ func (r *race) over() (out []string) {
 	return out
 }
 
-// note takes in a try in which the genuine one was taken.
+// note takes in a try in which the genuine one was taken. Where the DUT sends some away that
+// come over a channel, one that it refuses as it does where it comes alone did not meet the
+// genuine one: it came before that was looked at, or behind.
 func (r *race) note() {
+	r.got, r.had = r.genuine.Got().Sub(r.genuine.Began), r.genuine.Done().Sub(r.genuine.Got())
 	for _, a := range r.alone {
 		in, held := 0, 0
 		for _, o := range r.others {
 			if o.Over != a.over {
 				continue
 			}
-			if p, ok := o.During(r.genuine); ok {
+			if p, ok := o.During(r.genuine); ok && (o.Kind != verdict.Refused || !r.sends(a.over)) {
 				r.came[a.over] = append(r.came[a.over], p)
 				if p.To <= 1 {
 					in++
@@ -144,18 +154,40 @@ func (r *race) note() {
 	}
 }
 
-// missed gives the channels over which the race was not run all along.
-func (r *race) missed() []string {
-	return slices.DeleteFunc(r.over(), func(name string) bool {
-		return without(r.came[name]) <= raceWithout || r.held[name] >= raceHeld
+// sends says whether the DUT sends some away over a channel that come beside another one.
+func (r *race) sends(over string) bool {
+	return slices.ContainsFunc(r.others, func(o dut.Raced) bool {
+		_, in := o.During(r.genuine)
+		return in && o.Over == over && o.Kind != verdict.Refused
 	})
+}
+
+// missed gives the channels over which more of the time was without one.
+func (r *race) missed(than float64) []string {
+	return slices.DeleteFunc(r.over(), func(name string) bool {
+		_, part := without(r.came[name])
+		return part <= than || r.held[name] >= raceHeld
+	})
+}
+
+// aim gives how much later than the genuine one the forged ones begin in the next try, so
+// that they come where the longest part is without one.
+func (r *race) aim() time.Duration {
+	var from, longest float64
+	for _, name := range r.missed(raceWanted) {
+		if at, part := without(r.came[name]); part > longest {
+			from, longest = at, part
+		}
+	}
+	return r.got + time.Duration((from+longest/4)*float64(r.had))
 }
 
 // told says how far the race was run over each channel.
 func (r *race) told() string {
 	var out []string
 	for _, name := range r.over() {
-		text := fmt.Sprintf("the longest part without one over %s is %.0f%%", name, 100*without(r.came[name]))
+		_, part := without(r.came[name])
+		text := fmt.Sprintf("the longest part without one over %s is %.0f%%", name, 100*part)
 		if n := r.held[name]; n > 0 {
 			text += fmt.Sprintf(" (%d times it kept them waiting until it was through)", n)
 		}
@@ -164,9 +196,9 @@ func (r *race) told() string {
 	return strings.Join(out, ", ")
 }
 
-// without gives the longest part of the time in which none came as a whole: when within the
-// time that it took one came to the DUT, the rig does not know.
-func without(came []dut.Phase) (longest float64) {
+// without gives the longest part of the time in which none came as a whole, and where it
+// begins: when within the time that it took one came to the DUT, the rig does not know.
+func without(came []dut.Phase) (start, longest float64) {
 	from := []float64{0}
 	for _, p := range came {
 		from = append(from, p.From)
@@ -178,9 +210,11 @@ func without(came []dut.Phase) (longest float64) {
 				end = min(end, p.To)
 			}
 		}
-		longest = max(longest, end-at)
+		if end-at > longest {
+			start, longest = at, end-at
+		}
 	}
-	return longest
+	return start, longest
 }
 
 // raceOnce delivers all of them, and looks what runs behind a restart: whatever was
