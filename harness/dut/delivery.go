@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"time"
 
+	"rigor/harness/steps"
 	"rigor/harness/verdict"
 )
 
@@ -26,6 +28,34 @@ type Delivery struct {
 	// (RFC 9110, section 15.6). Where it fetches, that counts of what it has fetched whole
 	// alone: who cannot reach the rig says no other.
 	Erred bool
+	// Shut says that the DUT said that who delivers may not, and so nothing of the image.
+	Shut  bool
+	Began time.Time // when its steps began
+	Sent  time.Time // when the last of the image went over; zero where nothing tells
+}
+
+// Got is from when on the DUT had all of it, as far as the rig knows: it had nothing
+// before.
+func (d Delivery) Got() time.Time {
+	if d.Sent.Before(d.Began) {
+		return d.Began
+	}
+	return d.Sent
+}
+
+// Done is when the DUT had answered.
+func (d Delivery) Done() time.Time { return d.Began.Add(d.Took) }
+
+// shut says whether an answer is one to who may not deliver anything.
+func (u *Update) shut(se *steps.StepError, kind verdict.Kind) bool {
+	if kind == verdict.Refused || kind == verdict.Unreachable {
+		return false
+	}
+	if se.Status == http.StatusUnauthorized || se.Status == http.StatusForbidden {
+		return true
+	}
+	no, _ := refusalOf(se, u.decl.Stranger.Refused)
+	return no == verdict.Refused
 }
 
 // erred gives Erred of an answer's status.
@@ -59,8 +89,9 @@ func (d Delivery) Reach() string {
 // carrying notes what goes to the DUT in one run of steps.
 type carrying struct {
 	image  Image
-	n, of  int  // of all files that went
-	told   bool // the image was among them
+	n, of  int       // of all files that went
+	told   bool      // the image was among them
+	last   time.Time // when the last of the image went
 	served *served
 }
 
@@ -77,11 +108,16 @@ const carriedValue = "carried"
 func (c *carrying) delivery(img Image, vars map[string]string) Delivery {
 	d := Delivery{Carried: -1, Of: len(img.Bytes), Said: vars["taken"]}
 	if c.told { // else it was another file
-		d.Carried, d.Of = c.n, c.of
+		d.Carried, d.Of, d.Sent = c.n, c.of, c.last
 	}
 	if c.served != nil {
 		d.Fetches, d.Carried = c.served.got()
 		d.Of = len(img.Bytes)
+		for _, f := range d.Fetches {
+			if f.Sent > 0 && f.ended.After(d.Sent) {
+				d.Sent = f.ended
+			}
+		}
 	}
 	if n, err := strconv.Atoi(vars[carriedValue]); err == nil && n >= 0 {
 		if !d.Told() || d.Carried >= d.Of || n < d.Carried {

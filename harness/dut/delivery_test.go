@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -62,7 +63,7 @@ func TestDeliveryCarried(t *testing.T) {
 	img := Image{Bytes: []byte("0123456789")}
 	went := func(img Image) (*carrying, func(file string, n, of int)) {
 		c := &carrying{image: img}
-		return c, func(file string, n, of int) { target{c: c}.Carried([]byte(file), n, of) }
+		return c, func(file string, n, of int) { target{c: c}.Carried([]byte(file), n, of, time.Now()) }
 	}
 	c, file := went(img)
 	file("0123456789", 1, 10)

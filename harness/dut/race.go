@@ -32,33 +32,126 @@ type Raced struct {
 	Delivery
 }
 
+// Phase is when one delivery came within the time that the DUT had another one: from where
+// on it may have had it, and by when it had answered it. 0 is when it had got the other one,
+// 1 is when it had answered that.
+type Phase struct {
+	From float64 `json:"from"`
+	To   float64 `json:"to"`
+}
+
+// During gives when it came while the DUT had another one; false where it did not: the DUT
+// did not answer, or said only that who delivers may not, or it may have come before, or
+// came behind.
+func (r Raced) During(d Delivery) (Phase, bool) {
+	from, whole := d.Got(), d.Done().Sub(d.Got())
+	at := func(t time.Time) float64 { return float64(t.Sub(from)) / float64(whole) }
+	if whole <= 0 || !r.Answered() || r.Shut || r.Got().Before(from) || !r.Got().Before(d.Done()) {
+		return Phase{}, false
+	}
+	return Phase{From: at(r.Got()), To: at(r.Done())}, true
+}
+
+// HeldBy says whether the DUT seems to have kept it waiting until it had answered another
+// one: it was begun in the first half of what the other one took, was answered only behind
+// it, and has waited within it for twice as long as it takes alone. One that the rig was slow
+// with looks the same: once is no proof.
+func (r Raced) HeldBy(d Delivery, alone time.Duration) bool {
+	from, to := d.Got(), d.Done()
+	if !r.Answered() || r.Shut || r.Began.After(from.Add(to.Sub(from)/2)) || !r.Done().After(to) {
+		return false
+	}
+	if r.Began.After(from) {
+		from = r.Began
+	}
+	return to.Sub(from) >= 2*alone
+}
+
 // Race delivers an image as its owner does, and at the same time others, each in a lane of
 // its own that begins late behind it, again and again until the first is through. It gives
 // what became of the first, and of each of the others. The error is the rig's own trouble.
 func (u *Update) Race(ctx context.Context, img Image, late time.Duration, beside ...Beside) (d Delivery, others []Raced, err error) {
-	lanes, err := u.lanes(beside)
+	lanes, end, err := u.lanes(ctx, beside)
+	defer end()
+	if err != nil {
+		return Delivery{}, nil, err
+	}
+	own, err := u.enter(ctx, u.decl.Steps)
+	defer own.close()
 	if err != nil {
 		return Delivery{}, nil, err
 	}
 	for i := range lanes {
 		lanes[i].late = late
 	}
-	return u.race(ctx, img, lanes)
+	return u.race(ctx, img, own, lanes)
 }
 
-func (u *Update) lanes(beside []Beside) (out []lane, err error) {
+// lanes gives those of what goes beside, each with sessions of its own, open until end.
+func (u *Update) lanes(ctx context.Context, beside []Beside) (out []lane, end func(), err error) {
+	var all []sessions
+	end = func() {
+		for _, s := range all {
+			s.close()
+		}
+	}
 	if u.decl == nil {
-		return nil, fmt.Errorf("update channel %s: %w", u.name, ErrNotDeclared)
+		return nil, end, fmt.Errorf("update channel %s: %w", u.name, ErrNotDeclared)
 	}
 	for _, b := range beside {
 		if b.Over.decl == nil {
-			return nil, fmt.Errorf("update channel %s: %w", b.Over.name, ErrNotDeclared)
+			return nil, end, fmt.Errorf("update channel %s: %w", b.Over.name, ErrNotDeclared)
+		}
+		own, err := b.Over.enter(ctx, b.Over.decl.Steps)
+		all = append(all, own)
+		if err != nil {
+			return nil, end, err
 		}
 		out = append(out, lane{over: b.Over.name, wait: raceFirst, deliver: func(ctx context.Context) (Delivery, error) {
-			return b.Over.deliver(ctx, b.Image, b.Over.decl.Steps, b.Over.decl.Refused, guised{})
+			d, err := b.Over.deliver(ctx, b.Image, b.Over.decl.Steps, b.Over.decl.Refused, guised{own: own})
+			if d.Shut || !d.Answered() { // as where the DUT has ended the session for another one: the next logs in by itself
+				own.close()
+			}
+			return d, err
 		}})
 	}
-	return out, nil
+	return out, end, nil
+}
+
+// enter opens sessions as the owner for what steps do with one: to log in while another
+// image is under way may take longer than its installation does. Where he is not let in,
+// the delivery itself tells.
+func (u *Update) enter(ctx context.Context, ss []profile.Step) (sessions, error) {
+	own := sessions{}
+	var enter func(ss []profile.Step) error
+	enter = func(ss []profile.Step) error {
+		for _, s := range ss {
+			owners := s.Verb == "run" || s.Verb == "copy" || s.Verb == "http" && s.As == "owner"
+			if owners && s.Login != "" && own[s.Login] == nil && s.Password == "" {
+				a, err := (target{Device: u.d}).Access(ctx, s.Login, "")
+				var no *NoEntryError
+				if err != nil && !errors.As(err, &no) {
+					return fmt.Errorf("log in before a race over %s: %w", u.name, err)
+				}
+				if err == nil {
+					own[s.Login] = a
+				}
+			}
+			if err := enter(s.Steps); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return own, enter(ss)
+}
+
+// close closes them, and has none any more.
+func (s sessions) close() {
+	for name, a := range s {
+		_ = a.Close() // it is over
+		delete(s, name)
+	}
 }
 
 // Copies says whether the channel copies the image to a place of the DUT, where something
@@ -74,7 +167,8 @@ func copies(ss []profile.Step) []profile.Step {
 // through: late is how long it lies there at least before. Of the others it gives those
 // that lay there meanwhile, and what else went beside.
 func (u *Update) Overwrite(ctx context.Context, img, other Image, late time.Duration, beside ...Beside) (d Delivery, others []Raced, err error) {
-	lanes, err := u.lanes(beside)
+	lanes, end, err := u.lanes(ctx, beside)
+	defer end()
 	if err != nil {
 		return Delivery{}, nil, err
 	}
@@ -82,25 +176,19 @@ func (u *Update) Overwrite(ctx context.Context, img, other Image, late time.Dura
 		return Delivery{}, nil, fmt.Errorf("what update channel %s copies: %w", u.name, ErrNotDeclared)
 	}
 	ss := copies(u.decl.Steps)
-	own := sessions{} // open before: to log in takes longer than an installation may
-	defer func() {
-		for _, s := range own {
-			_ = s.Close() // it is over
-		}
-	}()
-	for _, s := range ss {
-		if own[s.Login] != nil || s.Password != "" {
-			continue
-		}
-		a, err := (target{Device: u.d}).Access(ctx, s.Login, "")
-		if err != nil {
-			return Delivery{}, nil, fmt.Errorf("overwrite what is copied over %s: %w", u.name, err)
-		}
-		own[s.Login] = a
+	own, err := u.enter(ctx, ss)
+	defer own.close()
+	if err != nil {
+		return Delivery{}, nil, err
+	}
+	owner, err := u.enter(ctx, u.decl.Steps)
+	defer owner.close()
+	if err != nil {
+		return Delivery{}, nil, err
 	}
 	there := make(chan struct{})
 	img.gone = sync.OnceFunc(func() { close(there) })
-	return u.race(ctx, img, append(lanes, lane{over: u.name, from: there, late: late, wait: late, deliver: func(ctx context.Context) (Delivery, error) {
+	return u.race(ctx, img, owner, append(lanes, lane{over: u.name, from: there, late: late, wait: late, deliver: func(ctx context.Context) (Delivery, error) {
 		d, err := u.deliver(ctx, other, ss, u.decl.Refused, guised{own: own})
 		if d.Taken {
 			d.Taken, d.Detail = false, "it lay where the other one was copied to"
@@ -119,8 +207,8 @@ type lane struct {
 	deliver func(context.Context) (Delivery, error)
 }
 
-// race delivers an image, and others beside it.
-func (u *Update) race(ctx context.Context, img Image, lanes []lane) (d Delivery, others []Raced, err error) {
+// race delivers an image in the owner's sessions, and others beside it.
+func (u *Update) race(ctx context.Context, img Image, own sessions, lanes []lane) (d Delivery, others []Raced, err error) {
 	var (
 		wg   sync.WaitGroup
 		mu   sync.Mutex
@@ -159,7 +247,7 @@ func (u *Update) race(ctx context.Context, img Image, lanes []lane) (d Delivery,
 	for _, l := range lanes {
 		wg.Go(func() { run(l) })
 	}
-	d, err = u.deliver(ctx, img, u.decl.Steps, u.decl.Refused, guised{})
+	d, err = u.deliver(ctx, img, u.decl.Steps, u.decl.Refused, guised{own: own})
 	through()
 	wg.Wait()
 	if !d.Taken {

@@ -29,6 +29,7 @@ type Fetch struct {
 	Second bool   `json:"second,omitempty"`
 	Pass   int    `json:"pass"` // how often the file was begun by then
 	start  int
+	ended  time.Time
 }
 
 // served is a file that the rig serves to the DUT by http, at a path that nobody can
@@ -179,6 +180,7 @@ func (f *served) begin() {
 func (f *served) ends(log Fetch) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	log.ended = time.Now()
 	f.fetches = append(f.fetches, log)
 	if f.running--; f.running == 0 && f.idle != nil {
 		close(f.idle)

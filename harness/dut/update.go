@@ -112,7 +112,7 @@ func (u *Update) deliver(ctx context.Context, img Image, ss []profile.Step, no p
 	as.target = target{Device: u.d, c: c}
 	vars, err := steps.Run(ctx, as, ss, map[string]string{"image": path, "image-size": strconv.Itoa(len(img.Bytes)), "image-sha256": hex.EncodeToString(sum[:])})
 	d := c.delivery(img, vars)
-	d.Took, d.Early = time.Since(start), u.decl.Early
+	d.Began, d.Took, d.Early = start, time.Since(start), u.decl.Early
 	if err == nil {
 		d.Taken, d.Kind, d.Detail = true, verdict.Unproven, "the DUT says that it has taken it"
 		return d, nil
@@ -127,6 +127,7 @@ func (u *Update) deliver(ctx context.Context, img Image, ss []profile.Step, no p
 	}
 	d.Detail, d.Raw = se.Error(), se.Answer
 	d.Kind, d.SaysWhole = refusalOf(se, no)
+	d.Shut = u.shut(se, d.Kind)
 	d.Erred = erred(se.Status, c.served != nil, d)
 	return d, nil
 }
@@ -370,8 +371,8 @@ func (t target) Serve(ctx context.Context, file []byte) (url string, stop func()
 	return t.serve(ctx, f)
 }
 
-// Carried notes what went over: of the image, or of a file beside it.
-func (t target) Carried(file []byte, n, of int) {
+// Carried notes what went over, and when: of the image, or of a file beside it.
+func (t target) Carried(file []byte, n, of int, last time.Time) {
 	if t.c == nil {
 		return
 	}
@@ -379,7 +380,7 @@ func (t target) Carried(file []byte, n, of int) {
 	if !t.c.isImage(file) {
 		return
 	}
-	t.c.told = true
+	t.c.told, t.c.last = true, last
 	if t.c.image.gone != nil && n >= of {
 		t.c.image.gone()
 	}

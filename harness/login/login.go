@@ -168,9 +168,9 @@ type Request struct {
 	Path   string // path and query on the DUT
 	Header map[string]string
 	Body   []byte
-	// Carried, where set, is told how many bytes of the body have gone out, when the
-	// request is over.
-	Carried func(n int64)
+	// Carried, where set, is told how many bytes of the body have gone out, and when the
+	// last of them did, when the request is over.
+	Carried func(n int64, last time.Time)
 
 	Input []byte // what the command reads, for SSH; nothing where it is nil
 

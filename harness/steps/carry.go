@@ -46,7 +46,7 @@ func (r *runner) upload(s *profile.Step, req *login.Request) error {
 	if kind == "" {
 		kind = "application/octet-stream"
 	}
-	req.Carried = func(n int64) { r.t.Carried(data, int(n), len(req.Body)) }
+	req.Carried = func(n int64, last time.Time) { r.t.Carried(data, int(n), len(req.Body), last) }
 	if u.Field == "" {
 		req.Body = data
 		setDefault(req.Header, "Content-Type", kind)
@@ -136,10 +136,10 @@ func (r *runner) copy(ctx context.Context, s *profile.Step) error {
 		return r.notAnswered(ctx, s, "the file to be taken", err)
 	}
 	if resp.Status != 0 || resp.Arrived != len(data) {
-		r.t.Carried(data, min(max(resp.Arrived, 0), len(data)-1), len(data)) // whatever it says of it, it has not got all
+		r.t.Carried(data, min(max(resp.Arrived, 0), len(data)-1), len(data), time.Now()) // whatever it says of it, it has not got all
 		return r.failed(s, fmt.Sprintf("%d bytes in %s", len(data), to), fmt.Sprintf("%d bytes, status %d: %s", resp.Arrived, resp.Status, resp.Body))
 	}
-	r.t.Carried(data, len(data), len(data))
+	r.t.Carried(data, len(data), len(data), time.Now())
 	return nil
 }
 
@@ -167,7 +167,7 @@ func (r *runner) transfer(ctx context.Context, s *profile.Step) error {
 	}
 	// What the DUT says of the file may have come with its last answer: the steps behind
 	// look from before the transfer on.
-	r.t.Carried(data, rep.Acked, len(data))
+	r.t.Carried(data, rep.Acked, len(data), time.Now())
 	var line *xmodem.Error
 	if errors.As(err, &line) {
 		return r.lineEnded(s, "the file to be taken", err, line.Kind, line.Last)
@@ -232,7 +232,7 @@ func (r *runner) recovers(ctx context.Context, s *profile.Step, c *smp.Client) e
 			return err
 		}
 		up, err := c.Upload(ctx, data, smp.Upload{Image: q.Slot, SHA: true})
-		r.t.Carried(data, up.Sent, len(data))
+		r.t.Carried(data, up.Sent, len(data), time.Now())
 		if err != nil {
 			return err
 		}

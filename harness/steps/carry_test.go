@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -21,7 +22,7 @@ func TestUpload(t *testing.T) {
 	var got login.Request
 	b := &bench{web: func(_ context.Context, r login.Request) (login.Response, error) {
 		got = r
-		r.Carried(int64(len(r.Body)))
+		r.Carried(int64(len(r.Body)), time.Now())
 		return login.Response{Status: 422, Body: []byte("refused: signature")}, nil
 	}}
 	vars := map[string]string{"old": path, "new": "x"}

@@ -226,4 +226,4 @@ func (b *bench) Visit(_ context.Context, name string) (login.Access, error) {
 	return &session{b}, nil
 }
 
-func (b *bench) Carried(_ []byte, n, of int) { b.note("carried %d of %d", n, of) }
+func (b *bench) Carried(_ []byte, n, of int, _ time.Time) { b.note("carried %d of %d", n, of) }

@@ -100,8 +100,8 @@ type Target interface {
 	// Serve has the rig serve a file to the DUT, until stop is called.
 	Serve(ctx context.Context, file []byte) (url string, stop func(), err error)
 	// Carried is told of a file that went to the DUT, each time that one goes: how many bytes
-	// of what carries it arrived there, of how many.
-	Carried(file []byte, n, of int)
+	// of what carries it arrived there, of how many, and when the last of them went.
+	Carried(file []byte, n, of int, last time.Time)
 	// Ours says that an error is neither the DUT's doing nor a fault: a wire
 	// that the rig has not, a session that was taken back.
 	Ours(err error) bool

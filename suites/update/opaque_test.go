@@ -19,6 +19,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -86,6 +87,10 @@ func opaqueImages() map[string][]byte {
 	}
 	return out
 }
+
+// opaqueWrites is how long it writes an image. It serves one request at a time: whoever comes
+// meanwhile is kept waiting. Into what takes no time, nothing could be sent.
+const opaqueWrites = 60 * time.Millisecond
 
 // opaqueDevice takes such images over HTTP. What is wrong with it is in weak.
 type opaqueDevice struct {
@@ -175,6 +180,7 @@ func (d *opaqueDevice) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 			say(http.StatusUnprocessableEntity, "refused: "+why)
 			return
 		}
+		time.Sleep(opaqueWrites)
 		d.waits = b
 		say(http.StatusOK, "taken")
 	case "POST /reboot":

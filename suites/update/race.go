@@ -17,12 +17,23 @@ import (
 	"rigor/harness/verdict"
 )
 
-// A race is tried so often, until the genuine image was taken and forged ones over each
-// channel had an answer. How much later than the genuine one they begin, adapts: who is
-// first may have the other one sent away, and who is late comes to what is over.
+// A race is tried so often, until forged ones over each channel came all along the time that
+// the DUT had a genuine one that it took. How much later than the genuine one they begin,
+// adapts: who is first may have the other one sent away, and who is late comes to what is
+// over.
 const (
-	raceTries = 6
+	raceTries = 10
+	raceNone  = 6 // tries in which no genuine one was taken, until it is given up
 	raceLater = 4 * time.Millisecond
+	// How much of that time may be without one, all tries together: it is tried on until it is
+	// raceWanted, and beyond raceWithout the race counts as not run. In which part of it a
+	// second image would get in, nobody knows; the longer the part without one, the less a
+	// race that was not lost says.
+	raceWanted  = 1. / 2
+	raceWithout = 2. / 3
+	// raceHeld is in how many tries a DUT has to have kept all of them waiting until it was
+	// through, until it counts as one that lets nothing in.
+	raceHeld = 3
 )
 
 // sameLanes are how many forged images go over the channel of a genuine one at the same
@@ -35,22 +46,25 @@ const sameLanes = 3
 // the other one is copied over it.
 func (s *seat) raced(ctx context.Context, parent *shelf.Image, forged *mutant.Mutant) {
 	image := dut.Image{Name: forged.Name, Bytes: padded(forged.Bytes(), len(parent.Bytes))}
-	lanes, over := s.lanes(ctx, image)
-	if len(over) == 0 {
+	lanes, alone := s.lanes(ctx, image)
+	if len(alone) == 0 {
 		return
 	}
-	r := &race{before: s.now, over: over, answered: map[string]bool{}}
-	for late := raceLater; r.n < raceTries; r.n++ {
+	r := &race{before: s.now, alone: alone, came: map[string][]dut.Phase{}, held: map[string]int{}}
+	over := r.over()
+	for late := raceLater; r.n < raceTries && (r.taken || r.n < raceNone); r.n++ {
 		was := s.running
 		s.raceOnce(ctx, r, dut.Image{Name: parent.String(), Bytes: parent.Bytes}, image, late, lanes)
-		if s.running != was && s.running != parent || s.now.Pending != "" || r.taken && len(r.mute()) == 0 {
+		if s.running != was && s.running != parent || s.now.Pending != "" || r.taken && len(r.missed(raceWanted)) == 0 {
 			break
 		}
 		if !r.taken {
 			late = 2*late + raceLater
 			continue
 		}
-		late /= 3
+		if late = r.aim(); !r.genuine.Taken {
+			continue
+		}
 		if next := s.shelf.Next(s.running); next != nil && next.Rank == parent.Rank {
 			parent = next
 		} else {
@@ -61,7 +75,7 @@ func (s *seat) raced(ctx context.Context, parent *shelf.Image, forged *mutant.Mu
 	list := strings.Join(over, ", ")
 	s.t.Claim("two images at a time: what runs is what the maker signed", func(c *check.Claim) {
 		c.Show(ref)
-		c.Expect("an image of the maker's runs", fmt.Sprintf("%d forged deliveries beside it, over %s; %s runs", len(r.others), list, s.now))
+		c.Expect("an image of the maker's runs", fmt.Sprintf("%d forged deliveries beside it, over %s; %s; %s runs", r.sent, list, r.told(), s.now))
 		switch {
 		case s.eitherOf(parent, forged):
 			c.Unknown(verdict.ReasonIneffective, "%s runs: that is what the genuine image shows, and the forged one too", s.now)
@@ -73,8 +87,8 @@ func (s *seat) raced(ctx context.Context, parent *shelf.Image, forged *mutant.Mu
 			c.Unknown(verdict.ReasonDUTChanged, "%s ran before, and now %s", r.before, s.now)
 		case !r.taken:
 			c.Unknown(verdict.ReasonIneffective, "beside the forged ones the genuine image was never taken: %s: %s", r.genuine.Kind, r.genuine.Detail)
-		case len(r.mute()) > 0:
-			c.Unknown(verdict.ReasonIneffective, "none of the forged ones beside it over %s was answered", strings.Join(r.mute(), ", "))
+		case len(r.missed(raceWithout)) > 0:
+			c.Unknown(verdict.ReasonIneffective, "the race was not run all along: of the time that the DUT had the genuine one, %s", r.told())
 		}
 	})
 	if s.running == nil {
@@ -84,18 +98,123 @@ func (s *seat) raced(ctx context.Context, parent *shelf.Image, forged *mutant.Mu
 
 // race is what became of images that went at the same time.
 type race struct {
-	before   dut.Running
-	over     []string // the channels of the forged ones
-	n        int      // tries
-	genuine  dut.Delivery
-	others   []dut.Raced
-	taken    bool            // a genuine one was
-	answered map[string]bool // channels of forged ones that had an answer while a genuine one was taken
+	before  dut.Running
+	alone   []lone // what a forged one takes over each channel where it comes alone
+	n       int    // tries
+	sent    int    // forged deliveries, of all tries
+	genuine dut.Delivery
+	others  []dut.Raced
+	taken   bool // a genuine one was
+
+	// Of the tries in which the genuine one was taken, by channel.
+	came map[string][]dut.Phase // when forged ones came while the DUT had it
+	held map[string]int         // in how many tries the DUT kept them all waiting
+	got  time.Duration          // how long behind its beginning the DUT had the last of them whole
+	had  time.Duration          // and from then on until it was answered
 }
 
-// mute gives the channels over which none of the forged ones had one.
-func (r *race) mute() []string {
-	return slices.DeleteFunc(slices.Clone(r.over), func(name string) bool { return r.answered[name] })
+// lone is how long a forged delivery takes over a channel where it comes alone.
+type lone struct {
+	over string
+	took time.Duration
+}
+
+// over gives the channels of the forged ones.
+func (r *race) over() (out []string) {
+	for _, a := range r.alone {
+		out = append(out, a.over)
+	}
+	return out
+}
+
+// note takes in a try in which the genuine one was taken. Where the DUT sends some away that
+// come over a channel, one that it refuses as it does where it comes alone did not meet the
+// genuine one: it came before that was looked at, or behind.
+func (r *race) note() {
+	r.got, r.had = r.genuine.Got().Sub(r.genuine.Began), r.genuine.Done().Sub(r.genuine.Got())
+	for _, a := range r.alone {
+		in, held := 0, 0
+		for _, o := range r.others {
+			if o.Over != a.over {
+				continue
+			}
+			if p, ok := o.During(r.genuine); ok && (o.Kind != verdict.Refused || !r.sends(a.over)) {
+				r.came[a.over] = append(r.came[a.over], p)
+				if p.To <= 1 {
+					in++
+				}
+			}
+			if o.HeldBy(r.genuine, a.took) {
+				held++
+			}
+		}
+		if in == 0 && held > 0 {
+			r.held[a.over]++
+		}
+	}
+}
+
+// sends says whether the DUT sends some away over a channel that come beside another one.
+func (r *race) sends(over string) bool {
+	return slices.ContainsFunc(r.others, func(o dut.Raced) bool {
+		_, in := o.During(r.genuine)
+		return in && o.Over == over && o.Kind != verdict.Refused
+	})
+}
+
+// missed gives the channels over which more of the time was without one.
+func (r *race) missed(than float64) []string {
+	return slices.DeleteFunc(r.over(), func(name string) bool {
+		_, part := without(r.came[name])
+		return part <= than || r.held[name] >= raceHeld
+	})
+}
+
+// aim gives how much later than the genuine one the forged ones begin in the next try, so
+// that they come where the longest part is without one.
+func (r *race) aim() time.Duration {
+	var from, longest float64
+	for _, name := range r.missed(raceWanted) {
+		if at, part := without(r.came[name]); part > longest {
+			from, longest = at, part
+		}
+	}
+	return r.got + time.Duration((from+longest/4)*float64(r.had))
+}
+
+// told says how far the race was run over each channel.
+func (r *race) told() string {
+	var out []string
+	for _, name := range r.over() {
+		_, part := without(r.came[name])
+		text := fmt.Sprintf("the longest part without one over %s is %.0f%%", name, 100*part)
+		if n := r.held[name]; n > 0 {
+			text += fmt.Sprintf(" (%d times it kept them waiting until it was through)", n)
+		}
+		out = append(out, text)
+	}
+	return strings.Join(out, ", ")
+}
+
+// without gives the longest part of the time in which none came as a whole, and where it
+// begins: when within the time that it took one came to the DUT, the rig does not know.
+func without(came []dut.Phase) (start, longest float64) {
+	from := []float64{0}
+	for _, p := range came {
+		from = append(from, p.From)
+	}
+	for i, at := range from {
+		end := 1.0
+		for _, p := range came {
+			if p.From > at || i == 0 && p.From >= at {
+				end = min(end, p.To)
+			}
+		}
+		if end-at > longest {
+			start, longest = at, end-at
+		}
+	}
+	return start, longest
 }
 
 // raceOnce delivers all of them, and looks what runs behind a restart: whatever was
@@ -109,11 +228,10 @@ func (s *seat) raceOnce(ctx context.Context, r *race, genuine, forged dut.Image,
 		r.genuine, r.others, err = s.u.Race(ctx, genuine, late, lanes...)
 	}
 	s.t.OK(err)
+	r.sent += len(r.others)
 	if r.genuine = arrived(r.genuine); r.genuine.Taken {
 		r.taken = true
-		for _, o := range r.others {
-			r.answered[o.Over] = r.answered[o.Over] || o.Answered()
-		}
+		r.note()
 	}
 	_, err = s.u.Apply(ctx)
 	s.t.OK(err)
@@ -124,7 +242,7 @@ func (s *seat) raceOnce(ctx context.Context, r *race, genuine, forged dut.Image,
 // over each other one that refuses it where it comes alone: else that it runs says nothing
 // of what came with it. Why another channel is left out, its own cases tell. None where the
 // channel itself does not refuse it.
-func (s *seat) lanes(ctx context.Context, image dut.Image) (lanes []dut.Beside, over []string) {
+func (s *seat) lanes(ctx context.Context, image dut.Image) (lanes []dut.Beside, alone []lone) {
 	own, d := s.refusedAlone(ctx, s.u, image)
 	if !own {
 		ref := s.t.Keep("alone.txt", "the forged image, delivered alone", fmt.Appendf(nil, "%s: %s: %s\n%s", image.Name, d.Kind, d.Detail, d.Raw))
@@ -134,7 +252,7 @@ func (s *seat) lanes(ctx context.Context, image dut.Image) (lanes []dut.Beside, 
 		})
 		return nil, nil
 	}
-	over = []string{s.u.Name()}
+	alone = []lone{{s.u.Name(), d.Took}}
 	if !s.u.Copies() { // else it is copied over the other one
 		for range sameLanes {
 			lanes = append(lanes, dut.Beside{Over: s.u, Image: image})
@@ -142,13 +260,14 @@ func (s *seat) lanes(ctx context.Context, image dut.Image) (lanes []dut.Beside, 
 	}
 	for _, name := range besides(s.t.Input(), s.u.Name()) {
 		u := s.d.Update(name)
-		if ok, d := s.refusedAlone(ctx, u, image); !ok {
+		ok, d := s.refusedAlone(ctx, u, image)
+		if !ok {
 			s.t.Note("nothing is delivered over %s at the same time: the forged image is not refused there where it comes alone: %s: %s", name, d.Kind, d.Detail)
 			continue
 		}
-		lanes, over = append(lanes, dut.Beside{Over: u, Image: image}), append(over, name)
+		lanes, alone = append(lanes, dut.Beside{Over: u, Image: image}), append(alone, lone{name, d.Took})
 	}
-	return lanes, over
+	return lanes, alone
 }
 
 // besides gives the other channels over which an image can come while one comes over this
@@ -201,18 +320,21 @@ func (s *seat) ran(r *race) []byte {
 		Kind   verdict.Kind `json:"kind"`
 		Detail string       `json:"detail"`
 		Raw    string       `json:"raw,omitempty"`
-		TookUS int64        `json:"took_us"`
+		FromUS int64        `json:"from_us"` // when all of it had gone, from when the genuine one began
+		ToUS   int64        `json:"to_us"`   // when it was answered
 	}
 	of := func(over string, d dut.Delivery) line {
-		return line{over, d.Taken, d.Kind, d.Detail, escape.Visible(string(d.Raw)), d.Took.Microseconds()}
+		return line{over, d.Taken, d.Kind, d.Detail, escape.Visible(string(d.Raw)), d.Got().Sub(r.genuine.Began).Microseconds(), d.Done().Sub(r.genuine.Began).Microseconds()}
 	}
 	out := struct {
-		Tries   int         `json:"tries"`
-		Genuine line        `json:"genuine"`
-		Forged  []line      `json:"forged"`
-		Before  dut.Running `json:"before"`
-		After   dut.Running `json:"after"`
-	}{Tries: r.n + 1, Genuine: of(s.u.Name(), r.genuine), Before: r.before, After: s.now}
+		Tries   int                    `json:"tries"`
+		Told    string                 `json:"told"`
+		Came    map[string][]dut.Phase `json:"came"`    // while the DUT had the genuine one, of all tries
+		Genuine line                   `json:"genuine"` // of the last try, as what is below
+		Forged  []line                 `json:"forged"`
+		Before  dut.Running            `json:"before"`
+		After   dut.Running            `json:"after"`
+	}{Tries: min(r.n+1, raceTries), Told: r.told(), Came: r.came, Genuine: of(s.u.Name(), r.genuine), Before: r.before, After: s.now}
 	for _, o := range r.others {
 		out.Forged = append(out.Forged, of(o.Over, o.Delivery))
 	}

@@ -183,7 +183,7 @@ type request struct {
 	url        *url.URL
 	header     http.Header
 	body       []byte
-	carried    func(n int64) // told how much of the body went out; may be nil
+	carried    func(n int64, last time.Time) // told how much of the body went out; may be nil
 	credential bool
 	follow     bool
 }
@@ -278,7 +278,7 @@ func (v *visit) once(ctx context.Context, r request) (*answer, error) {
 	} else if r.carried != nil {
 		count := &counted{r: bytes.NewReader(r.body)}
 		req.Body, req.GetBody = count, nil // what is not sent whole is not sent once more unseen
-		defer func() { r.carried(count.n.Load()) }()
+		defer func() { r.carried(count.got()) }()
 	}
 	req.Header.Set("User-Agent", "rigor")
 	for _, h := range []http.Header{v.header, r.header} {
@@ -390,14 +390,27 @@ func (c *Config) asked(over http.RoundTripper, req *http.Request) (*http.Respons
 
 // counted is a body that knows how much of it was read.
 type counted struct {
-	r *bytes.Reader
-	n atomic.Int64
+	r    *bytes.Reader
+	mu   sync.Mutex
+	n    int64
+	last time.Time // when the last of them went
+}
+
+// got gives how many bytes went, and when the last of them did.
+func (c *counted) got() (n int64, last time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.n, c.last
 }
 
 // Read reads on.
 func (c *counted) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
-	c.n.Add(int64(n))
+	if n > 0 {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.n, c.last = c.n+int64(n), time.Now()
+	}
 	return n, err
 }
 
