@@ -393,7 +393,7 @@ func (c *validateCmd) golden(ctx context.Context, a *app) error {
 	if dir == "" {
 		dir = filepath.Join("runs", runner.RunID(file.Name))
 	}
-	rc := runCmd{Rig: c.Rig, Repeat: 1, Out: dir, Seed: c.Seed, Profile: "rich", Attachments: "relative", Format: "text"}
+	rc := runCmd{Rig: c.Rig, Alone: true, Repeat: 1, Out: dir, Seed: c.Seed, Profile: "rich", Attachments: "relative", Format: "text"}
 	if err := rc.Run(ctx, &app{out: a.err, err: a.err}); err != nil {
 		return err
 	}

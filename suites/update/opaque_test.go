@@ -90,7 +90,7 @@ func opaqueImages() map[string][]byte {
 
 // opaqueWrites is how long it writes an image. It serves one request at a time: whoever comes
 // meanwhile is kept waiting. Into what takes no time, nothing could be sent.
-const opaqueWrites = 60 * time.Millisecond
+const opaqueWrites = 200 * time.Millisecond
 
 // opaqueDevice takes such images over HTTP. What is wrong with it is in weak.
 type opaqueDevice struct {
