@@ -115,9 +115,12 @@ func spareUnits(ctx context.Context, most int, times func() (busy, idle uint64, 
 	case <-ctx.Done():
 	case <-timer.C:
 	}
-	b, i, _ := times()
+	b, i, still := times()
+	if i < idle { // what waited for a disk may be counted less later on (proc(5))
+		i = idle
+	}
 	of := (b - busy) + (i - idle)
-	if !ok || of == 0 {
+	if !ok || !still || b < busy || of == 0 {
 		return most
 	}
 	return min(most, int(float64(i-idle)/float64(of)*float64(runtime.NumCPU())/roomPerUnit))

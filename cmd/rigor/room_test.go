@@ -98,6 +98,7 @@ func TestSpareUnits(t *testing.T) {
 		{"busy", 100, 0, true, 0},
 		{"with a little room", 95, 5, true, min(4, runtime.NumCPU()/4)},
 		{"that does not tell", 0, 0, false, 4},
+		{"whose idle time goes backwards", 100, ^uint64(4), true, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
