@@ -40,18 +40,20 @@ func TestDuring(t *testing.T) {
 		in      bool
 		held    bool // where it takes 50 ms alone
 	}{
-		"all of it within":               {at(150*ms, 0, 200*ms), genuine, Phase{0.25, 0.5}, true, false},
-		"begun before, gone within":      {at(50*ms, 150*ms, 200*ms), genuine, Phase{0.25, 0.5}, true, false},
-		"gone before":                    {at(0, 50*ms, 200*ms), genuine, Phase{}, false, false},
-		"perhaps gone before":            {at(50*ms, 0, 200*ms), genuine, Phase{}, false, false},
-		"behind":                         {at(310*ms, 0, 320*ms), genuine, Phase{}, false, false},
-		"gone behind, begun late within": {at(250*ms, 310*ms, 320*ms), genuine, Phase{}, false, false},
-		"kept waiting":                   {at(150*ms, 0, 320*ms), genuine, Phase{0.25, 1.1}, true, true},
-		"kept waiting for its beginning": {at(50*ms, 310*ms, 320*ms), genuine, Phase{}, false, true},
-		"late within, answered behind":   {at(250*ms, 0, 320*ms), genuine, Phase{0.75, 1.1}, true, false},
-		"sent away as a stranger":        {shut, genuine, Phase{}, false, false},
-		"not answered":                   {silent, genuine, Phase{}, false, false},
-		"beside what took no time":       {at(100*ms, 0, 150*ms), empty, Phase{}, false, false},
+		"all of it within":                            {at(150*ms, 0, 200*ms), genuine, Phase{0.25, 0.5}, true, false},
+		"begun before, gone within":                   {at(50*ms, 150*ms, 200*ms), genuine, Phase{0.25, 0.5}, true, false},
+		"gone before":                                 {at(0, 50*ms, 200*ms), genuine, Phase{}, false, false},
+		"perhaps gone before":                         {at(50*ms, 0, 200*ms), genuine, Phase{}, false, false},
+		"behind":                                      {at(310*ms, 0, 320*ms), genuine, Phase{}, false, false},
+		"gone behind, begun late within":              {at(250*ms, 310*ms, 320*ms), genuine, Phase{}, false, false},
+		"kept waiting":                                {at(150*ms, 0, 320*ms), genuine, Phase{0.25, 1.1}, true, true},
+		"kept waiting for its beginning":              {at(50*ms, 310*ms, 320*ms), genuine, Phase{}, false, true},
+		"kept waiting, and the rig heard of it first": {at(150*ms, 0, 299*ms), genuine, Phase{0.25, 0.995}, true, true},
+		"answered within, before the end":             {at(150*ms, 0, 290*ms), genuine, Phase{0.25, 0.95}, true, false},
+		"late within, answered behind":                {at(250*ms, 0, 320*ms), genuine, Phase{0.75, 1.1}, true, false},
+		"sent away as a stranger":                     {shut, genuine, Phase{}, false, false},
+		"not answered":                                {silent, genuine, Phase{}, false, false},
+		"beside what took no time":                    {at(100*ms, 0, 150*ms), empty, Phase{}, false, false},
 	} {
 		r := Raced{"api", c.beside}
 		p, in := r.During(c.genuine)

@@ -138,13 +138,14 @@ func (r *race) note() {
 			if o.Over != a.over {
 				continue
 			}
+			waited := o.HeldBy(r.genuine, a.took)
 			if p, ok := o.During(r.genuine); ok && (o.Kind != verdict.Refused || !r.sends(a.over)) {
 				r.came[a.over] = append(r.came[a.over], p)
-				if p.To <= 1 {
+				if p.To <= 1 && !waited {
 					in++
 				}
 			}
-			if o.HeldBy(r.genuine, a.took) {
+			if waited {
 				held++
 			}
 		}

@@ -68,4 +68,7 @@ func TestRaceMet(t *testing.T) {
 	}
 	assert.Empty(t, waits.missed(raceWanted))
 	assert.Contains(t, waits.told(), "3 times it kept them waiting")
+
+	assert.Equal(t, 1, race(delivery(5*ms, 99*ms, verdict.Refused), delivery(5*ms, 105*ms, verdict.Refused)).held["api"], "whose answer is heard first is chance")
+	assert.Zero(t, race(delivery(5*ms, 95*ms, verdict.Refused), delivery(5*ms, 105*ms, verdict.Refused)).held["api"], "one of them was let in")
 }
