@@ -61,7 +61,7 @@ func TestHeldTooLong(t *testing.T) {
 	finger := &stuckFinger{}
 	soon := func(p *profile.Profile) {
 		for i := range p.Presses.Items {
-			p.Presses.Items[i].Within = 3 * time.Second // what is not to come is waited for
+			p.Presses.Items[i].Within = 2 * time.Second // what is not to come is waited for
 		}
 	}
 	res := rigtest.Run(t, reset.Suite, rigtest.Planted{Profile: soon, Drivers: func(d rig.Drivers) {
