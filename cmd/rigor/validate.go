@@ -47,6 +47,12 @@ func (c *validateCmd) Run(ctx context.Context, a *app) error {
 	if err := writable("--out", c.Out); err != nil {
 		return usage(err)
 	}
+	if c.Together < 1 {
+		return usage(fmt.Errorf("--together %d: a run has at least one weakness; 1 is a run for each", c.Together))
+	}
+	if c.Parallel < 0 {
+		return usage(fmt.Errorf("--parallel %d: name how many runs there may be at the same time, or leave it out", c.Parallel))
+	}
 	if c.Rig != "" && c.Rig != gatewayRig {
 		if c.List {
 			return usage(fmt.Errorf("--list: nothing is planted in a golden unit; what its rig file expects stands under expect in %s", c.Rig))
