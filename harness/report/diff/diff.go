@@ -3,6 +3,7 @@
 package diff
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -15,6 +16,9 @@ type Change struct {
 	ID  string
 	Was verdict.Judgement // zero: the case was not there
 	Now verdict.Judgement // zero: the case is not there
+	// Moved says that the case ran on another unit than before ("VG1-000124, before
+	// VG1-000123"): what looks fixed may be another device.
+	Moved string
 }
 
 // Diff is how a run differs from the one before. Bad means fail, error or
@@ -39,12 +43,17 @@ func Compare(before, now *journal.Result) *Diff {
 	}
 	d := &Diff{Before: before.Start.Run, Caution: caution(&before.Start, &now.Start)}
 	was := make(map[string]verdict.Judgement, len(before.Cases))
+	on := make(map[string]string, len(before.Cases))
 	for i := range before.Cases {
-		was[before.Cases[i].ID] = before.Cases[i].Judgement
+		c := &before.Cases[i]
+		was[c.ID], on[c.ID] = c.Judgement, unit(before, c)
 	}
 	for i := range now.Cases {
 		c := &now.Cases[i]
 		ch := Change{ID: c.ID, Was: was[c.ID], Now: c.Judgement}
+		if a, b := on[c.ID], unit(now, c); a != "" && b != "" && a != b {
+			ch.Moved = b + ", before " + a
+		}
 		delete(was, c.ID)
 		switch {
 		case Bad(ch.Now.Verdict) && !Bad(ch.Was.Verdict), Bad(ch.Now.Verdict) && worse(ch.Now.Verdict, ch.Was.Verdict):
@@ -97,6 +106,20 @@ func caution(was, now *journal.Start) string {
 	return "the run before was of " + strings.Join(out, ", ")
 }
 
+// unit gives the one that a case ran on; nothing where it did not run, and of a device that
+// lives in the program itself: those are all alike.
+func unit(r *journal.Result, c *journal.Case) string {
+	if !c.Ran {
+		return ""
+	}
+	for _, p := range r.Start.Beside {
+		if p.Rig == c.Rig && p.File == "" {
+			return ""
+		}
+	}
+	return cmp.Or(r.Serial(c.Rig), c.Rig, r.Start.Rig)
+}
+
 // units gives those of a run, without devices that live in the program itself: how many
 // of them share a run is up to how busy the computer is.
 func units(s *journal.Start) string {
@@ -115,7 +138,17 @@ func (d *Diff) Summary() string {
 	var out []string
 	for _, l := range d.Lists() {
 		if n := len(l.Changes); n > 0 {
-			out = append(out, fmt.Sprintf("%d %s", n, l.Word))
+			moved := 0
+			for _, ch := range l.Changes {
+				if ch.Moved != "" {
+					moved++
+				}
+			}
+			text := fmt.Sprintf("%d %s", n, l.Word)
+			if moved > 0 {
+				text += fmt.Sprintf(" (%d on another unit than before)", moved)
+			}
+			out = append(out, text)
 		}
 	}
 	if len(out) == 0 {

@@ -59,3 +59,23 @@ func TestCaution(t *testing.T) {
 	b.Start.Firmware = "1.5.0"
 	assert.Equal(t, `the run before was of firmware "1.4.2", now "1.5.0"`, diff.Compare(a, b).Caution)
 }
+
+// TestMoved: what failed on one unit and passes on another one may be fixed nowhere.
+func TestMoved(t *testing.T) {
+	on := func(r *journal.Result, rig, file string) *journal.Result {
+		r.Start.Rig, r.Start.Serial = "bench", "A-1"
+		r.Start.Beside = []journal.Place{{Rig: "bench-2", File: file, Serial: "A-2"}}
+		for i := range r.Cases {
+			r.Cases[i].Rig = rig
+		}
+		return r
+	}
+	d := diff.Compare(on(run("f a", "p b"), "", "two.yaml"), on(run("p a", "p b"), "bench-2", "two.yaml"))
+	assert.Equal(t, "1 fixed (1 on another unit than before)", d.Summary())
+	assert.Equal(t, "A-2, before A-1", d.Fixed[0].Moved)
+	d = diff.Compare(on(run("p a"), "bench-2", "two.yaml"), on(run("f a"), "", "two.yaml"))
+	assert.Equal(t, "1 new (1 on another unit than before)", d.Summary())
+	assert.Equal(t, "1 fixed", diff.Compare(on(run("f a"), "bench-2", "two.yaml"), on(run("p a"), "bench-2", "two.yaml")).Summary())
+	assert.Equal(t, "1 fixed", diff.Compare(on(run("f a"), "", ""), on(run("p a"), "bench-2", "")).Summary(), "the units of the program itself are all alike")
+	assert.Empty(t, diff.Compare(on(run("u a", "p b"), "", "two.yaml"), on(run("f a", "p b"), "bench-2", "two.yaml")).New[0].Moved, "it ran nowhere before")
+}

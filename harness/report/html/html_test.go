@@ -98,6 +98,26 @@ func TestBefore(t *testing.T) {
 	assert.Contains(t, seen, `Mind that the run before was of firmware "1.4.1", now "1.4.2"`)
 }
 
+// movedRuns are two runs on two benches in which a case failed on one of them, and passed
+// on the other.
+func movedRuns() (now, before *journal.Result) {
+	two := func(s *journal.Start) {
+		s.Rig, s.Serial = "bench", "A-1"
+		s.Beside = []journal.Place{{Rig: "bench-2", File: "two.yaml", Serial: "A-2"}}
+	}
+	before = journaltest.New(two).Plan("credential", "cred-blank[ssh]", "").Fail("cred-blank[ssh]").End().Fold()
+	now = journaltest.New(two).Plan("credential", "cred-blank[ssh]", "").Pass("cred-blank[ssh]").End().Fold()
+	now.Cases[0].Rig = "bench-2"
+	return now, before
+}
+
+func TestOnAnotherUnit(t *testing.T) {
+	now, before := movedRuns()
+	seen := text(t, render(t, now, before))
+	assert.Contains(t, seen, "1 fixed (1 on another unit than before)")
+	assert.Contains(t, seen, "fail before; on A-2, before A-1")
+}
+
 func TestPolicyAllowsItsOwnStyleAlone(t *testing.T) {
 	page := render(t, journaltest.Sample().Fold(), nil)
 	style := regexp.MustCompile(`(?s)<style>(.*?)</style>`).FindStringSubmatch(page)

@@ -224,6 +224,9 @@ func (b *builder) diff(before *journal.Result) *diffView {
 			if ch.Was.Verdict != verdict.None && ch.Now.Verdict != verdict.None && ch.Was.Verdict != ch.Now.Verdict {
 				k.Note = string(ch.Was.Verdict) + " before"
 			}
+			if ch.Moved != "" {
+				k.Note = strings.TrimPrefix(k.Note+"; on "+show(ch.Moved), "; ")
+			}
 			out.Changes = append(out.Changes, k)
 		}
 		v.Lists = append(v.Lists, out)

@@ -96,7 +96,11 @@ func (b *builder) head(res, before *journal.Result) {
 					b.block(fmt.Sprintf("- %s: and %d more\n", l.Word, len(l.Changes)-i))
 					break
 				}
-				b.block(fmt.Sprintf("- %s: %s\n", l.Word, clip(ch.ID, 200)))
+				text := clip(ch.ID, 200)
+				if ch.Moved != "" {
+					text += ", on " + clip(ch.Moved, 200)
+				}
+				b.block(fmt.Sprintf("- %s: %s\n", l.Word, text))
 			}
 		}
 	}

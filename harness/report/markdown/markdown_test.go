@@ -34,6 +34,17 @@ func TestSummary(t *testing.T) {
 	}
 }
 
+func TestOnAnotherUnit(t *testing.T) {
+	two := func(s *journal.Start) {
+		s.Rig, s.Serial = "bench", "A-1"
+		s.Beside = []journal.Place{{Rig: "bench-2", File: "two.yaml", Serial: "A-2"}}
+	}
+	before := journaltest.New(two).Plan("credential", "cred-blank[ssh]", "").Fail("cred-blank[ssh]").End().Fold()
+	now := journaltest.New(two).Plan("credential", "cred-blank[ssh]", "").Pass("cred-blank[ssh]").End().Fold()
+	now.Cases[0].Rig = "bench-2"
+	assert.Contains(t, render(t, now, before), ", on A\\-2, before A\\-1")
+}
+
 func TestIsCutWithANote(t *testing.T) {
 	b := journaltest.New()
 	for i := range 6000 {
