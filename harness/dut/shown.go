@@ -131,6 +131,9 @@ func (d *Device) chain(ctx context.Context, port int, suites []uint16) (chain []
 	return chain, nil, nil
 }
 
+// clearAnswer is for how long the answer to a line in clear is listened to.
+const clearAnswer = 150 * time.Millisecond
+
 // SayClear sends a line to a port without any protection, and reads what comes of it, as
 // a control of who listens: the service makes nothing of it. A port that takes no
 // connection is Unreachable.
@@ -144,7 +147,7 @@ func (d *Device) SayClear(ctx context.Context, port int, text string) (Answer, e
 	}
 	defer func() { _ = c.Close() }() // nothing is to come of it
 	defer login.Bind(ctx, c)()
-	if err := c.SetDeadline(time.Now().Add(greetingPause)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(clearAnswer)); err != nil {
 		return Answer{Kind: verdict.Unreachable, Detail: err.Error()}, nil
 	}
 	if _, err := io.WriteString(c, text+"\r\n"); err != nil {

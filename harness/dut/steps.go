@@ -10,12 +10,10 @@ import (
 
 	"rigor/harness/console"
 	"rigor/harness/login"
-	"rigor/harness/login/telnet"
 	"rigor/harness/login/web"
 	"rigor/harness/profile"
 	"rigor/harness/steps"
 	"rigor/harness/verdict"
-	"rigor/harness/wire"
 )
 
 // Steps carries declared steps out on the DUT and gives the values: vars and
@@ -252,44 +250,4 @@ func (d *Device) told(ctx context.Context, loginName string) ([]byte, error) {
 		return []byte("asked without a login: no answer, as is declared\n"), nil
 	}
 	return o.Evidence, nil
-}
-
-// How long a service is given to begin its greeting, and to go on with it.
-const (
-	greetingStart = 700 * time.Millisecond
-	greetingPause = 150 * time.Millisecond
-)
-
-// greeting reads what a service says by itself.
-func (d *Device) greeting(ctx context.Context, l *profile.Login) ([]byte, error) {
-	addr, err := d.Address(ctx, l.Port)
-	if err != nil {
-		return nil, err
-	}
-	dial, err := d.Dialer()
-	if err != nil {
-		return nil, err
-	}
-	c, err := dial.DialContext(ctx, "tcp", addr)
-	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", addr, err)
-	}
-	if l.Protocol == "telnet" { // many say nothing until their options are answered
-		c = telnet.Text(c)
-	}
-	defer func() { _ = c.Close() }() // it was only listened to
-	defer d.waiting("what " + addr + " says by itself")()
-	var seen []byte
-	buf := make([]byte, 4096)
-	for wait := greetingStart; len(seen) < 64<<10; wait = greetingPause {
-		if err := c.SetReadDeadline(time.Now().Add(wait)); err != nil {
-			return nil, &wire.Fault{Part: PartLink, Op: "set a deadline", Err: err}
-		}
-		n, err := c.Read(buf)
-		seen = append(seen, buf[:n]...)
-		if err != nil {
-			break // silence or the end: it has said what it says
-		}
-	}
-	return seen, nil
 }

@@ -60,6 +60,31 @@ var (
 	news = regexp.MustCompile(`(?i)\blast (?:failed )?login: ?$`)
 )
 
+// Asking is what a text asks for at its end.
+type Asking int
+
+// What there is to be asked for.
+const (
+	AsksNothing Asking = iota // that is known
+	AsksLogin                 // a user or a password
+	AsksCommand               // as a shell does: perhaps, since other lines end so too
+)
+
+// Asks says what the DUT asks for at the end of a text, as far as it can be told without what
+// a profile declares.
+func Asks(text []byte) Asking {
+	plain := dialog.Plain(text)
+	switch {
+	case news.Match(plain):
+		return AsksNothing
+	case passwordPrompt().Match(plain), userPrompt().Match(plain):
+		return AsksLogin
+	case shellPrompt().Match(plain):
+		return AsksCommand
+	}
+	return AsksNothing
+}
+
 // Prober makes tries at one Telnet service. It holds no connection.
 type Prober struct {
 	cfg   Config

@@ -1,0 +1,96 @@
+package dut
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"time"
+
+	"rigor/harness/login"
+	"rigor/harness/login/telnet"
+	"rigor/harness/profile"
+	"rigor/harness/wire"
+)
+
+// For how long a service that says something by itself may pause until it counts as having
+// said it. A device starts the program behind a port when somebody connects, looks names up,
+// and says the one line long before the next: what its greeting ends with is waited for.
+const (
+	pauseAsked   = 300 * time.Millisecond // behind a prompt, or a whole greeting of SSH
+	pauseCommand = 2 * time.Second        // behind what may be a shell's prompt, or a rule of "#"
+	pauseOther   = time.Second            // of a service whose greeting has no end that is known
+	startOther   = 5 * time.Second        // and until such one begins
+	greetingMost = 64 << 10               // bytes
+)
+
+// greeting reads what a service says by itself, for as long as one try at its login may take.
+func (d *Device) greeting(ctx context.Context, l *profile.Login) ([]byte, error) {
+	addr, err := d.Address(ctx, l.Port)
+	if err != nil {
+		return nil, err
+	}
+	dial, err := d.Dialer()
+	if err != nil {
+		return nil, err
+	}
+	c, err := dial.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", addr, err)
+	}
+	if l.Protocol == "telnet" { // many say nothing until their options are answered
+		c = telnet.Text(c)
+	}
+	defer func() { _ = c.Close() }() // it was only listened to
+	defer login.Bind(ctx, c)()
+	defer d.waiting("what " + addr + " says by itself")()
+	var seen []byte
+	buf := make([]byte, 4096)
+	within, cancel := login.Window(ctx, l.Within)
+	defer cancel()
+	end, _ := within.Deadline()
+	for len(seen) < greetingMost {
+		until := time.Now().Add(pause(l.Protocol, seen))
+		if until.After(end) {
+			until = end
+		}
+		if err := c.SetReadDeadline(until); err != nil {
+			return nil, &wire.Fault{Part: PartLink, Op: "set a deadline", Err: err}
+		}
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		n, err := c.Read(buf)
+		seen = append(seen, buf[:n]...)
+		if err != nil {
+			break // silence or the end: it has said what it says
+		}
+	}
+	return seen, context.Cause(ctx)
+}
+
+// pause is for how long a service that has said this is listened to for more.
+func pause(protocol string, seen []byte) time.Duration {
+	const any = time.Hour // up to the end of the try
+	switch protocol {
+	case "telnet":
+		switch telnet.Asks(seen) {
+		case telnet.AsksLogin:
+			return pauseAsked
+		case telnet.AsksCommand:
+			return pauseCommand
+		case telnet.AsksNothing:
+		}
+		return any
+	case "ssh":
+		// RFC 4253, section 4.2: other lines may come before the one with the version.
+		at := bytes.Index(append([]byte("\n"), seen...), []byte("\nSSH-"))
+		if at >= 0 && bytes.IndexByte(seen[at:], '\n') >= 0 {
+			return pauseAsked
+		}
+		return any
+	}
+	if len(seen) == 0 {
+		return startOther
+	}
+	return pauseOther
+}
