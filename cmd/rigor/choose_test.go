@@ -75,12 +75,12 @@ func TestChooseBySuite(t *testing.T) {
 func TestTableIsShownWhateverBecomesOfItsFile(t *testing.T) {
 	for _, format := range []string{"text", "json", "markdown"} {
 		var out bytes.Buffer
-		c := validateCmd{Format: format, Out: filepath.Join(t.TempDir(), "gone", "table.md")}
+		c := validateCmd{Together: 1, Format: format, Out: filepath.Join(t.TempDir(), "gone", "table.md")}
 		require.ErrorContains(t, c.write(&app{out: &out}, &matrix.Result{OK: true}), "write the table")
 		assert.NotEmpty(t, out.String(), format)
 	}
 	out := filepath.Join(t.TempDir(), "table.md")
-	c := validateCmd{Format: "text", Out: out}
+	c := validateCmd{Together: 1, Format: "text", Out: out}
 	require.Error(t, c.write(&app{out: broken{}}, &matrix.Result{OK: true}))
 	assert.FileExists(t, out)
 }
@@ -211,7 +211,7 @@ func TestRunInParts(t *testing.T) {
 func TestListOfWhatCanBePlanted(t *testing.T) {
 	for rig, want := range map[string]string{"": "default-ssh", gatewayRig: "downgrade"} {
 		var out bytes.Buffer
-		require.NoError(t, (&validateCmd{Rig: rig, List: true}).Run(t.Context(), &app{out: &out, err: &out}))
+		require.NoError(t, (&validateCmd{Rig: rig, List: true, Together: 1}).Run(t.Context(), &app{out: &out, err: &out}))
 		lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 		assert.Greater(t, len(lines), 30)
 		found := false
@@ -222,7 +222,7 @@ func TestListOfWhatCanBePlanted(t *testing.T) {
 		}
 		assert.True(t, found, want)
 	}
-	require.ErrorContains(t, (&validateCmd{Rig: "rigs/bench.yaml", List: true}).Run(t.Context(), &app{}), "nothing is planted in a golden unit")
+	require.ErrorContains(t, (&validateCmd{Rig: "rigs/bench.yaml", List: true, Together: 1}).Run(t.Context(), &app{}), "nothing is planted in a golden unit")
 	b, err := virtualBed()
 	require.NoError(t, err)
 	_, err = (&validateCmd{Only: []string{"nonsense"}}).choose(b)

@@ -60,7 +60,7 @@ func TestKilledRunLeavesASafeRigAndATrueReport(t *testing.T) {
 	}
 	t.Parallel()
 	heavy(t)
-	const kills, benches = 50, 8
+	const kills, benches = 50, 4
 	var changed atomic.Int64
 	next := make(chan int, kills)
 	for i := range kills {
