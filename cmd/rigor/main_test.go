@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 }
 
 // places are for tests that keep a processor busy.
-var places = make(chan struct{}, 2)
+var places = make(chan struct{}, 3)
 
 // heavy has a test wait for one of a few places, so that those that keep a processor busy
 // leave what the others need to show something in time. It is given back at the test's end.
