@@ -162,8 +162,11 @@ const usualTimes = 3
 // there were not so many. Late says by how much the computer was late in a time: an edge
 // may be seen as much later than it was. In all they may take between three fifths and
 // eight fifths of what is declared, however late the edges were seen: a light that blinks
-// half as fast or twice as fast is another sign.
-func Blinks(edges []Edge, s profile.Sign, late func(from, to time.Time) time.Duration) (ok bool, at time.Time, nearest time.Duration) {
+// half as fast or twice as fast is another sign. Uneven says that so many took about as
+// long in all, at least half of what they were made of was as declared, and some was not:
+// a device that has something else to do for a moment, or a computer that is late with one
+// edge, makes that of the same sign.
+func Blinks(edges []Edge, s profile.Sign, late func(from, to time.Time) time.Duration) (ok bool, at time.Time, nearest time.Duration, uneven bool) {
 	n := times(s)
 	want := time.Duration(n) * (s.On + s.Off)
 	for i := 1; i+2*n < len(edges); i++ { // the first one is no edge, but the level at the beginning
@@ -175,25 +178,27 @@ func Blinks(edges []Edge, s profile.Sign, late func(from, to time.Time) time.Dur
 			nearest = took
 		}
 		by := late(edges[i].At, edges[i+2*n].At)
-		if within(took, want, by) && even(edges[i:i+2*n+1], s, by) {
-			return true, edges[i].At, took
+		odd := odd(edges[i:i+2*n+1], s, by)
+		if within(took, want, by) && odd == 0 {
+			return true, edges[i].At, took, false
 		}
+		uneven = uneven || within(took, want, 0) && odd <= n
 	}
-	return false, time.Time{}, nearest
+	return false, time.Time{}, nearest, uneven
 }
 
-// even says whether the light was on and off for about as long as a sign has it each time.
-func even(edges []Edge, s profile.Sign, late time.Duration) bool {
+// odd counts how often the light was on or off for another time than a sign has it.
+func odd(edges []Edge, s profile.Sign, late time.Duration) (n int) {
 	for i := range len(edges) - 1 {
 		want := s.On
 		if !edges[i].Asserted {
 			want = s.Off
 		}
 		if (edges[i+1].At.Sub(edges[i].At) - want).Abs() > want/2+late {
-			return false
+			n++
 		}
 	}
-	return true
+	return n
 }
 
 // within says whether what took a time, give or take by, took about as long as wanted:
@@ -211,7 +216,8 @@ type SignSeen struct {
 	// is none.
 	Idle bool
 	// Late says that the computer was too busy to see a light that blinks as fast, or for
-	// the sign to come in its time.
+	// the sign to come in its time, or that the light blinked as fast and unevenly: whether
+	// that is the sign is not told by it.
 	Late bool
 }
 
@@ -303,12 +309,17 @@ func (w *SignWatch) look(s *SignSeen) error {
 			return err
 		}
 		var took time.Duration
-		s.Seen, s.At, took = Blinks(edges, s.Sign, w.pulse.in)
+		var uneven bool
+		s.Seen, s.At, took, uneven = Blinks(edges, s.Sign, w.pulse.in)
 		late := w.Late()
-		s.Late = !s.Seen && late > min(s.Sign.On, s.Sign.Off)/2
+		tooLate := late > min(s.Sign.On, s.Sign.Off)/2
+		s.Late = !s.Seen && (tooLate || uneven)
 		s.Detail = fmt.Sprintf("line %s changed %d times; the %d blinks in a row that came nearest took %v of %v", s.Sign.Line, len(edges)-1,
 			times(s.Sign), took.Round(time.Millisecond), time.Duration(times(s.Sign))*(s.Sign.On+s.Sign.Off))
-		if s.Late {
+		if s.Late && uneven {
+			s.Detail += ", unevenly"
+		}
+		if s.Late && tooLate {
 			s.Detail += fmt.Sprintf("; the computer that watched it was late by up to %v", late.Round(time.Millisecond))
 		}
 		return nil

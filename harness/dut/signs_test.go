@@ -27,31 +27,35 @@ func TestBlinks(t *testing.T) {
 		return out
 	}
 	for name, c := range map[string]struct {
-		edges []Edge
-		want  bool
+		edges  []Edge
+		want   bool
+		uneven bool
 	}{
-		"steady":                 {edges(), false},
-		"as declared":            {edges(25, 25, 25, 25, 25, 25), true},
-		"behind others":          {edges(50, 50, 50, 50, 25, 25, 25, 25, 25, 25), true},
-		"a little uneven":        {edges(35, 15, 30, 20, 25, 37), true},
-		"of another kind":        {edges(50, 5, 30, 20, 25, 45), false},
-		"lit, then half as fast": {append([]Edge{{begin, true}, {begin.Add(time.Millisecond), false}}, edges(10, 50, 50, 50, 50, 50)[1:]...), false},
-		"half as fast":           {edges(50, 50, 50, 50, 50, 50, 50, 50), false},
-		"twice as fast":          {edges(12, 13, 12, 13, 12, 13, 12, 13), false},
-		"a flash each time":      {edges(5, 45, 5, 45, 5, 45), false},
-		"the last is cut":        {edges(25, 25, 25, 25, 25), false},
-		"two, and then it ends":  {edges(25, 25, 25, 25, 500, 25), false},
+		"steady":                 {edges(), false, false},
+		"as declared":            {edges(25, 25, 25, 25, 25, 25), true, false},
+		"behind others":          {edges(50, 50, 50, 50, 25, 25, 25, 25, 25, 25), true, false},
+		"a little uneven":        {edges(35, 15, 30, 20, 25, 37), true, false},
+		"of another kind":        {edges(50, 5, 30, 20, 25, 45), false, true},
+		"lit, then half as fast": {append([]Edge{{begin, true}, {begin.Add(time.Millisecond), false}}, edges(10, 50, 50, 50, 50, 50)[1:]...), false, false},
+		"half as fast":           {edges(50, 50, 50, 50, 50, 50, 50, 50), false, false},
+		"twice as fast":          {edges(12, 13, 12, 13, 12, 13, 12, 13), false, false},
+		"a flash each time":      {edges(5, 45, 5, 45, 5, 45), false, false},
+		"the last is cut":        {edges(25, 25, 25, 25, 25), false, false},
+		"two, and then it ends":  {edges(25, 25, 25, 25, 500, 25), false, false},
+		"two that are late":      {edges(25, 25, 46, 25, 25, 25, 46, 25), false, true},
+		"most of it otherwise":   {edges(5, 45, 5, 45, 25, 25), false, false},
 	} {
-		ok, at, _ := Blinks(c.edges, fast, func(time.Time, time.Time) time.Duration { return 0 })
+		ok, at, _, uneven := Blinks(c.edges, fast, func(time.Time, time.Time) time.Duration { return 0 })
 		assert.Equal(t, c.want, ok, name)
+		assert.Equal(t, c.uneven, uneven, name)
 		assert.Equal(t, c.want, at.After(begin), name)
 	}
 	by := func(d time.Duration) func(_, _ time.Time) time.Duration {
 		return func(time.Time, time.Time) time.Duration { return d }
 	}
-	ok, _, _ := Blinks(edges(50, 5, 30, 20, 25, 45), fast, by(25*time.Millisecond))
+	ok, _, _, _ := Blinks(edges(50, 5, 30, 20, 25, 45), fast, by(25*time.Millisecond))
 	assert.True(t, ok, "a computer that is late sees edges late")
-	ok, _, _ = Blinks(edges(25, 25, 25, 25, 25, 25), fast, by(65*time.Millisecond))
+	ok, _, _, _ = Blinks(edges(25, 25, 25, 25, 25, 25), fast, by(65*time.Millisecond))
 	assert.False(t, ok, "of what was seen late, nobody knows how fast it was")
 	assert.Equal(t, "line led blinks 25ms on, 25ms off, 3 times", SignText(fast))
 	assert.Equal(t, `console main shows "complete"`, SignText(profile.Sign{Console: "main", Seen: profile.Pattern{Literal: "complete"}}))

@@ -11,11 +11,11 @@ import (
 )
 
 // signTries is how often a reset is made once more for a light that this computer was too
-// late to see.
+// late to see, or that blinked unevenly.
 const signTries = 3
 
 // seeAgain makes the reset of a tour once more, where a light among its signs blinks too
-// quickly for a computer that was late, as it was. What is told of that reset in the place
+// quickly for a computer that was late, as it was, or blinked unevenly. What is told of that reset in the place
 // of the first one's is its signs alone. It is set up behind it with what its owner had.
 func (tr *tour) seeAgain(ctx context.Context, t *check.T) {
 	for try := 1; try <= signTries && tr.over == "" && slices.ContainsFunc(slices.Concat(tr.signs, tr.confirm), missed); try++ {
@@ -25,7 +25,7 @@ func (tr *tour) seeAgain(ctx context.Context, t *check.T) {
 	}
 }
 
-// missed says of a sign that the computer was too late to see whether it came.
+// missed says of a sign that whether it came could not be told.
 func missed(s dut.SignSeen) bool { return s.Late && !s.Seen }
 
 // resetAgain makes it once more; false where it did not work.
@@ -39,7 +39,7 @@ func (tr *tour) resetAgain(ctx context.Context, t *check.T) bool {
 	t.OK(err)
 	done := t.Intent(credential.IntentSetup, fmt.Sprintf("the device is reset by way %s in %s", tr.way.ID, t.ID()), map[string]string{"way": ""})
 	re := &tour{way: tr.way, n: tr.n, doors: map[string]*doorFacts{}, lively: map[string]bool{}}
-	tr.say("the computer was too late to see a light: the reset is made once more, for its signs")
+	tr.say("whether a light showed what it has to is not told: the reset is made once more, for its signs")
 	ok := g.reset(ctx, re)
 	tr.log.WriteString(re.log.String())
 	if !ok || !g.comeBack(ctx, re, own.Password) {
