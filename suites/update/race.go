@@ -23,7 +23,7 @@ import (
 // over.
 const (
 	raceTries = 10
-	raceNone  = 6 // tries in which no genuine one was taken, until it is given up
+	raceNone  = 8 // tries before them in which no genuine one was taken, until it is given up
 	raceLater = 4 * time.Millisecond
 	// How much of that time may be without one, all tries together: it is tried on until it is
 	// raceWanted, and beyond raceWithout the race counts as not run. In which part of it a
@@ -52,7 +52,7 @@ func (s *seat) raced(ctx context.Context, parent *shelf.Image, forged *mutant.Mu
 	}
 	r := &race{before: s.now, alone: alone, came: map[string][]dut.Phase{}, held: map[string]int{}}
 	over := r.over()
-	for late := raceLater; r.n < raceTries && (r.taken || r.n < raceNone); r.n++ {
+	for late := raceLater; r.goesOn(); {
 		was := s.running
 		s.raceOnce(ctx, r, dut.Image{Name: parent.String(), Bytes: parent.Bytes}, image, late, lanes)
 		if s.running != was && s.running != parent || s.now.Pending != "" || r.taken && len(r.missed(raceWanted)) == 0 {
@@ -101,6 +101,7 @@ type race struct {
 	before  dut.Running
 	alone   []lone // what a forged one takes over each channel where it comes alone
 	n       int    // tries
+	none    int    // of them before a genuine one was taken
 	sent    int    // forged deliveries, of all tries
 	genuine dut.Delivery
 	others  []dut.Raced
@@ -117,6 +118,14 @@ type race struct {
 type lone struct {
 	over string
 	took time.Duration
+}
+
+// goesOn says whether there is another try.
+func (r *race) goesOn() bool {
+	if !r.taken {
+		return r.n < raceNone
+	}
+	return r.n-r.none < raceTries
 }
 
 // over gives the channels of the forged ones.
@@ -229,10 +238,13 @@ func (s *seat) raceOnce(ctx context.Context, r *race, genuine, forged dut.Image,
 		r.genuine, r.others, err = s.u.Race(ctx, genuine, late, lanes...)
 	}
 	s.t.OK(err)
+	r.n++
 	r.sent += len(r.others)
 	if r.genuine = arrived(r.genuine); r.genuine.Taken {
 		r.taken = true
 		r.note()
+	} else if !r.taken {
+		r.none++
 	}
 	_, err = s.u.Apply(ctx)
 	s.t.OK(err)
@@ -335,7 +347,7 @@ func (s *seat) ran(r *race) []byte {
 		Forged  []line                 `json:"forged"`
 		Before  dut.Running            `json:"before"`
 		After   dut.Running            `json:"after"`
-	}{Tries: min(r.n+1, raceTries), Told: r.told(), Came: r.came, Genuine: of(s.u.Name(), r.genuine), Before: r.before, After: s.now}
+	}{Tries: r.n, Told: r.told(), Came: r.came, Genuine: of(s.u.Name(), r.genuine), Before: r.before, After: s.now}
 	for _, o := range r.others {
 		out.Forged = append(out.Forged, of(o.Over, o.Delivery))
 	}

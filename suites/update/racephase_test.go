@@ -72,3 +72,13 @@ func TestRaceMet(t *testing.T) {
 	assert.Equal(t, 1, race(delivery(5*ms, 99*ms, verdict.Refused), delivery(5*ms, 105*ms, verdict.Refused)).held["api"], "whose answer is heard first is chance")
 	assert.Zero(t, race(delivery(5*ms, 95*ms, verdict.Refused), delivery(5*ms, 105*ms, verdict.Refused)).held["api"], "one of them was let in")
 }
+
+// TestRaceGoesOn: a busy computer, on which the forged ones come first again and again, has as
+// many tries left as any once the genuine one was first.
+func TestRaceGoesOn(t *testing.T) {
+	assert.True(t, (&race{n: raceNone - 1, none: raceNone - 1}).goesOn())
+	assert.False(t, (&race{n: raceNone, none: raceNone}).goesOn(), "it is never taken")
+	assert.True(t, (&race{n: raceNone + raceTries - 1, none: raceNone, taken: true}).goesOn())
+	assert.False(t, (&race{n: raceTries, taken: true}).goesOn())
+	assert.GreaterOrEqual(t, raceLater<<raceNone, time.Second, "how late the last of them begins is longer than most deliveries are under way")
+}
