@@ -15,8 +15,9 @@ import (
 const signTries = 3
 
 // seeAgain makes the reset of a tour once more, where a light among its signs blinks too
-// quickly for a computer that was late, as it was, or blinked unevenly. What is told of that reset in the place
-// of the first one's is its signs alone. It is set up behind it with what its owner had.
+// quickly for a computer that was late, as it was, or blinked unevenly. What is told of that
+// reset in the place of the first one's is its signs alone. It is set up behind it with what
+// its owner had.
 func (tr *tour) seeAgain(ctx context.Context, t *check.T) {
 	for try := 1; try <= signTries && tr.over == "" && slices.ContainsFunc(slices.Concat(tr.signs, tr.confirm), missed); try++ {
 		if !tr.resetAgain(ctx, t) {
