@@ -3,7 +3,9 @@ package dut
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"rigor/harness/login"
@@ -20,6 +22,7 @@ const (
 	pauseCommand = 2 * time.Second        // behind what may be a shell's prompt, or a rule of "#"
 	pauseOther   = time.Second            // of a service whose greeting has no end that is known
 	startOther   = 5 * time.Second        // and until such one begins
+	untilOver    = time.Hour              // the whole of a try: its end has not come
 	greetingMost = 64 << 10               // bytes
 )
 
@@ -61,16 +64,21 @@ func (d *Device) greeting(ctx context.Context, l *profile.Login) ([]byte, error)
 		}
 		n, err := c.Read(buf)
 		seen = append(seen, buf[:n]...)
-		if err != nil {
-			break // silence or the end: it has said what it says
+		var silent net.Error
+		switch {
+		case err == nil:
+			continue
+		case errors.As(err, &silent) && silent.Timeout(): // it has said what it says
+		case ctx.Err() == nil && pause(l.Protocol, seen) == untilOver:
+			return nil, fmt.Errorf("listen to %s: the connection ended before its greeting did, behind %d bytes: %w", addr, len(seen), err)
 		}
+		return seen, context.Cause(ctx)
 	}
 	return seen, context.Cause(ctx)
 }
 
 // pause is for how long a service that has said this is listened to for more.
 func pause(protocol string, seen []byte) time.Duration {
-	const any = time.Hour // up to the end of the try
 	switch protocol {
 	case "telnet":
 		switch telnet.Asks(seen) {
@@ -80,14 +88,14 @@ func pause(protocol string, seen []byte) time.Duration {
 			return pauseCommand
 		case telnet.AsksNothing:
 		}
-		return any
+		return untilOver
 	case "ssh":
 		// RFC 4253, section 4.2: other lines may come before the one with the version.
 		at := bytes.Index(append([]byte("\n"), seen...), []byte("\nSSH-"))
 		if at >= 0 && bytes.IndexByte(seen[at:], '\n') >= 0 {
 			return pauseAsked
 		}
-		return any
+		return untilOver
 	}
 	if len(seen) == 0 {
 		return startOther

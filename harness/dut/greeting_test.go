@@ -82,3 +82,24 @@ func TestGreeting(t *testing.T) {
 		assert.Equal(t, c.whole, time.Since(began) >= within, "%v", time.Since(began))
 	})
 }
+
+// TestGreetingCutOff: what a connection that ends has said so far is no greeting.
+func TestGreetingCutOff(t *testing.T) {
+	t.Parallel()
+	for protocol, text := range map[string]string{"telnet": "\r\n", "ssh": "SSH-2.0-"} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = l.Close() })
+		go func() {
+			if c, err := l.Accept(); err == nil {
+				_, _ = c.Write([]byte(text))
+				_ = c.Close()
+			}
+		}()
+		p := &profile.Profile{}
+		p.Logins.Items = map[string]*profile.Login{"it": {Protocol: protocol, Port: l.Addr().(*net.TCPAddr).Port, Within: 3 * time.Second}}
+		d := New(p, Unit{}, &Bench{Link: &cable{}, Address: "127.0.0.1"}).With(NewSession(t.Context(), nil))
+		_, err = d.Disclosed(t.Context(), "it")
+		assert.ErrorContains(t, err, "ended before its greeting did", protocol)
+	}
+}
