@@ -1,10 +1,13 @@
 package rigs
 
 import (
+	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -100,6 +103,53 @@ func TestReferenceShowsGoodFiles(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, rig.Check(f, p))
 	assert.Empty(t, rig.Lacking(f, p))
+}
+
+// TestReferenceShowsGoodParts: each part of a file that the reference shows alone is one
+// that the parser takes.
+func TestReferenceShowsGoodParts(t *testing.T) {
+	parts := map[string]int{}
+	for chapter, text := range chapters(t) {
+		for _, block := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(text, -1) {
+			var err error
+			switch key, _, _ := strings.Cut(block[1], ":"); {
+			case key == "rig" || key == "profile" || key == "waivers" || key == "cut": // a whole file, or of an inner key
+				continue
+			case chapter == "Profile" || chapter == "Steps":
+				_, err = profile.Parse("README.md", []byte("profile: p\nmodel: P1\n"+block[1]))
+			default:
+				_, err = rig.Parse("README.md", []byte("rig: a\nprofile: p.yaml\n"+block[1]))
+			}
+			parts[chapter]++
+			// A part does not declare what it names of others.
+			if err != nil && !strings.Contains(err.Error(), "is declared") {
+				assert.NoError(t, err, "%s", block[1])
+			}
+		}
+	}
+	assert.GreaterOrEqual(t, parts["Rig file"], 3, parts)
+	assert.GreaterOrEqual(t, parts["Profile"], 2, parts)
+}
+
+// TestEveryDriverCanBeNamed: what is bound to a name, a rig file can ask for.
+func TestEveryDriverCanBeNamed(t *testing.T) {
+	d := Drivers()
+	for section, names := range map[string][]string{
+		"power: {driver: %s}":         slices.Collect(maps.Keys(d.Power)),
+		"lines: {a: {driver: %s}}":    slices.Collect(maps.Keys(d.Line)),
+		"consoles: {a: {driver: %s}}": slices.Collect(maps.Keys(d.Port)),
+		"network: {driver: %s}":       slices.Collect(maps.Keys(d.Link)),
+		"storages: {a: {driver: %s}}": slices.Collect(maps.Keys(d.Storage)),
+		"pads: {driver: %s}":          slices.Collect(maps.Keys(d.Pads)),
+	} {
+		require.NotEmpty(t, names, section)
+		for _, name := range names {
+			_, err := rig.Parse("r.yaml", fmt.Appendf(nil, "rig: a\nprofile: p.yaml\n"+section+"\n", name))
+			if err != nil { // of other keys that the driver needs
+				assert.NotContains(t, err.Error(), "driver is ", section)
+			}
+		}
+	}
 }
 
 // The rig of an emulated device that the reference shows goes with the profile that

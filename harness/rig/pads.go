@@ -71,9 +71,14 @@ func (l *fileLint) pads() {
 	if p.Rate < 0 || p.Rate > 50_000_000 {
 		l.errorf(append(at, "rate"), "write a number of Hz up to 50000000", "rate is %d", p.Rate)
 	}
-	if p.Address != "" && !strings.HasPrefix(p.Address, "/") {
+	// An OpenOCD's commands come in by TCP alone.
+	if socket := strings.HasPrefix(p.Address, "/") && p.Driver != "openocd"; p.Address != "" && !socket {
+		remedy := "write it as HOST:PORT, or as the path of a socket"
+		if p.Driver == "openocd" {
+			remedy = "write it as HOST:PORT"
+		}
 		if _, port, err := net.SplitHostPort(p.Address); err != nil || !portForm(port) {
-			l.errorf(append(at, "address"), "write it as HOST:PORT, or as the path of a socket", "address is %q", p.Address)
+			l.errorf(append(at, "address"), remedy, "address is %q", p.Address)
 		}
 	}
 	if p.Golden != "" && l.f.Lines[p.Golden] == nil {

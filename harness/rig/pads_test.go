@@ -34,6 +34,8 @@ func TestPadsAreParsed(t *testing.T) {
 		"no such line":     {"pads: {driver: gpio, golden: mux, at: {J3.4: GPIO25, J3.2: GPIO24}}", `no line "mux" is declared`},
 		"nowhere":          {"pads: {driver: remote-bitbang, at: {J3.4: tck, J3.2: tms}}", "has no address"},
 		"an odd address":   {"pads: {driver: remote-bitbang, address: here, at: {J3.4: tck, J3.2: tms}}", `address is "here"`},
+		"a socket's path":  {"pads: {driver: openocd, address: /run/ocd, at: {J3.4: TCK, J3.2: TMS}}", `address is "/run/ocd"; write it as HOST:PORT`},
+		"no OpenOCD":       {"pads: {driver: openocd, at: {J3.4: TCK, J3.2: TMS}}", "has no address"},
 		"somebody's key":   {"pads: {driver: virtual, chip: a, at: {J3.4: tck, J3.2: tms}}", "driver virtual has no chip"},
 		"nobody drives it": {"pads: {driver: jlink, at: {J3.4: tck, J3.2: tms}}", `driver is "jlink"`},
 	} {

@@ -117,6 +117,7 @@ var driverKeys = map[string]map[string][]string{
 	"pads": {
 		"gpio":           {"chip", "rate", "memory"},
 		"remote-bitbang": {"address"},
+		"openocd":        {"address", "dap"},
 		"virtual":        {},
 		"":               {"at", "buffered", "golden", "never"},
 	},
@@ -129,7 +130,7 @@ var driverKeys = map[string]map[string][]string{
 // are written.
 var driverNeeds = map[string]map[string][][2]string{
 	"power": {
-		"gpio": {{"line", "line: GPIO6"}, {"active", "active: low, or high"}},
+		"gpio": {{"line", "line: GPIO17"}, {"active", "active: low, or high"}},
 		"exec": {{"exec", "exec: [./switch]"}},
 		"http": {{"url", "url: http://HOST"}, {"style", "style: tasmota, shelly-gen1 or shelly-gen2"}},
 		"qemu": {{"machine", "machine: NAME, and NAME under machines"}},
@@ -153,6 +154,7 @@ var driverNeeds = map[string]map[string][][2]string{
 	},
 	"pads": {
 		"remote-bitbang": {{"address", "address: HOST:PORT"}},
+		"openocd":        {{"address", "address: localhost:6666, its TCL port"}},
 	},
 	"network": {
 		"qemu": {{"machine", "machine: NAME, and NAME under machines"}, {"address", "address: 10.0.7.1, the device's"}, {"own", "own: 10.0.7.2/24, our end's"}},
