@@ -81,7 +81,9 @@ func TestTwoBenchesShareARun(t *testing.T) {
 	}
 	i := slices.IndexFunc(res.Cases, func(c journal.Case) bool { return c.Rig == b.name })
 	require.GreaterOrEqual(t, i, 0)
-	assert.Contains(t, res.Rerun(res.Cases[i].ID), " --rig "+b.rig+" ")
+	again := res.Rerun(res.Cases[i].ID)
+	assert.Contains(t, again, " --rig "+b.rig+" ")
+	assert.Contains(t, again, fmt.Sprintf(" --seed %d ", res.Start.Seed), "with the same chosen at random")
 	for _, one := range []*bench{a, b} {
 		assert.Empty(t, one.unsafe(t), one.name)
 		assert.Empty(t, left(t, a, one))

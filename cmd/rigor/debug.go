@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 
+	"rigor/harness/dap"
 	"rigor/harness/debugport"
 	"rigor/harness/debugport/exam"
 	"rigor/harness/debugport/idle"
@@ -182,6 +183,11 @@ func (r *portReport) look(ctx context.Context, b *rig.Bench, t *target) error {
 			r.Idle = append(r.Idle, p)
 		}
 	}
+	if a, ok := b.Pads.(dap.Adapter); ok { // it attaches in its own way
+		l, err := exam.Adapter(ctx, a.DebugPort(), t.plan)
+		r.add(l)
+		return err
+	}
 	w := debugport.New(b.Pads, debugport.Options{Part: rig.PadsPart})
 	pin := func(pads map[string]string, role string) int {
 		if i, ok := w.Pin(pads[role]); ok && pads[role] != "" {
@@ -327,7 +333,9 @@ func sayLook(say func(string, ...any), l *ladder.Look) {
 	if l.Broke != "" {
 		say("  it fell silent: %s\n", l.Broke)
 	}
-	say("  %d half periods\n", l.Steps)
+	if l.Steps > 0 { // an adapter does not tell
+		say("  %d half periods\n", l.Steps)
+	}
 	for i := range l.More {
 		sayLook(say, &l.More[i])
 	}

@@ -405,7 +405,6 @@ type reportCmd struct {
 	Dir         string `arg:"" help:"A run's folder."`
 	Profile     string `name:"junit-profile" enum:"rich,strict" default:"rich" help:"rich (default), or strict."`
 	Attachments string `name:"junit-attachments" enum:"relative,absolute,off" default:"relative" help:"How evidence is named in the JUnit file."`
-	Now         bool   `hidden:""`
 }
 
 // Run makes a run's reports again; its exit code is the run's.

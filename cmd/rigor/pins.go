@@ -12,6 +12,7 @@ import (
 	"periph.io/x/conn/v3/gpio"
 
 	"rigor/harness/check"
+	"rigor/harness/dap"
 	"rigor/harness/debugport/pinsearch"
 	"rigor/harness/escape"
 	"rigor/harness/profile"
@@ -77,6 +78,9 @@ func (c *pinsCmd) Run(ctx context.Context, a *app) error {
 			if _, held := o.Hold[pad]; !held && !slices.Contains(o.Never, pad) {
 				o.Never = append(o.Never, pad)
 			}
+		}
+		if _, ok := b.Pads.(dap.Adapter); ok {
+			return usage(fmt.Errorf("rig %s has its pads by driver %s: that is an adapter's port, of which no pad can be driven alone; rigor debug looks at the port", b.File.Name, b.File.Pads.Driver))
 		}
 		r, err := pinsearch.Search(ctx, b.Pads, o)
 		if err == nil && c.FindReset {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -221,9 +223,10 @@ func writable(flag, path string) error {
 	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
-// rerun is the command that runs this again, without selectors.
-func (c *runCmd) rerun() []string {
-	args := []string{"rigor", "run", "--rig", c.Rig}
+// rerun is the command that runs this again, without selectors: with what was chosen at
+// random as it was.
+func (c *runCmd) rerun(seed uint64) []string {
+	args := []string{"rigor", "run", "--rig", c.Rig, "--seed", strconv.FormatUint(seed, 10)}
 	for _, w := range c.Weakness {
 		args = append(args, "--weakness", w)
 	}
@@ -232,6 +235,12 @@ func (c *runCmd) rerun() []string {
 	}
 	if c.Credentials != "" {
 		args = append(args, "--credentials", c.Credentials)
+	}
+	if c.Waivers != "" {
+		args = append(args, "--waivers", c.Waivers)
+	}
+	if c.Alone {
+		args = append(args, "--alone")
 	}
 	return args
 }
@@ -243,8 +252,8 @@ func (c *runCmd) job(file *rig.File, prof *profile.Profile) *runner.Job {
 		j.Dir = c.Out
 	}
 	j.Suites, j.Drivers, j.Undo, j.Exec, j.Program = suites.All(), rigs.Drivers(), suites.Undo(), rigs.Exec, rigs.Program
-	j.Selectors, j.Credentials, j.Seed, j.FailFast, j.Hold = c.Selectors, c.given, c.Seed, c.FailFast, c.Hold
-	j.Writer, j.Rerun, j.Digests["credentials"], j.Beside = version(), c.rerun(), c.list.Digest(), c.with
+	j.Selectors, j.Credentials, j.Seed, j.FailFast, j.Hold = c.Selectors, c.given, cmp.Or(c.Seed, runner.NewSeed()), c.FailFast, c.Hold
+	j.Writer, j.Rerun, j.Digests["credentials"], j.Beside = version(), c.rerun(j.Seed), c.list.Digest(), c.with
 	return j
 }
 
@@ -270,11 +279,11 @@ func (c *runCmd) once(ctx context.Context, a *app, file *rig.File, prof *profile
 	case err != nil:
 		return 0, mistake(err)
 	}
-	return c.finish(a, job.Dir, ob)
+	return c.finish(a, job.Dir)
 }
 
 // finish writes the reports of a run and shows its end.
-func (c *runCmd) finish(a *app, dir string, _ *terminal.Observer) (int, error) {
+func (c *runCmd) finish(a *app, dir string) (int, error) {
 	res, err := runner.Load(dir)
 	if err != nil {
 		return 0, err

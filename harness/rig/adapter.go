@@ -24,6 +24,15 @@ type gatedDAP struct {
 	raw dap.Transport
 }
 
+// Attach begins a look, where the instrument wants that.
+func (d *gatedDAP) Attach(ctx context.Context) error {
+	a, ok := d.raw.(dap.Attacher)
+	if !ok {
+		return nil
+	}
+	return d.g.do(ctx, "attach", func() error { return a.Attach(ctx) })
+}
+
 // ReadDP reads a register of the debug port.
 func (d *gatedDAP) ReadDP(ctx context.Context, reg dap.DPReg) (v uint32, a dap.Answer, err error) {
 	err = d.g.do(ctx, "read "+reg.String(), func() (err error) { v, a, err = d.raw.ReadDP(ctx, reg); return err })

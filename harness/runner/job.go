@@ -201,13 +201,7 @@ func (j *Job) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if j.Seed == 0 {
-		var b [8]byte
-		if _, err := rand.Read(b[:]); err != nil {
-			return fmt.Errorf("make a seed: %w", err)
-		}
-		j.Seed = binary.LittleEndian.Uint64(b[:])>>1 | 1
-	}
+	j.Seed = cmp.Or(j.Seed, NewSeed())
 	red := escape.NewRedactor()
 	rec, err := j.record(red)
 	if err != nil {
@@ -222,6 +216,13 @@ func (j *Job) Run(ctx context.Context) (err error) {
 		return err
 	}
 	return nil
+}
+
+// NewSeed draws a seed, which is never 0: one of 32 bits, since people type it.
+func NewSeed() uint64 {
+	var b [4]byte
+	_, _ = rand.Read(b[:]) // it never fails, by its documentation
+	return uint64(binary.LittleEndian.Uint32(b[:]) | 1)
 }
 
 // bound runs the plan on the job's bench, and on those beside it, and leaves the rigs

@@ -46,13 +46,17 @@ func (s *survey) taps(t *check.T) {
 			c.Unknown(v.Reason, "%s", v.Why)
 			return
 		}
-		answered := 0
+		answered, unseen := 0, ""
 		for i := range s.Looks {
 			l := &s.Looks[i]
 			if l.Reply != ladder.Answered {
 				continue
 			}
 			answered++
+			if len(l.TAPs) == 0 && l.Blind != "" { // through an adapter
+				unseen = l.When() + ": " + l.Blind
+				continue
+			}
 			if len(want) > 0 && !slices.Equal(l.TAPs, want) {
 				c.Fail(verdict.ReasonContradicted, "%s the chain says %08x, and declared is %08x", l.When(), l.TAPs, want)
 			}
@@ -62,6 +66,8 @@ func (s *survey) taps(t *check.T) {
 			c.Unknown(v.Reason, "%s", v.Why)
 		case answered > 0 && len(want) == 0:
 			c.Unknown(verdict.ReasonProfileMissing, "the profile does not say which TAPs there are (debug.ports.%s.taps)", s.name)
+		case unseen != "":
+			c.Unknown(verdict.ReasonRigLacks, "%s", unseen)
 		}
 		c.Expect(fmt.Sprintf("%08x", want), fmt.Sprintf("the same in %d looks; %s", answered, s.got(v)))
 	})

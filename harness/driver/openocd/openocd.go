@@ -49,7 +49,10 @@ type DAP struct {
 	power              uint32
 }
 
-var _ dap.Transport = (*DAP)(nil)
+var (
+	_ dap.Transport = (*DAP)(nil)
+	_ dap.Attacher  = (*DAP)(nil)
+)
 
 // word is what a name may be, so that it is one word to TCL.
 var word = regexp.MustCompile(`^[A-Za-z0-9_.:-]+$`)
@@ -110,6 +113,18 @@ func (d *DAP) begin(ctx context.Context) error {
 		return err
 	}
 	d.transport, err = d.query(ctx, "transport select")
+	return err
+}
+
+// Attach has OpenOCD bring a JTAG chain to Test-Logic-Reset and look who is in it: of a DUT
+// that had no supply meanwhile it would take the chain for where it left it. That nobody
+// answers is no error: what is asked then shows it. Of serial wire it attaches anew by
+// itself.
+func (d *DAP) Attach(ctx context.Context) error {
+	if !strings.Contains(d.transport, "jtag") {
+		return nil
+	}
+	_, _, err := d.run(ctx, "jtag arp_init")
 	return err
 }
 
