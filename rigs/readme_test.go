@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -103,6 +104,27 @@ func TestReferenceShowsGoodFiles(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, rig.Check(f, p))
 	assert.Empty(t, rig.Lacking(f, p))
+	// A console with prompts and no login on it shows nothing of what is typed there.
+	for name := range p.Consoles.Items {
+		assert.True(t, slices.ContainsFunc(p.States.Items["onboarded"].Logins, func(l string) bool { return p.Logins.Items[l].Console == name }), "no login on console %s", name)
+	}
+}
+
+// TestShownBenchesRestWhileAPiStarts: what the pages show is not reported broken on a
+// Raspberry Pi, whose pins are pulled one way or the other until a program asks for them.
+func TestShownBenchesRestWhileAPiStarts(t *testing.T) {
+	pi := fstest.MapFS{"proc/device-tree/model": {Data: []byte("Raspberry Pi 4 Model B Rev 1.5\x00")}}
+	for _, name := range []string{"README.md", "../README.md"} {
+		page, err := os.ReadFile(filepath.FromSlash(name))
+		require.NoError(t, err)
+		pins := 0
+		for _, m := range regexp.MustCompile(`\{driver: gpio, line: (GPIO\d+), active: (\w+)`).FindAllStringSubmatch(string(page), -1) {
+			pins++
+			want := map[string]string{"low": "up", "high": "down"}[m[2]]
+			assert.Equal(t, want, rig.BootPull(pi, "", m[1]), "%s: %s, active %s", name, m[1], m[2])
+		}
+		assert.NotZero(t, pins, name)
+	}
 }
 
 // TestReferenceShowsGoodParts: each part of a file that the reference shows alone is one

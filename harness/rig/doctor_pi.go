@@ -30,13 +30,13 @@ func piModel(root fs.FS) string {
 func (v *visit) bootPulls() {
 	model := piModel(v.Root)
 	look := func(part wire.Part, chip, line, active, drive string) {
-		n, ok := bcmNumber(chip, line)
+		n, ok := bcmNumber(chip, line, model != "")
 		if !ok || drive == "input" {
 			return
 		}
 		up := pulledUp(n)
 		low := active == "low"
-		pull, other := "down", "GPIO0 to GPIO8"
+		pull, other := "down", "GPIO4 to GPIO8" // 0 to 3 have other work on the header
 		if up {
 			pull, other = "up", "GPIO9 to GPIO27"
 		}
@@ -66,9 +66,10 @@ func pulledUp(n int) bool { return n <= 8 }
 // program asks for it; "" on another computer, or for a line that is none of its
 // header's.
 func BootPull(root fs.FS, chip, line string) string {
-	n, ok := bcmNumber(chip, line)
+	pi := piModel(root) != ""
+	n, ok := bcmNumber(chip, line, pi)
 	switch {
-	case !ok || piModel(root) == "":
+	case !ok || !pi:
 		return ""
 	case pulledUp(n):
 		return "up"
@@ -76,14 +77,26 @@ func BootPull(root fs.FS, chip, line string) string {
 	return "down"
 }
 
+// mainlineNames are lines of a Pi's header that a mainline kernel names by their
+// use and not by their number (gpio-line-names in bcm2711-rpi-4-b.dts and its
+// neighbours). The Pi's own kernel does so with the first two alone.
+var mainlineNames = map[string]int{
+	"ID_SDA": 0, "ID_SCL": 1, "SDA1": 2, "SCL1": 3, "GPIO_GCLK": 4, "SPI_CE1_N": 7, "SPI_CE0_N": 8,
+	"SPI_MISO": 9, "SPI_MOSI": 10, "SPI_SCLK": 11, "TXD1": 14, "RXD1": 15,
+}
+
 // bcmNumber gives the number of a pin on a Pi's header: by its name, or by its
 // offset on the chip that has the header (gpiochip4 under older kernels of a
-// Pi 5).
-func bcmNumber(chip, line string) (int, bool) {
+// Pi 5), which a rig file may call by its label. Names that say no number are
+// those of a Pi only on a Pi.
+func bcmNumber(chip, line string, pi bool) (int, bool) {
+	if n, ok := mainlineNames[line]; ok && pi {
+		return n, true
+	}
 	digits, named := strings.CutPrefix(line, "GPIO")
 	if !named {
-		switch strings.TrimPrefix(path.Base(chip), "gpiochip") {
-		case "0", "4":
+		switch path.Base(chip) {
+		case "gpiochip0", "gpiochip4", "pinctrl-bcm2835", "pinctrl-bcm2711", "pinctrl-rp1":
 		default:
 			return 0, false
 		}

@@ -182,10 +182,17 @@ func TestDoctorOfBootPulls(t *testing.T) {
 		want string
 	}{
 		{"low on a pin pulled up", true, Line{Line: "GPIO8", Active: "low"}, "ok line.x: GPIO8 is pulled up at boot, which is its idle"},
-		{"low on a pin pulled down", true, Line{Line: "GPIO9", Active: "low"}, "broken line.x: Raspberry Pi 4 Model B Rev 1.5 pulls GPIO9 down at each of its boots, towards asserted: take one of GPIO0 to GPIO8,"},
+		{"low on a pin pulled down", true, Line{Line: "GPIO9", Active: "low"}, "broken line.x: Raspberry Pi 4 Model B Rev 1.5 pulls GPIO9 down at each of its boots, towards asserted: take one of GPIO4 to GPIO8,"},
 		{"high on a pin pulled down", true, Line{Line: "GPIO27", Active: "high"}, "ok line.x: GPIO27 is pulled down at boot"},
 		{"high on a pin pulled up", true, Line{Line: "GPIO0"}, "broken line.x: Raspberry Pi 4 Model B Rev 1.5 pulls GPIO0 up at each of its boots, towards asserted: take one of GPIO9 to GPIO27,"},
 		{"by offset", true, Line{Chip: "/dev/gpiochip0", Line: "17", Active: "low"}, "broken line.x: "},
+		{"by offset on the label of a Pi 3's chip", true, Line{Chip: "pinctrl-bcm2835", Line: "6", Active: "high"}, "broken line.x: "},
+		{"by offset on the label of a Pi 4's chip", true, Line{Chip: "pinctrl-bcm2711", Line: "17", Active: "low"}, "broken line.x: "},
+		{"by offset on the label of a Pi 5's chip", true, Line{Chip: "pinctrl-rp1", Line: "17", Active: "high"}, "ok line.x: GPIO17 is pulled down at boot"},
+		{"the label of the firmware's expander", true, Line{Chip: "raspberrypi-exp-gpio", Line: "6", Active: "high"}, ""},
+		{"by the mainline kernel's name, high on a pin pulled up", true, Line{Line: "GPIO_GCLK", Active: "high"}, "broken line.x: Raspberry Pi 4 Model B Rev 1.5 pulls GPIO4 up "},
+		{"by the mainline kernel's name, low on a pin pulled down", true, Line{Line: "SPI_MISO", Active: "low"}, "broken line.x: Raspberry Pi 4 Model B Rev 1.5 pulls GPIO9 down "},
+		{"such a name on another computer", false, Line{Line: "SPI_MISO", Active: "low"}, ""},
 		{"another chip", true, Line{Chip: "gpiochip2", Line: "17", Active: "low"}, ""},
 		{"an input", true, Line{Line: "GPIO17", Active: "low", Drive: "input"}, ""},
 		{"another name", true, Line{Line: "PA7", Active: "low"}, ""},

@@ -213,9 +213,15 @@ func (f *Findings) line(chip string, l gpio.ChipLine) string {
 	return s
 }
 
+// busyOnAPi are lines of a Pi's header that have other work, by all names that kernels
+// give them: a HAT's EEPROM is looked for on the first two at each boot, and the others
+// have strong pull-ups on the board.
+var busyOnAPi = []string{"ID_SDA", "ID_SCL", "GPIO0", "GPIO1", "SDA1", "SCL1", "GPIO2", "GPIO3"}
+
 // free names lines that nobody has, as a rig file does: those that are pulled up at
-// boot, which an active-low wire wants, and the others.
+// boot, which an active-low wire wants, the best ones first, and the others.
 func (f *Findings) free() (up, other []string) {
+	var busy []string
 	for _, c := range f.Chips {
 		for _, l := range c.Lines {
 			if l.Holder != "" {
@@ -225,14 +231,17 @@ func (f *Findings) free() (up, other []string) {
 			if l.Name == "" || l.Shared {
 				name = fmt.Sprintf("chip: %s, line: %d", Quote(c.Name), l.Offset)
 			}
-			if f.Pull != nil && f.Pull(c.Name, l) == "up" {
+			switch pulled := f.Pull != nil && f.Pull(c.Name, l) == "up"; {
+			case pulled && slices.Contains(busyOnAPi, l.Name):
+				busy = append(busy, name)
+			case pulled:
 				up = append(up, name)
-			} else {
+			default:
 				other = append(other, name)
 			}
 		}
 	}
-	return up, other
+	return append(up, busy...), other
 }
 
 func (f *Findings) rigConsole(p *page) {

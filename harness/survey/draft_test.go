@@ -39,6 +39,29 @@ func rich() *Findings {
 			{Port: 502}}}}
 }
 
+// TestDraftOnAPi: the lines that a Pi uses at its own boot, or pulls up by strong
+// resistors of its board, are proposed for no wire while there are others.
+func TestDraftOnAPi(t *testing.T) {
+	f := poor()
+	c := gpio.Chip{Name: "gpiochip0", Label: "pinctrl-bcm2711"}
+	for i, name := range []string{"ID_SDA", "ID_SCL", "SDA1", "GPIO3", "GPIO_GCLK", "GPIO5", "GPIO6"} {
+		c.Lines = append(c.Lines, gpio.ChipLine{Offset: i, Name: name})
+	}
+	c.Lines = append(c.Lines, gpio.ChipLine{Offset: 17, Name: "GPIO17"})
+	f.Chips = []gpio.Chip{c}
+	f.Pull = func(_ string, l gpio.ChipLine) string {
+		if l.Offset <= 8 {
+			return "up"
+		}
+		return "down"
+	}
+	text := string(DraftRig(f))
+	assert.Contains(t, text, "power: {driver: gpio, line: 'GPIO17', active: high,")
+	assert.Contains(t, text, "reset: {driver: gpio, line: 'GPIO_GCLK', active: low,")
+	assert.Contains(t, text, "button: {driver: gpio, line: 'GPIO5', active: low,")
+	assert.Contains(t, text, "ID_SDA (pulled up at boot)", "they are listed all the same")
+}
+
 // poor is a device of which nothing was seen.
 func poor() *Findings {
 	return &Findings{Name: "device", At: day, Missing: []string{"serial ports: this computer has none", "an address: none was given"}}

@@ -22,6 +22,7 @@ import (
 	"hash/crc32"
 	"math/big"
 	"slices"
+	"strings"
 
 	"rigor/harness/firmware/internal/refusal"
 )
@@ -108,7 +109,7 @@ func (l Layout) Validate() error {
 			return refusal.Of(ErrLayout, "two ranges are called %q, or one has no name", r.Name)
 		}
 		if !slices.Contains(roles, r.Role) {
-			return refusal.Of(ErrLayout, "range %q: no role is called %q", r.Name, r.Role)
+			return refusal.Of(ErrLayout, "range %q: no role is called %q; there are %s", r.Name, r.Role, words(roles))
 		}
 		role[r.Name] = r.Role
 	}
@@ -128,7 +129,7 @@ func (l Layout) Validate() error {
 			return refusal.Of(ErrLayout, "a check is in %q, which is no digest", c.Range)
 		}
 		if size(c.Algorithm) == 0 {
-			return refusal.Of(ErrLayout, "check %q: no algorithm is called %q", c.Range, c.Algorithm)
+			return refusal.Of(ErrLayout, "check %q: no algorithm is called %q; there are %s", c.Range, c.Algorithm, words(algorithms))
 		}
 		if err := covers("check "+c.Range, c.Covers); err != nil {
 			return err
@@ -138,8 +139,8 @@ func (l Layout) Validate() error {
 		if role[s.Range] != Signature {
 			return refusal.Of(ErrLayout, "the signature is in %q, which is none", s.Range)
 		}
-		if !slices.Contains([]string{"rsa-pkcs1", "rsa-pss", "ecdsa-der", "ecdsa-raw", "ed25519"}, s.Scheme) {
-			return refusal.Of(ErrLayout, "no scheme is called %q", s.Scheme)
+		if !slices.Contains(schemes, s.Scheme) {
+			return refusal.Of(ErrLayout, "no scheme is called %q; there are %s", s.Scheme, words(schemes))
 		}
 		if slices.Contains(s.Covers, s.Range) {
 			return refusal.Of(ErrLayout, "the signature covers itself")
@@ -184,6 +185,24 @@ func Find(regions []Region, name string) Region {
 		return Region{}
 	}
 	return regions[i]
+}
+
+// What a declaration can name.
+var (
+	algorithms = []string{"sha256", "sha384", "sha512", "sha1", "md5", "crc32-le", "crc32-be"}
+	schemes    = []string{"rsa-pkcs1", "rsa-pss", "ecdsa-der", "ecdsa-raw", "ed25519"}
+)
+
+// words joins what there is to choose from.
+func words[T ~string](of []T) string {
+	var b strings.Builder
+	for i, w := range of {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(string(w))
+	}
+	return b.String()
 }
 
 // size gives the size of a digest in bytes, and 0 for what is none.

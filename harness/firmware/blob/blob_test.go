@@ -110,6 +110,16 @@ func TestLayouts(t *testing.T) {
 		alter(&l)
 		assert.ErrorIs(t, l.Unsigned(image(64)), ErrLayout, name)
 	}
+	// Who mistypes a word is told those that there are.
+	for want, alter := range map[string]func(*Layout){
+		`no role is called "x"; there are header, payload, version, `:                 func(l *Layout) { l.Ranges[1].Role = "x" },
+		`no algorithm is called "sum"; there are sha256, sha384, sha512, sha1, md5, `: func(l *Layout) { l.Checks[0].Algorithm = "sum" },
+		`no scheme is called "dsa"; there are rsa-pkcs1, rsa-pss, ecdsa-der, `:        func(l *Layout) { l.Signed.Scheme = "dsa" },
+	} {
+		l := layout("ed25519", 64)
+		alter(&l)
+		assert.ErrorContains(t, l.Validate(), want)
+	}
 	l := layout("ed25519", 64)
 	for n := range 20 + 64 + 52 {
 		assert.ErrorIs(t, l.Unsigned(make([]byte, n)), ErrMalformed)
