@@ -49,6 +49,9 @@ type Config struct {
 	Hold     bool // stop at the first failure, with the DUT as it is
 	// Doctor looks at the rig, in phase "before" or "after".
 	Doctor func(ctx context.Context, phase string) []journal.Doctor
+	// Unrecorded gives, of each console of which what it says is not kept any more, why;
+	// may be nil.
+	Unrecorded func() map[string]error
 	// Undo undoes what an earlier run left; called once the DUT answers.
 	Undo func(ctx context.Context, d *dut.Device) error
 	// Lost, when closed, says that the lease on the rig is gone.
@@ -350,6 +353,7 @@ func (r *run) one(ctx context.Context, p *Planned) (stop bool) {
 			before, _ := r.device.Gaps()
 			j = r.runCase(ctx, p)
 			r.hearGaps(p, before)
+			j = r.hearRecordings(p, j)
 			// A case without a state of its own, before anybody has read who it is,
 			// says nothing of whether the DUT was ever there.
 			r.last, r.lastShown = p.ID, p.Check.From != nil || r.who == whoRight
