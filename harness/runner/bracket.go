@@ -63,7 +63,7 @@ func (r *run) show(ctx context.Context, p *Planned) dut.Answer {
 		return nil
 	})
 	if t := looks.Load(); t != nil {
-		r.last, r.lastShown = p.ID, true
+		r.ran(p.ID, true)
 		end := t.End() // also of one that was given up: it records nothing any more
 		undone := r.cleanup(ctx, &as, t, p.Check.Budget)
 		j = cmp.Or(j, end, undone)

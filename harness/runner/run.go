@@ -94,10 +94,10 @@ type run struct {
 	silent    map[string]int  // cases in a row before which a console gave no answer
 	untidy    map[string]bool // consoles that cannot be brought to their login prompt
 
-	unclear int // cases in a row, up to the last, of which nothing was decided
-
 	last      string // the case that ran last
 	lastShown bool   // the DUT had shown itself before it
+
+	unclear int // cases in a row, up to the last, of which nothing was decided
 }
 
 // Run carries the plan out and writes everything to the journal: on one rig, or on
@@ -356,7 +356,7 @@ func (r *run) one(ctx context.Context, p *Planned) (stop bool) {
 			j = r.hearRecordings(p, j)
 			// A case without a state of its own, before anybody has read who it is,
 			// says nothing of whether the DUT was ever there.
-			r.last, r.lastShown = p.ID, p.Check.From != nil || r.who == whoRight
+			r.ran(p.ID, p.Check.From != nil || r.isRight())
 			if p.Check.Effect == check.Consumes || j != nil {
 				r.machine.Forget()
 			}
@@ -585,25 +585,26 @@ func (r *run) recover(ctx context.Context, d *dut.Device, cause error) error {
 	diag := d.Diagnose(ctx)
 	r.waiting("the DUT to come back (" + diag.Diagnosis + ")")
 	r.setWho(whoUnread, "") // it is read after each re-connect
+	last, lastShown := r.ranLast()
 	lost := journal.Lost{Diagnosis: diag.Diagnosis, Detail: cause.Error()}
 	err := d.Recover(ctx)
 	if err == nil {
 		lost.Returned = true
-		r.append(&journal.Event{Kind: journal.KindLost, Case: r.last, Lost: &lost})
+		r.append(&journal.Event{Kind: journal.KindLost, Case: last, Lost: &lost})
 		r.identify(ctx, d)
 		return nil
 	}
 	if dut.IsFault(err) || errors.Is(err, late.ErrLate) || ctx.Err() != nil {
-		r.append(&journal.Event{Kind: journal.KindLost, Case: r.last, Lost: &lost})
+		r.append(&journal.Event{Kind: journal.KindLost, Case: last, Lost: &lost})
 		return err
 	}
 	// It is gone only where it is still: one that answers in some way is in a
 	// state that nobody declared.
-	if r.lastShown && r.rigWell(ctx) {
+	if lastShown && r.rigWell(ctx) {
 		now := d.Diagnose(ctx)
 		lost.Disabled = now.Gone && (diag.CanTell || now.CanTell)
 	}
-	r.append(&journal.Event{Kind: journal.KindLost, Case: r.last, Lost: &lost})
+	r.append(&journal.Event{Kind: journal.KindLost, Case: last, Lost: &lost})
 	return fmt.Errorf("the DUT is lost (%s) and did not come back: %w", diag.Diagnosis, err)
 }
 
@@ -639,7 +640,7 @@ func (r *run) doctor(ctx context.Context, phase string) {
 // settle looks whether the DUT is still there after the last case, when that
 // one did not end as it should: what it put out of service must not go unseen.
 func (r *run) settle(ctx context.Context) {
-	if r.last == "" || ctx.Err() != nil || r.unfit() != nil || r.machine.Current() != state.Unknown || len(r.cfg.Profile.States.Order) == 0 {
+	if last, _ := r.ranLast(); last == "" || ctx.Err() != nil || r.unfit() != nil || r.machine.Current() != state.Unknown || len(r.cfg.Profile.States.Order) == 0 {
 		return
 	}
 	r.waiting("the DUT to show itself")
