@@ -57,10 +57,9 @@ func (r *room) enter(ctx context.Context) error {
 		r.mu.Lock()
 		free, asked := r.running < r.least, r.running < r.most && r.times != nil
 		if !free && asked && !since.IsZero() && time.Since(since) >= roomLook {
-			b, i, ok := r.times()
-			if of := (b - busy) + (i - idle); ok && of > 0 {
-				free = float64(i-idle) >= roomIdle*float64(of)
-			}
+			b, i, told := r.times()
+			share, ok := idleShare(busy, idle, b, i)
+			free = told && ok && share >= roomIdle
 			since = time.Time{}
 		}
 		if free && ctx.Err() == nil {
@@ -70,8 +69,10 @@ func (r *room) enter(ctx context.Context) error {
 		}
 		r.mu.Unlock()
 		if asked && since.IsZero() {
-			busy, idle, _ = r.times()
-			since = time.Now()
+			var told bool
+			if busy, idle, told = r.times(); told {
+				since = time.Now()
+			}
 		}
 		timer := time.NewTimer(roomLook)
 		select {
@@ -116,14 +117,21 @@ func spareUnits(ctx context.Context, most int, times func() (busy, idle uint64, 
 	case <-timer.C:
 	}
 	b, i, still := times()
-	if i < idle { // what waited for a disk may be counted less later on (proc(5))
-		i = idle
-	}
-	of := (b - busy) + (i - idle)
-	if !ok || !still || b < busy || of == 0 {
+	share, counted := idleShare(busy, idle, b, i)
+	if !ok || !still || !counted {
 		return most
 	}
-	return min(most, int(float64(i-idle)/float64(of)*float64(runtime.NumCPU())/roomPerUnit))
+	return min(most, int(share*float64(runtime.NumCPU())/roomPerUnit))
+}
+
+// idleShare gives the share of the processors' time that was idle between two looks, of 1;
+// not ok where the counts do not say.
+func idleShare(busy, idle, busyNow, idleNow uint64) (share float64, ok bool) {
+	idleNow = max(idle, idleNow) // what waited for a disk may be counted less later on (proc(5))
+	if busyNow < busy || busyNow == busy && idleNow == idle {
+		return 0, false
+	}
+	return float64(idleNow-idle) / (float64(busyNow-busy) + float64(idleNow-idle)), true
 }
 
 // processorTimes reads what Linux counts of all processors together since it started, in

@@ -86,6 +86,34 @@ func TestRoom(t *testing.T) {
 	})
 }
 
+// What waited for a disk may be counted less later on: that shows no room.
+func TestRoomOfTimesThatGoBack(t *testing.T) {
+	for _, tt := range []struct {
+		name       string
+		busy, idle uint64 // of a hundred, each time
+		want       error
+	}{
+		{"idle", 0, 100, nil},
+		{"busy", 100, 0, context.DeadlineExceeded},
+		{"idle time goes backwards", 100, ^uint64(4), context.DeadlineExceeded},
+		{"busy time goes backwards", ^uint64(4), 100, context.DeadlineExceeded},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := uint64(0)
+				r := fixedRoom(0)
+				r.most, r.times = 1, func() (uint64, uint64, bool) {
+					n++
+					return 1000 + n*tt.busy, 2000 + n*tt.idle, true
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+				defer cancel()
+				require.ErrorIs(t, r.enter(ctx), tt.want)
+			})
+		})
+	}
+}
+
 // Devices of this process share a run as far as the computer has room for them.
 func TestSpareUnits(t *testing.T) {
 	for _, tt := range []struct {

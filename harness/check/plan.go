@@ -72,7 +72,8 @@ func (c *Case) Lean(part wire.Part) {
 // Closer closes a bracket when all cases have run.
 type Closer struct {
 	State string // that the DUT is brought to
-	// Show gives an answer that opens where what the bracket waits for is so.
+	// Show gives an answer that opens where what the bracket waits for is so. Its cleanups
+	// have the time of the case's; where one fails, nothing is shown.
 	Show func(ctx context.Context, t *T) dut.Answer
 }
 

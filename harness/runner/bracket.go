@@ -1,8 +1,10 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"sync/atomic"
 
 	"rigor/harness/check"
 	"rigor/harness/dut"
@@ -40,33 +42,39 @@ func (r *run) closeBrackets(ctx context.Context, order []*Planned) {
 }
 
 // show brings the DUT to where a case's bracket can be closed, and looks. What was
-// seen is kept with the case.
+// seen is kept with the case, and what was done to the DUT is undone, as a case's is:
+// the next one is not to find it.
 func (r *run) show(ctx context.Context, p *Planned) dut.Answer {
 	closer := p.Case.Closer
 	as := *p
 	as.Check = &check.Check{ID: p.Check.ID, From: &state.State{Name: closer.State}, Effect: check.Disturbs, Allow: p.Check.Allow}
-	a := dut.Answer{Kind: verdict.Unproven, Detail: "it was not looked at to its end"}
+	var seen dut.Answer
+	var looks atomic.Pointer[check.T] // nil until it is looked; who is given up may still come to it
 	j := r.prepare(ctx, "what "+p.ID+" leans on", func(ctx context.Context, d *dut.Device, m *state.Machine) *verdict.Judgement {
 		if j := r.enter(ctx, d, m, &as); j != nil {
 			return j
 		}
 		t := check.NewT(check.Config{ID: p.ID, Check: as.Check, Case: p.Case, Device: d, Host: r, Cabinet: r.cfg.Cabinet,
 			Seed: r.cfg.Seed, Input: r.cfg.Input, Ledger: r.ledger})
-		defer func() {
-			if end := t.End(); end != nil {
-				a = dut.Answer{Kind: verdict.Unproven, Detail: end.String()}
-			}
-		}()
-		seen := closer.Show(ctx, t)
-		t.Keep("bracket.txt", "what was seen in state "+closer.State+", when all cases had run", []byte(string(seen.Kind)+": "+seen.Detail+"\n"))
-		a = seen
+		looks.Store(t)
+		a := closer.Show(ctx, t)
+		t.Keep("bracket.txt", "what was seen in state "+closer.State+", when all cases had run", []byte(string(a.Kind)+": "+a.Detail+"\n"))
+		seen = a
 		return nil
 	})
+	if t := looks.Load(); t != nil {
+		r.ran(p.ID, true)
+		end := t.End() // also of one that was given up: it records nothing any more
+		undone := r.cleanup(ctx, &as, t, p.Check.Budget)
+		j = cmp.Or(j, end, undone)
+	}
 	switch {
 	case j != nil:
 		return dut.Answer{Kind: verdict.Unproven, Detail: j.String()}
 	case errors.Is(context.Cause(ctx), ErrStop):
 		return dut.Answer{Kind: verdict.Unproven, Detail: "the run was stopped"}
+	case seen.Kind == "":
+		return dut.Answer{Kind: verdict.Unproven, Detail: "it was not looked at to its end"}
 	}
-	return a
+	return seen
 }

@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -177,7 +178,10 @@ func (j *Job) sit(ctx context.Context, rec *record, red *escape.Redactor) (*seat
 	if j.Opened != nil {
 		j.Opened(j.beside, s.bench)
 	}
-	s.cons = j.consoles(ctx, s.bench, rec)
+	if s.cons, err = j.consoles(ctx, s.bench, rec); err != nil {
+		rec.unkept(rig.PhaseBefore, err)
+		return s, err
+	}
 	store, err := j.store(red)
 	if err != nil {
 		return s, fmt.Errorf("open the state folder of rig %s: %w", j.File.Name, err)
@@ -193,8 +197,8 @@ func (j *Job) sit(ctx context.Context, rec *record, red *escape.Redactor) (*seat
 		Rig: j.File.Name, Plan: plan, Input: j.Input(), Profile: j.Profile, Device: device, Journal: rec.w, Cabinet: rec.cab,
 		Intents: in, Seed: j.Seed, Allow: j.File.Allow, FailFast: j.FailFast, Hold: j.Hold, Lost: j.Lost,
 		Ended:  func() { s.leave(ctx) },
-		Doctor: j.doctorOf(s.bench, device),
-		Undo:   func(ctx context.Context, d *dut.Device) error { return j.undo(ctx, d, in, rec) },
+		Doctor: j.doctorOf(s.bench, device), Unrecorded: func() map[string]error { return unrecorded(s.cons) },
+		Undo: func(ctx context.Context, d *dut.Device) error { return j.undo(ctx, d, in, rec) },
 	}
 	if j.Waiting != nil {
 		s.cfg.Waiting = func(what string) { j.Waiting(j.beside, what) }
@@ -218,7 +222,10 @@ func (s *seat) leave(ctx context.Context) (safe bool) {
 }
 
 func (s *seat) left(ctx context.Context) (safe bool) {
-	defer s.rec.closeTranscripts()
+	var missing []error
+	defer func() {
+		s.rec.unkept(rig.PhaseAfter, errors.Join(append(missing, s.rec.closeTranscripts())...))
+	}()
 	s.end()
 	if s.bench == nil {
 		return true // nothing was opened
@@ -231,6 +238,7 @@ func (s *seat) left(ctx context.Context) (safe bool) {
 		if err := c.Close(); err != nil {
 			slog.DebugContext(ctx, "Closing a console", "error", err)
 		}
+		missing = append(missing, c.RecordErr())
 	}
 	if err := s.bench.Close(); err != nil {
 		slog.DebugContext(ctx, "Closing the bench", "error", err)

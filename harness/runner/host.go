@@ -192,6 +192,26 @@ func (r *run) identified() bool {
 	return r.who == whoRight || r.who == whoUnread && len(r.cfg.Profile.Identity.Steps) == 0
 }
 
+// isRight says whether the DUT has said that it is the rig file's.
+func (r *run) isRight() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.who == whoRight
+}
+
+// ran notes which case was at the DUT last, and whether that had shown itself before.
+func (r *run) ran(id string, shown bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.last, r.lastShown = id, shown
+}
+
+func (r *run) ranLast() (id string, shown bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.last, r.lastShown
+}
+
 func (r *run) isWrongUnit() (why string, wrong bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

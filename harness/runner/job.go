@@ -321,24 +321,6 @@ func (j *Job) store(red *escape.Redactor) (*rig.Store, error) {
 	return s, nil
 }
 
-// consoles opens a console on each port: one owner, from before power-on to
-// the end.
-func (j *Job) consoles(ctx context.Context, bench *rig.Bench, rec *record) map[string]*console.Console {
-	cons := map[string]*console.Console{}
-	for name, port := range bench.Consoles {
-		opts := j.consoleOptions(name)
-		if raw, err := rec.private(place(rec.rig, "console-"+name+".raw")); err == nil {
-			opts.Raw = raw
-		}
-		if cast, err := rec.cab.Create("", place(rec.rig, "console-"+name+".cast"), journal.OnRig("transcript of console "+name, rec.rig), "application/x-asciicast"); err == nil {
-			opts.Cast = cast
-			rec.casts = append(rec.casts, cast)
-		}
-		cons[name] = console.Open(ctx, port, opts)
-	}
-	return cons
-}
-
 // consoleOptions says how a console is spoken to, as rig file and profile have it.
 func (j *Job) consoleOptions(name string) console.Options {
 	cfg, con := j.File.Consoles[name], j.Profile.Consoles.Items[name]
@@ -507,31 +489,6 @@ func (j *Job) record(red *escape.Redactor) (*record, error) {
 		return red.Writer(w)
 	})
 	return rec, nil
-}
-
-func (r *record) private(name string) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(r.dir, "private", name), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600) // read back for what left the window
-	if err != nil {
-		return nil, fmt.Errorf("make %s: %w", name, err)
-	}
-	r.raws = append(r.raws, f)
-	return f, nil
-}
-
-// closeTranscripts ends the consoles' files, so that their hashes are in the
-// journal before its end.
-func (r *record) closeTranscripts() {
-	for _, c := range r.casts {
-		if err := c.Close(); err != nil && r.w.Err() == nil { // else the run ends with what the journal says
-			slog.Error("Closing a transcript", "error", err)
-		}
-	}
-	for _, f := range r.raws {
-		if err := f.Close(); err != nil {
-			slog.Error("Closing a raw transcript", "error", err)
-		}
-	}
-	r.casts, r.raws = nil, nil
 }
 
 func (r *record) finish(end *journal.End) error {

@@ -32,7 +32,7 @@ type roster struct {
 }
 
 func newRoster(rigs int) *roster {
-	q := &roster{rigs: rigs, shared: rigs > 1, holder: map[string]*run{}, begun: map[string]bool{}, gone: map[*run]bool{}, idle: map[*run]int{}}
+	q := &roster{rigs: rigs, shared: rigs > 1, holder: map[string]*run{}, begun: map[string]bool{}, gone: map[*run]bool{}, idle: map[*run]int{}, turn: 1}
 	q.change = sync.NewCond(&q.mu)
 	return q
 }
@@ -100,9 +100,13 @@ func (q *roster) next(ctx context.Context, r *run, order []*Planned, wait bool) 
 			q.change.Broadcast()
 		}
 		if p == nil && wait {
+			news := q.idle[r] != q.turn // turns count from 1
 			q.idle[r] = q.turn
 			if q.allIdle() {
 				p = q.pick(r, order, false)
+				if p == nil && news { // one that waits may hold what is left
+					q.change.Broadcast()
+				}
 			}
 		}
 		switch {

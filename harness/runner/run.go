@@ -16,7 +16,6 @@ import (
 	"rigor/harness/check"
 	"rigor/harness/dut"
 	"rigor/harness/journal"
-	"rigor/harness/late"
 	"rigor/harness/profile"
 	"rigor/harness/state"
 	"rigor/harness/verdict"
@@ -49,6 +48,9 @@ type Config struct {
 	Hold     bool // stop at the first failure, with the DUT as it is
 	// Doctor looks at the rig, in phase "before" or "after".
 	Doctor func(ctx context.Context, phase string) []journal.Doctor
+	// Unrecorded gives, of each console of which what it says is not kept any more, why;
+	// may be nil.
+	Unrecorded func() map[string]error
 	// Undo undoes what an earlier run left; called once the DUT answers.
 	Undo func(ctx context.Context, d *dut.Device) error
 	// Lost, when closed, says that the lease on the rig is gone.
@@ -91,10 +93,10 @@ type run struct {
 	silent    map[string]int  // cases in a row before which a console gave no answer
 	untidy    map[string]bool // consoles that cannot be brought to their login prompt
 
-	unclear int // cases in a row, up to the last, of which nothing was decided
-
 	last      string // the case that ran last
 	lastShown bool   // the DUT had shown itself before it
+
+	unclear int // cases in a row, up to the last, of which nothing was decided
 }
 
 // Run carries the plan out and writes everything to the journal: on one rig, or on
@@ -350,9 +352,10 @@ func (r *run) one(ctx context.Context, p *Planned) (stop bool) {
 			before, _ := r.device.Gaps()
 			j = r.runCase(ctx, p)
 			r.hearGaps(p, before)
+			j = r.hearRecordings(p, j)
 			// A case without a state of its own, before anybody has read who it is,
 			// says nothing of whether the DUT was ever there.
-			r.last, r.lastShown = p.ID, p.Check.From != nil || r.who == whoRight
+			r.ran(p.ID, p.Check.From != nil || r.isRight())
 			if p.Check.Effect == check.Consumes || j != nil {
 				r.machine.Forget()
 			}
@@ -403,219 +406,6 @@ func (r *run) leans(p *Planned) (parts []string) {
 	return parts
 }
 
-// recall takes in what the run before tried at the logins. A run that does not know
-// it cannot say which of its own tries count.
-func (r *run) recall() error {
-	n, err := r.ledger.Recall(r.cfg.Tried, time.Now())
-	if err != nil {
-		return fmt.Errorf("%w; wait out the lock-out of the logins, then remove tries.json from the state folder of rig %s", err, r.cfg.Rig)
-	}
-	if n > 0 {
-		r.note("", "the run before tried %d accounts a short time ago: its tries count with those of this one", n)
-	}
-	return nil
-}
-
-// keepTries writes down after each case what was tried so far: the next run has to
-// know, however this one ends.
-func (r *run) keepTries() {
-	if r.cfg.KeepTries == nil {
-		return
-	}
-	r.keep(r.ledger.Leave(time.Now()))
-}
-
-// keepUnderway writes down that a case begins that makes tries at the logins: a run
-// that is killed in it does not say which.
-func (r *run) keepUnderway(p *Planned) {
-	if r.cfg.KeepTries == nil || !slices.Contains(p.Check.Allow, check.LoginTries) {
-		return
-	}
-	now := time.Now()
-	r.keep(r.ledger.LeaveUnderway(now, now.Add(p.Check.Budget.Case+p.Check.Budget.Cleanup), r.logins()))
-}
-
-func (r *run) keep(data []byte, err error) {
-	if err == nil && string(data) != r.kept {
-		if err = r.cfg.KeepTries(data); err == nil {
-			r.kept = string(data)
-		}
-	}
-	if err != nil {
-		slog.Error("What was tried at the logins is not kept for the next run", "error", err)
-	}
-}
-
-// logins gives those that are declared, in order.
-func (r *run) logins() (out []*profile.Login) {
-	for _, name := range r.cfg.Profile.Logins.Order {
-		if l := r.cfg.Profile.Logins.Items[name]; l != nil && !l.Declared() {
-			out = append(out, l)
-		}
-	}
-	return out
-}
-
-// calm waits until what the run before tried locks no owner any more, as declared. It
-// is long over but where that run was killed a short time ago.
-func (r *run) calm(ctx context.Context) {
-	until := r.ledger.Locked(r.logins(), time.Now())
-	d := time.Until(until)
-	if d <= 0 {
-		return
-	}
-	r.note("", "the run before may have locked the owner: waiting %v, until that is over", d.Round(time.Millisecond))
-	r.waiting("a lock-out of the run before to end")
-	s := dut.NewSession(r.life, r.heardFault)
-	defer s.Revoke()
-	if err := r.device.With(s).Wait(ctx, d); err != nil {
-		r.note("", "waiting for a lock-out of the run before: %v", err)
-	}
-}
-
-// alters says whether a check does more than read.
-func alters(c *check.Check) bool { return c.Effect != check.Reads || len(c.Allow) > 0 }
-
-// ready brings the DUT to where the case starts; the judgement says why it
-// cannot run.
-func (r *run) ready(ctx context.Context, p *Planned) *verdict.Judgement {
-	if why, part := r.brokenFor(p); why != "" {
-		reason := verdict.ReasonBrokenPart
-		if part == partLease {
-			reason = verdict.ReasonLeaseLost
-		}
-		return &verdict.Judgement{Verdict: verdict.Error, Reason: reason, Detail: fmt.Sprintf("%s is broken: %s", part, why)}
-	}
-	if j := r.unfit(); j != nil {
-		return j
-	}
-	if p.Check.From == nil && (r.identified() || !alters(p.Check)) {
-		return nil
-	}
-	r.waiting("the DUT to be ready for " + p.ID)
-	return r.prepare(ctx, p.ID, func(ctx context.Context, d *dut.Device, m *state.Machine) *verdict.Judgement {
-		if j := r.enter(ctx, d, m, p); j != nil {
-			return j
-		}
-		return r.tidy(ctx, d, p)
-	})
-}
-
-// unfit says that the DUT is not the one to run anything on.
-func (r *run) unfit() *verdict.Judgement {
-	if why, wrong := r.isWrongUnit(); wrong {
-		return &verdict.Judgement{Verdict: verdict.Error, Reason: verdict.ReasonWrongUnit, Detail: why}
-	}
-	if why := r.isGone(); why != "" {
-		return &verdict.Judgement{Verdict: verdict.Inconclusive, Reason: verdict.ReasonDUTLost, Detail: why}
-	}
-	return nil
-}
-
-// enter brings the DUT to the state from which the case starts.
-func (r *run) enter(ctx context.Context, d *dut.Device, m *state.Machine, p *Planned) *verdict.Judgement {
-	identify := func() *verdict.Judgement {
-		if !r.identified() {
-			r.identify(ctx, d)
-		}
-		if j := r.unfit(); j != nil || r.identified() || !alters(p.Check) {
-			return j
-		}
-		return &verdict.Judgement{Verdict: verdict.Inconclusive, Reason: verdict.ReasonPrecondition, Detail: errUnidentified.Error()}
-	}
-	if p.Check.From == nil {
-		return identify()
-	}
-	if !r.identified() {
-		r.identify(ctx, d) // a way may have to be walked
-	}
-	if j := r.unfit(); j != nil {
-		return j
-	}
-	err := m.Enter(ctx, d, p.Check.From.Name)
-	if err != nil {
-		if j := cannotEnter(err); j != nil {
-			return j
-		}
-		if back := r.recover(ctx, d, err); back != nil {
-			if j := check.Judge(back); j.Verdict == verdict.Error {
-				return &j
-			}
-			r.setGone(back.Error())
-			return r.unfit()
-		}
-		if j := r.unfit(); j != nil {
-			return j
-		}
-		if err := m.Enter(ctx, d, p.Check.From.Name); err != nil {
-			j := check.Judge(err)
-			if j.Verdict != verdict.Error {
-				j.Reason = verdict.ReasonState
-			}
-			return &j
-		}
-	}
-	return identify()
-}
-
-// cannotEnter says what an error of entering a state means where bringing the
-// DUT back would change nothing; nil where it is to be tried.
-func cannotEnter(err error) *verdict.Judgement {
-	switch {
-	case errors.Is(err, errUnidentified):
-		return &verdict.Judgement{Verdict: verdict.Inconclusive, Reason: verdict.ReasonPrecondition, Detail: err.Error()}
-	case errors.Is(err, state.ErrNotAllowed), errors.Is(err, state.ErrNoWay):
-		return &verdict.Judgement{Verdict: verdict.Inconclusive, Reason: verdict.ReasonState, Detail: err.Error()}
-	}
-	switch j := check.Judge(err); {
-	case j.Verdict == verdict.Error, j.Reason == verdict.ReasonProfileMissing, j.Reason == verdict.ReasonRigLacks, j.Reason == verdict.ReasonNeedsHuman:
-		return &j
-	}
-	return nil
-}
-
-// recover diagnoses a DUT that does not show itself as expected, and tries the
-// declared way back once. A DUT that does not come back after our own probes,
-// on a rig that is well, was disabled by them.
-func (r *run) recover(ctx context.Context, d *dut.Device, cause error) error {
-	diag := d.Diagnose(ctx)
-	r.waiting("the DUT to come back (" + diag.Diagnosis + ")")
-	r.setWho(whoUnread, "") // it is read after each re-connect
-	lost := journal.Lost{Diagnosis: diag.Diagnosis, Detail: cause.Error()}
-	err := d.Recover(ctx)
-	if err == nil {
-		lost.Returned = true
-		r.append(&journal.Event{Kind: journal.KindLost, Case: r.last, Lost: &lost})
-		r.identify(ctx, d)
-		return nil
-	}
-	if dut.IsFault(err) || errors.Is(err, late.ErrLate) || ctx.Err() != nil {
-		r.append(&journal.Event{Kind: journal.KindLost, Case: r.last, Lost: &lost})
-		return err
-	}
-	// It is gone only where it is still: one that answers in some way is in a
-	// state that nobody declared.
-	if r.lastShown && r.rigWell(ctx) {
-		now := d.Diagnose(ctx)
-		lost.Disabled = now.Gone && (diag.CanTell || now.CanTell)
-	}
-	r.append(&journal.Event{Kind: journal.KindLost, Case: r.last, Lost: &lost})
-	return fmt.Errorf("the DUT is lost (%s) and did not come back: %w", diag.Diagnosis, err)
-}
-
-// rigWell asks the doctor, in mid-run.
-func (r *run) rigWell(ctx context.Context) bool {
-	if r.cfg.Doctor == nil {
-		return false
-	}
-	for _, d := range r.cfg.Doctor(ctx, "during") {
-		if d.Status == "broken" {
-			return false
-		}
-	}
-	return true
-}
-
 // doctor looks at the rig and remembers which parts are broken.
 func (r *run) doctor(ctx context.Context, phase string) {
 	if r.cfg.Doctor == nil {
@@ -630,21 +420,4 @@ func (r *run) doctor(ctx context.Context, phase string) {
 			r.mu.Unlock()
 		}
 	}
-}
-
-// settle looks whether the DUT is still there after the last case, when that
-// one did not end as it should: what it put out of service must not go unseen.
-func (r *run) settle(ctx context.Context) {
-	if r.last == "" || ctx.Err() != nil || r.unfit() != nil || r.machine.Current() != state.Unknown || len(r.cfg.Profile.States.Order) == 0 {
-		return
-	}
-	r.waiting("the DUT to show itself")
-	r.prepare(ctx, "the end", func(ctx context.Context, d *dut.Device, m *state.Machine) *verdict.Judgement {
-		if _, err := m.Find(ctx, d); err != nil && cannotEnter(err) == nil {
-			if err := r.recover(ctx, d, err); err != nil {
-				r.note("", "after the last case: %v", err)
-			}
-		}
-		return nil
-	})
 }

@@ -18,7 +18,7 @@ import (
 func (r *run) tidy(ctx context.Context, d *dut.Device, p *Planned) *verdict.Judgement {
 	for _, part := range p.Case.Parts {
 		name, ok := strings.CutPrefix(string(part), "console.")
-		if !ok || r.untidy[name] {
+		if !ok || r.isUntidy(name) {
 			continue
 		}
 		door := r.doorOn(d, name)
@@ -26,14 +26,15 @@ func (r *run) tidy(ctx context.Context, d *dut.Device, p *Planned) *verdict.Judg
 			continue
 		}
 		a, err := door.Knock(ctx)
-		if err == nil && a.Kind == verdict.Silent {
-			if r.silent[name]++; r.silent[name] > silentCases {
-				return &verdict.Judgement{Verdict: verdict.Inconclusive, Reason: verdict.ReasonControlFailed,
-					Detail: fmt.Sprintf("console %s has given no answer to an Enter before %d cases in a row", name, r.silent[name])}
-			}
+		if ctx.Err() != nil { // what was met since says nothing of the console
+			return nil
+		}
+		if n := r.fellSilent(name, err == nil && a.Kind == verdict.Silent); n > silentCases {
+			return &verdict.Judgement{Verdict: verdict.Inconclusive, Reason: verdict.ReasonControlFailed,
+				Detail: fmt.Sprintf("console %s has given no answer to an Enter before %d cases in a row", name, n)}
+		} else if n > 0 {
 			continue
 		}
-		r.silent[name] = 0
 		if err != nil || a.Kind == verdict.Refused {
 			continue
 		}
@@ -41,7 +42,10 @@ func (r *run) tidy(ctx context.Context, d *dut.Device, p *Planned) *verdict.Judg
 		if r.tidied(ctx, d, door) {
 			continue
 		}
-		r.untidy[name] = true
+		if ctx.Err() != nil {
+			return nil
+		}
+		r.setUntidy(name)
 		r.note(p.ID, "console %s cannot be brought to its login prompt", name)
 	}
 	return nil
@@ -50,6 +54,31 @@ func (r *run) tidy(ctx context.Context, d *dut.Device, p *Planned) *verdict.Judg
 // silentCases is before how many cases in a row a console may stay silent
 // before those that lean on it are not tried any more.
 const silentCases = 2
+
+// fellSilent counts the cases in a row before which a console gave no answer; one that
+// gives one is counted anew. A preparation that was given up may be at it too.
+func (r *run) fellSilent(console string, silent bool) (n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if silent {
+		r.silent[console]++
+	} else {
+		r.silent[console] = 0
+	}
+	return r.silent[console]
+}
+
+func (r *run) isUntidy(console string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.untidy[console]
+}
+
+func (r *run) setUntidy(console string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.untidy[console] = true
+}
 
 // tidied logs out, and where that does not help and the rig may, switches the
 // power off and on.

@@ -33,9 +33,6 @@ func takesGenuine(ctx context.Context, t *check.T) dut.Answer {
 		_, err := s.u.Apply(ctx) // the cases behind it are not to suffer
 		t.OK(err)
 	}
-	if s.usable() && s.minded != nil {
-		s.minded()
-	}
 	return a
 }
 
