@@ -129,3 +129,43 @@ func TestDeniedBehindAPrompt(t *testing.T) {
 		})
 	}
 }
+
+// The shell of somebody else may have another prompt than the declared one of the owner.
+func TestDeniedBehindAnUndeclaredPrompt(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		behind func(device)
+		ran    bool
+		want   verdict.Kind
+	}{
+		"a shell": {func(d device) {
+			d.say("You are not authorized to configure.\r\n")
+			guests(d, "guest$ ", "Permission denied", true)
+		}, true, verdict.Unproven},
+		"a vendor's command line": {func(d device) {
+			d.say("You are not authorized to configure.\r\n")
+			guests(d, "router> ", "% Authorization failed", false)
+		}, false, verdict.Unproven},
+		"a refusal": {func(d device) { d.say("Login incorrect\r\n"); _, _ = io.Copy(io.Discard, d) }, false, verdict.Refused},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			address := listen(t, func(c net.Conn) {
+				d := device{c, t}
+				d.say("gw login: ")
+				d.hear()
+				d.say("Password: ")
+				d.hear()
+				d.say("\r\n")
+				tc.behind(d)
+			})
+			p, err := New(Config{Dialer: &net.Dialer{}, Address: address, Timeout: 10 * time.Second, Patience: time.Second,
+				Prompt: regexp.MustCompile(`router# $`), Command: "show secret", Proof: regexp.MustCompile(`owner-only`)})
+			require.NoError(t, err)
+			o, err := p.Try(t.Context(), login.Credential{User: "guest", Password: "guest"})
+			require.NoError(t, err)
+			assert.Equal(t, tc.want, o.Kind, "%s\n%q", o.Detail, o.Evidence)
+			assert.Equal(t, tc.ran, o.Facts[login.FactRan] == "yes", "%s", o.Detail)
+		})
+	}
+}

@@ -56,6 +56,9 @@ func (s *session) next(ctx context.Context) (what asked, kind verdict.Kind, word
 		plain := dialog.Plain(text)
 		kind, words := s.texts.Read(plain, nil)
 		what := s.sort(plain)
+		if s.sent && kind == verdict.Refused && what == nothingKnown && Asks(text) == AsksCommand {
+			what = forCommand // somebody else's shell may have another prompt than the declared one
+		}
 		if s.sent && kind == verdict.Refused && what == nothingKnown && err == nil && !refused {
 			// What follows a refusal belongs to it: the same answer is to look
 			// the same on a busy DUT.
@@ -249,7 +252,7 @@ func (s *session) enter(ctx context.Context, prompted bool, o *login.Outcome) er
 		case dialog.Ended(err):
 			return err
 		case err != nil, s.cfg.Prompt.Match(after) && len(after) < len(plain):
-			s.shown(ctx, prompted, refusal, plain, asks == forCommand, o)
+			s.shown(ctx, prompted, refusal, plain, asks == forCommand || Asks(after) == AsksCommand, o)
 			return nil
 		}
 	}
