@@ -115,7 +115,7 @@ func TestDeniedBehindAPrompt(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			address := listen(t, func(c net.Conn) { d := device{c, t}; login4(d); tc.behind(d) })
-			cfg := Config{Dialer: &net.Dialer{}, Address: address, Timeout: 10 * time.Second, Patience: time.Second}
+			cfg := Config{Dialer: &net.Dialer{}, Address: address, Timeout: 15 * time.Second, Patience: 2 * time.Second}
 			if !tc.marker {
 				cfg.Command, cfg.Proof = "cat /etc/secret", regexp.MustCompile(`owner-only`)
 			}
@@ -159,7 +159,7 @@ func TestDeniedBehindAnUndeclaredPrompt(t *testing.T) {
 				d.say("\r\n")
 				tc.behind(d)
 			})
-			p, err := New(Config{Dialer: &net.Dialer{}, Address: address, Timeout: 10 * time.Second, Patience: time.Second,
+			p, err := New(Config{Dialer: &net.Dialer{}, Address: address, Timeout: 15 * time.Second, Patience: 2 * time.Second,
 				Prompt: regexp.MustCompile(`router# $`), Command: "show secret", Proof: regexp.MustCompile(`owner-only`)})
 			require.NoError(t, err)
 			o, err := p.Try(t.Context(), login.Credential{User: "guest", Password: "guest"})
