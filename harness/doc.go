@@ -39,7 +39,8 @@
 //
 // # Where things are
 //
-// From the bottom: verdict, baseline, escape and strictyaml are words and texts.
+// From the bottom: late tells how late the rig's computer was, and beside runs work beside a
+// caller, whose end a panic there is; verdict, baseline, escape and strictyaml are words and texts.
 // wire says what an instrument is, driver/… are the instruments; dap has the words of a
 // debug port and the few writes to one, debugport/… are the engines that speak with it; powercut chooses where
 // in a piece of work the supply goes; portscan asks over a link which ports answer. firmware/… are formats of images, and mutants of

@@ -64,7 +64,7 @@ func packages(t *testing.T) []listed {
 
 // lines are the packages of the harness in their order: each imports only from
 // lines above its own, or from below its own name.
-var lines = []string{"abreast", "late", "verdict", "baseline", "escape", "strictyaml", "wire", "dap", "powercut", "portscan", "vcd", "capture", "firmware", "canary", "journal", "profile", "shelf", "driver", "console", "debugport", "login",
+var lines = []string{"abreast", "late", "beside", "verdict", "baseline", "escape", "strictyaml", "wire", "dap", "powercut", "portscan", "vcd", "capture", "firmware", "canary", "journal", "profile", "shelf", "driver", "console", "debugport", "login",
 	"update", "steps", "dut", "state", "check", "rig", "survey", "runner", "matrix", "gotest", "report"}
 
 // layers are the folders of the module, the lowest first. Suites and rigs do

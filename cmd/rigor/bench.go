@@ -174,7 +174,7 @@ func (c *pressCmd) Run(ctx context.Context, a *app) error {
 			return usage(fmt.Errorf("line %s: a person asserts it, and nobody can be asked here; start rigor at a terminal", c.Line))
 		}
 		// Whatever ends the press, the line is let go.
-		defer func() { err = errors.Join(err, l.Release(context.WithoutCancel(ctx))) }()
+		defer func() { err = errors.Join(err, letGo(ctx, l)) }()
 		start := time.Now()
 		if err := l.Assert(ctx); err != nil {
 			return err

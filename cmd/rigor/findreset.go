@@ -38,31 +38,54 @@ type ear struct {
 	name   string
 	banner profile.Pattern
 
-	mu    sync.Mutex
-	heard []byte
+	mu      sync.Mutex
+	heard   []byte // the last of it
+	dropped int    // bytes before that
 }
 
-// listen begins to read a console; it ends when that is closed.
-func (e *ear) listen(port wire.Port) {
+// earKeeps is how much of what was heard last is kept at least: many times what a console
+// says while one pad is tried.
+const earKeeps = 256 << 10
+
+// listen begins to read a console. It ends when that is closed, and closes over.
+func (e *ear) listen(port wire.Port) (over <-chan struct{}) {
+	done := make(chan struct{})
 	go func() {
+		defer close(done)
 		var buf [512]byte
 		for {
 			n, err := port.Read(buf[:])
-			e.mu.Lock()
-			e.heard = append(e.heard, buf[:n]...)
-			e.mu.Unlock()
+			e.hear(buf[:n])
 			if err != nil {
 				return
 			}
 		}
 	}()
+	return done
 }
 
-// since gives what came from a place on.
+func (e *ear) hear(b []byte) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.heard = append(e.heard, b...)
+	if len(e.heard) > 2*earKeeps {
+		cut := len(e.heard) - earKeeps
+		e.heard, e.dropped = slices.Delete(e.heard, 0, cut), e.dropped+cut
+	}
+}
+
+// mark gives the place behind what came so far.
+func (e *ear) mark() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.dropped + len(e.heard)
+}
+
+// since gives what came from a place on, as far as it is kept.
 func (e *ear) since(from int) []byte {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return slices.Clone(e.heard[from:])
+	return slices.Clone(e.heard[max(from-e.dropped, 0):])
 }
 
 // begins says whether bytes show that the DUT begins: the declared banner, or anything
@@ -93,12 +116,12 @@ func newResetFinder(ctx context.Context, b *rig.Bench, p *profile.Profile) (*res
 	}
 	from := make(map[*ear]int, len(f.ears))
 	for _, e := range f.ears {
-		from[e] = len(e.since(0))
+		from[e] = e.mark()
 	}
 	if err := letPass(ctx, resetQuiet); err != nil {
 		return nil, err
 	}
-	f.ears = slices.DeleteFunc(f.ears, func(e *ear) bool { return e.banner.Zero() && len(e.since(from[e])) > 0 })
+	f.ears = slices.DeleteFunc(f.ears, func(e *ear) bool { return e.banner.Zero() && e.mark() > from[e] })
 	if len(f.ears) == 0 {
 		return nil, errors.New("no console is quiet or has a declared banner (boot.banner): which pad is the reset is told by what the device says when that is let go")
 	}
@@ -135,7 +158,7 @@ func (f *resetFinder) find(ctx context.Context, pins []gpio.PinIO, r *pinsearch.
 func (f *resetFinder) try(ctx context.Context, pin gpio.PinIO) (string, error) {
 	marks := make([]int, len(f.ears))
 	for i, e := range f.ears {
-		marks[i] = len(e.since(0))
+		marks[i] = e.mark()
 	}
 	if err := pin.Out(gpio.Low); err != nil {
 		return "", err
@@ -166,14 +189,14 @@ func (f *resetFinder) settle(ctx context.Context) error {
 	for end := time.Now().Add(10 * resetWait); time.Now().Before(end); {
 		before := 0
 		for _, e := range f.ears {
-			before += len(e.since(0))
+			before += e.mark()
 		}
 		if err := letPass(ctx, resetQuiet); err != nil {
 			return err
 		}
 		after := 0
 		for _, e := range f.ears {
-			after += len(e.since(0))
+			after += e.mark()
 		}
 		if after == before {
 			return nil

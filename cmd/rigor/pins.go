@@ -108,11 +108,18 @@ func stir(ctx context.Context, l wire.Line) (err error) {
 	if l == nil {
 		return usage(errors.New("a person asserts this line, and nobody can be asked here; start rigor at a terminal"))
 	}
-	defer func() { err = errors.Join(err, l.Release(context.WithoutCancel(ctx))) }()
+	defer func() { err = errors.Join(err, letGo(ctx, l)) }()
 	if err := l.Assert(ctx); err != nil {
 		return err
 	}
 	return letPass(ctx, 50*time.Millisecond)
+}
+
+// letGo releases a line, whatever has ended its caller, within 10 s.
+func letGo(ctx context.Context, l wire.Line) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	return l.Release(ctx)
 }
 
 func letPass(ctx context.Context, d time.Duration) error {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"rigor/harness/dap"
 	"rigor/harness/debugport"
@@ -220,9 +219,7 @@ func (d *Device) Golden(ctx context.Context, f func(context.Context) error) (err
 		return fmt.Errorf("put the open unit in the DUT's place: %w", err)
 	}
 	defer func() {
-		back, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-		defer cancel()
-		if rerr := line.Release(back); err == nil && rerr != nil {
+		if rerr := letGo(ctx, line); err == nil && rerr != nil {
 			err = fmt.Errorf("put the DUT back in its place: %w", rerr)
 		}
 	}()

@@ -111,12 +111,11 @@ func (c *carrying) delivery(img Image, vars map[string]string) Delivery {
 		d.Carried, d.Of, d.Sent = c.n, c.of, c.last
 	}
 	if c.served != nil {
-		d.Fetches, d.Carried = c.served.got()
+		var last time.Time
+		d.Fetches, d.Carried, last = c.served.got()
 		d.Of = len(img.Bytes)
-		for _, f := range d.Fetches {
-			if f.Sent > 0 && f.ended.After(d.Sent) {
-				d.Sent = f.ended
-			}
+		if last.After(d.Sent) {
+			d.Sent = last
 		}
 	}
 	if n, err := strconv.Atoi(vars[carriedValue]); err == nil && n >= 0 {

@@ -360,8 +360,8 @@ func (d *Device) Reachable(ctx context.Context) error {
 			return err
 		}
 		d.moved()
-		if d.Wait(ctx, wait) != nil {
-			return lost("it does not show itself", late.Because(ctx, err))
+		if over := d.Wait(ctx, wait); over != nil {
+			return lost("it does not show itself", late.Because(ctx, unmet(err, over)))
 		}
 	}
 }

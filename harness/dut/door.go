@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 
+	"rigor/harness/beside"
 	"rigor/harness/login"
 	"rigor/harness/login/ssh"
 	"rigor/harness/login/tap"
@@ -119,12 +119,11 @@ func (o *Door) another(out *login.Outcome, c login.Credential) {
 // returns when none is left running. The error is the rig's own trouble, of the
 // first that met some; a console has one wire, and takes no two at a time.
 func (o *Door) TryAtOnce(ctx context.Context, cs []login.Credential) ([]Answer, error) {
-	answers, errs := make([]Answer, len(cs)), make([]error, len(cs))
-	var wg sync.WaitGroup
-	for i, c := range cs {
-		wg.Go(func() { answers[i], errs[i] = o.Try(ctx, c) })
-	}
-	wg.Wait()
+	answers := make([]Answer, len(cs))
+	errs := beside.All(len(cs), func(i int) (err error) {
+		answers[i], err = o.Try(ctx, cs[i])
+		return err
+	})
 	for i, err := range errs {
 		if err != nil {
 			return answers, fmt.Errorf("%d of %d tries at once: %w", i+1, len(cs), err)

@@ -63,6 +63,11 @@ func TestLateElsewhere(t *testing.T) {
 			_, err := d.StartFromOff(ctx, 2)
 			return err
 		},
+		"the sign of life": func(ctx context.Context, d *Device) error {
+			d.Profile.Consoles, d.Profile.Logins, d.Profile.Alive = profile.Section[*profile.Console]{}, profile.Section[*profile.Login]{}, *signOfLife
+			d.bench.Exec = (&board{}).exec // it never lives
+			return d.PowerCycle(ctx)
+		},
 		"behind a cut": func(ctx context.Context, d *Device) error {
 			_, _, err := d.CameUp(ctx, 0, 0)
 			return err

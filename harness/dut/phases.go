@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"rigor/harness/beside"
 	"rigor/harness/console"
 	"rigor/harness/console/expect"
 	"rigor/harness/powercut"
@@ -61,37 +62,30 @@ func (w *Phases) Watch(ctx context.Context, seen func(powercut.Mark)) error {
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	errs := make(chan error, len(w.from)+len(w.lines))
-	n := 0
-	watch := func(f func() error) {
-		n++
-		go func() {
-			err := errors.New("a watcher of phases did not return")
-			defer func() {
-				if err != nil { // the others are of no use without it
-					stop()
-				}
-				errs <- err
-			}()
-			err = f()
-		}()
-	}
+	var watchers []func() error
 	for name := range w.from {
-		watch(func() error { return w.console(ctx, name, tell) })
+		watchers = append(watchers, func() error { return w.console(ctx, name, tell) })
 	}
 	for name := range w.lines {
-		watch(func() error { return w.line(ctx, name, tell) })
+		watchers = append(watchers, func() error { return w.line(ctx, name, tell) })
 	}
-	if n == 0 { // time alone
+	if len(watchers) == 0 { // time alone
 		<-ctx.Done()
 		return nil
 	}
 	var first error
-	for range n {
-		if err := <-errs; err != nil && first == nil {
-			first = err
-		}
-	}
+	var once sync.Once
+	beside.All(len(watchers), func(i int) error {
+		err := beside.ErrEnded
+		defer func() {
+			if err != nil { // the others are of no use without it
+				once.Do(func() { first = err })
+				stop()
+			}
+		}()
+		err = watchers[i]()
+		return err
+	})
 	return first
 }
 

@@ -184,8 +184,8 @@ func (d *Device) revives(ctx context.Context) error {
 		case within.Err() == nil && err != nil:
 			return err
 		}
-		if d.Wait(within, wait) != nil {
-			return lost("its sign of life (alive) does not come back", late.Because(within, err))
+		if over := d.Wait(within, wait); over != nil {
+			return lost("its sign of life (alive) does not come back", late.Because(within, unmet(err, over)))
 		}
 	}
 }
@@ -259,6 +259,15 @@ func (d *Device) Booted(ctx context.Context, con *Console, from console.Cursor) 
 	}
 	d.cameUp(con, m.To)
 	return m, nil
+}
+
+// unmet gives why something did not come: the last that was seen of it, or how the wait for
+// it ended, where nothing was seen or where it was not the time that ended it.
+func unmet(seen, over error) error {
+	if seen == nil || IsFault(over) || errors.Is(over, ErrRevoked) || errors.Is(over, context.Canceled) {
+		return over
+	}
+	return seen
 }
 
 // lost makes an expectation that was not met within a time a lost DUT; rig trouble and a

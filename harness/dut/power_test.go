@@ -188,6 +188,36 @@ func TestPowerCycle(t *testing.T) {
 	}
 }
 
+// TestWaitThatEnds: who ends a wait for a DUT has not seen that it is lost, and what is
+// told of one that is says why.
+func TestWaitThatEnds(t *testing.T) {
+	for name, alive := range map[string]*profile.Alive{"its sign of life": signOfLife, "its services": nil} {
+		for end, want := range map[string]error{"the run": context.Canceled, "its session": ErrRevoked, "its time": ErrLost} {
+			t.Run(name+", "+end, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					b := &board{on: true, deadOn: true}
+					d := b.with(t, false, alive == nil)
+					if alive != nil {
+						d.Profile.Alive, d.bench.Exec = *alive, b.exec
+					}
+					ctx, cancel := context.WithCancel(t.Context())
+					defer cancel()
+					switch end {
+					case "the run":
+						time.AfterFunc(3500*time.Millisecond, cancel)
+					case "its session":
+						time.AfterFunc(3500*time.Millisecond, func() { d.s.Revoke() })
+					}
+					err := d.PowerCycle(ctx)
+					require.ErrorIs(t, err, want)
+					assert.Equal(t, end == "its time", errors.Is(err, ErrLost), "%v", err)
+					assert.NotContains(t, err.Error(), "%!")
+				})
+			})
+		}
+	}
+}
+
 // TestPowerUp takes a DUT as it is where there is no switch, and where nothing
 // shows the boot.
 func TestPowerUp(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"rigor/harness/profile"
+	"rigor/harness/wire"
 )
 
 // Held is for how long a button was held: certainly longer than Least, and not longer than
@@ -22,7 +23,7 @@ func (d *Device) Press(ctx context.Context, p profile.Press, hold time.Duration)
 	}
 	defer func() {
 		if h.Most == 0 {
-			_ = l.Release(context.WithoutCancel(ctx)) // the error that ended it is told
+			_ = letGo(ctx, l) // the error that ended it is told
 		}
 	}()
 	if p.PowerOn() {
@@ -50,4 +51,14 @@ func (d *Device) Press(ctx context.Context, p profile.Press, hold time.Duration)
 	}
 	h.Most = time.Since(before)
 	return h, nil
+}
+
+// letGoWithin is how long a line may take to be let go where the caller has no time left.
+const letGoWithin = 10 * time.Second
+
+// letGo releases a line, whatever has ended its caller.
+func letGo(ctx context.Context, l wire.Line) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), letGoWithin)
+	defer cancel()
+	return l.Release(ctx)
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"rigor/harness/beside"
 	"rigor/harness/profile"
 	"rigor/harness/verdict"
 )
@@ -216,9 +217,9 @@ type lane struct {
 // race delivers an image in the owner's sessions, and others beside it.
 func (u *Update) race(ctx context.Context, img Image, own sessions, lanes []lane) (d Delivery, others []Raced, err error) {
 	var (
-		wg   sync.WaitGroup
-		mu   sync.Mutex
-		errs []error
+		mu    sync.Mutex
+		errs  []error
+		works []*beside.Work
 	)
 	under, through := context.WithCancel(ctx) // until the first is through
 	defer through()
@@ -251,11 +252,16 @@ func (u *Update) race(ctx context.Context, img Image, own sessions, lanes []lane
 		}
 	}
 	for _, l := range lanes {
-		wg.Go(func() { run(l) })
+		works = append(works, beside.Begin(func() error { run(l); return nil }))
 	}
 	d, err = u.deliver(ctx, img, u.decl.Steps, u.decl.Refused, guised{own: own})
 	through()
-	wg.Wait()
+	for _, w := range works {
+		<-w.Done()
+	}
+	for _, w := range works {
+		errs = append(errs, w.Wait())
+	}
 	if !d.Taken {
 		errs = append(errs, u.leave(ctx))
 	}

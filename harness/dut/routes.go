@@ -37,26 +37,6 @@ func (d *Device) Filled(s profile.Step, vars map[string]string) (login.Request, 
 
 // StepsIn carries steps out as Steps does. What the owner does in them over a login
 // for which there is a session goes through that one, which stays open.
-func (d *Device) StepsIn(ctx context.Context, sessions map[string]login.Access, ss []profile.Step, vars map[string]string) (map[string]string, error) {
-	return steps.Run(ctx, inside{target{Device: d}, sessions}, ss, vars)
+func (d *Device) StepsIn(ctx context.Context, own map[string]login.Access, ss []profile.Step, vars map[string]string) (map[string]string, error) {
+	return steps.Run(ctx, guised{target: target{Device: d}, own: own}, ss, vars)
 }
-
-// inside is the device with sessions that stand already.
-type inside struct {
-	target
-	sessions map[string]login.Access
-}
-
-// Access gives the session that stands, where there is one.
-func (t inside) Access(ctx context.Context, name, password string) (login.Access, error) {
-	if a := t.sessions[name]; a != nil && password == "" {
-		return borrowed{a}, nil
-	}
-	return t.target.Access(ctx, name, password)
-}
-
-// borrowed is a session that is somebody else's to end.
-type borrowed struct{ login.Access }
-
-// Close leaves it open.
-func (borrowed) Close() error { return nil }

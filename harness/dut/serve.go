@@ -2,6 +2,7 @@ package dut
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,7 +28,9 @@ type Fetch struct {
 	From   string `json:"from"` // who asked
 	Sent   int    `json:"sent"` // bytes of the file that arrived there, as its end has acknowledged
 	Second bool   `json:"second,omitempty"`
-	Pass   int    `json:"pass"` // how often the file was begun by then
+	Pass   int    `json:"pass"`           // how often the file was begun by then
+	More   int    `json:"more,omitempty"` // of the last that is listed: how many more there were that are not
+	file   bool   // it was for the file
 	start  int
 	ended  time.Time
 }
@@ -41,12 +44,27 @@ type served struct {
 	path          string
 
 	mu      sync.Mutex
-	fetches []Fetch
+	fetches []Fetch   // those that are listed
+	unasked int       // of these, that were for no file
+	more    int       // that are not listed
+	seconds bool      // one of the listed got the second file
+	parts   []extent  // of the file that went out, in their order, with gaps between
+	last    time.Time // when the last bytes of it had
 	given   bool
 	running int           // requests that are answered
 	idle    chan struct{} // closed when none is; nil while nobody waits
 	passes  int           // how often it was fetched from its beginning on
 }
+
+// mostFetches and mostUnasked are how many requests for the file, and how many others, are
+// listed at most: a DUT may ask without end.
+const (
+	mostFetches = 1000
+	mostUnasked = 100
+)
+
+// extent is bytes of a file: from one on, to before another.
+type extent struct{ from, to int }
 
 // serve begins to serve on our end of the link.
 func (d *Device) serve(ctx context.Context, f *served) (url string, stop func(), err error) {
@@ -138,7 +156,7 @@ func unacked(c net.Conn) (n int, err error) {
 // ServeHTTP gives the file, whole or by a range.
 func (f *served) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.begin()
-	log := Fetch{Method: r.Method, Path: escape.Excerpt(r.URL.Path, 80), Range: escape.Excerpt(r.Header.Get("Range"), 80), From: r.RemoteAddr}
+	log := Fetch{Method: escape.Excerpt(r.Method, 20), Path: escape.Excerpt(r.URL.Path, 80), Range: escape.Excerpt(r.Header.Get("Range"), 80), From: r.RemoteAddr}
 	count := &counter{ResponseWriter: w}
 	switch {
 	case r.URL.Path != f.path:
@@ -146,6 +164,7 @@ func (f *served) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		http.Error(w, "GET", http.StatusMethodNotAllowed)
 	default:
+		log.file = true
 		data := f.next(r, &log)
 		w.Header().Set("Content-Type", "application/octet-stream")
 		http.ServeContent(count, r, "", time.Time{}, bytes.NewReader(data))
@@ -181,11 +200,38 @@ func (f *served) ends(log Fetch) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	log.ended = time.Now()
-	f.fetches = append(f.fetches, log)
+	f.note(log)
 	if f.running--; f.running == 0 && f.idle != nil {
 		close(f.idle)
 		f.idle = nil
 	}
+}
+
+// note lists a request, as long as there is room, and counts what went out by it.
+func (f *served) note(log Fetch) {
+	if log.Method == http.MethodGet && log.Sent > 0 {
+		f.cover(extent{log.start, log.start + log.Sent})
+		f.last = log.ended
+	}
+	switch {
+	case !log.file && f.unasked == mostUnasked, log.file && len(f.fetches)-f.unasked >= mostFetches && (!log.Second || f.seconds):
+		f.more++
+		return
+	case !log.file:
+		f.unasked++
+	}
+	f.seconds = f.seconds || log.Second
+	f.fetches = append(f.fetches, log)
+}
+
+// cover adds a part to those that went out.
+func (f *served) cover(p extent) {
+	i, _ := slices.BinarySearchFunc(f.parts, p.from, func(q extent, from int) int { return cmp.Compare(q.to, from) })
+	end := i
+	for ; end < len(f.parts) && f.parts[end].from <= p.to; end++ {
+		p = extent{min(p.from, f.parts[end].from), max(p.to, f.parts[end].to)}
+	}
+	f.parts = slices.Replace(f.parts, i, end, p)
 }
 
 // settle waits until no request is answered any more, as long as d.
@@ -234,19 +280,19 @@ func fromBeginning(ranged string) bool {
 	return ranged == "" || strings.HasPrefix(strings.ReplaceAll(ranged, " ", ""), "bytes=0-")
 }
 
-// got gives the requests, and how many bytes of the file went out at least once.
-func (f *served) got() (fetches []Fetch, covered int) {
+// got gives the requests, as far as they are listed, how many bytes of the file went out at
+// least once, from its first one on, and when the last of any did.
+func (f *served) got() (fetches []Fetch, covered int, last time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	parts := slices.Clone(f.fetches)
-	slices.SortFunc(parts, func(a, b Fetch) int { return a.start - b.start })
-	end := 0
-	for _, p := range parts {
-		if p.Method == http.MethodGet && p.start <= end {
-			end = max(end, p.start+p.Sent)
-		}
+	fetches = slices.Clone(f.fetches)
+	if f.more > 0 {
+		fetches[len(fetches)-1].More = f.more
 	}
-	return slices.Clone(f.fetches), end
+	if len(f.parts) > 0 && f.parts[0].from == 0 {
+		covered = f.parts[0].to
+	}
+	return fetches, covered, f.last
 }
 
 // counter counts what of a body went out.

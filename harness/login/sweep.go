@@ -2,8 +2,11 @@ package login
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
+
+	"rigor/harness/beside"
 )
 
 // Result is one try of a sweep.
@@ -64,19 +67,24 @@ func Sweep(ctx context.Context, p Prober, creds []Credential, parallel int, each
 			ended = true
 		}
 	}
-	var wg sync.WaitGroup
-	for range min(max(parallel, 1), max(len(creds), 1)) {
-		wg.Go(func() {
-			for {
-				i, ok := take()
-				if !ok {
-					return
-				}
-				o, err := p.Try(ctx, creds[i])
-				report(i, o, err)
+	lanes := beside.All(min(max(parallel, 1), max(len(creds), 1)), func(int) error {
+		whole := false
+		defer func() {
+			if !whole { // a panic: the others end, too
+				mu.Lock()
+				defer mu.Unlock()
+				ended = true
 			}
-		})
-	}
-	wg.Wait()
-	return first
+		}()
+		for {
+			i, ok := take()
+			if !ok {
+				whole = true
+				return nil
+			}
+			o, err := p.Try(ctx, creds[i])
+			report(i, o, err)
+		}
+	})
+	return errors.Join(append([]error{first}, lanes...)...)
 }

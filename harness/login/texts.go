@@ -90,6 +90,9 @@ var (
 	// that says "if your account is locked, call us" locks nobody.
 	conditional = regexp.MustCompile(`(?i)\b(?:if|when|whenever|once|until|before|unless|case|after|should|avoid|prevent)\b[^.!?\n]*$`)
 	announced   = regexp.MustCompile(`(?i)^[^.!?\n]{0,20}?\b(?:will|may|can|could|would|might|lead|leads|cause|causes|result|results)\b`)
+	// "unauthorized access is prohibited" warns whoever is let in as well.
+	forbids = regexp.MustCompile(`(?i)^\s+(?:access|use|usage|users?|entry|logins?|connections?|persons?)\b[^.!?\n]{0,60}?\b(?:prohibited|forbidden|illegal|unlawful|prosecuted)\b`)
+	unauth  = regexp.MustCompile(`(?i)^unauthori[sz]ed$`)
 	// "is locked after 5 tries" is a rule, "has been locked after 5 tries" is news.
 	rule    = regexp.MustCompile(`(?i)\b(?:is|are)\s`)
 	ruled   = regexp.MustCompile(`(?i)^\s*(?:after|for each|every|as soon as)\b`)
@@ -148,6 +151,7 @@ func statements(re *regexp.Regexp, text []byte) iter.Seq[[]byte] {
 			case len(words) == 0,
 				conditional.Match(text[max(0, at[0]-120):at[0]]),
 				announced.Match(text[at[1]:min(len(text), at[1]+60)]),
+				unauth.Match(words) && forbids.Match(text[at[1]:min(len(text), at[1]+120)]),
 				rule.Match(words) && ruled.Match(text[at[1]:]):
 				continue
 			}

@@ -65,9 +65,7 @@ func (s *session) putOver(ctx context.Context, p *login.Put, command, subsystem 
 	if err != nil {
 		return login.Response{Status: -1}, err
 	}
-	defer func() { _ = ch.Close() }() // io.EOF when the other side was first
-	stop := context.AfterFunc(ctx, func() { _ = ch.Close() })
-	defer stop()
+	defer hangUp(ch)
 	said := &bounded{}
 	ch.Stderr = said
 	in, ierr := ch.StdinPipe()
@@ -75,20 +73,30 @@ func (s *session) putOver(ctx context.Context, p *login.Put, command, subsystem 
 	if err := errors.Join(ierr, oerr); err != nil {
 		return login.Response{Status: -1}, fmt.Errorf("copy a file: %w", err)
 	}
-	if subsystem != "" {
-		err = ch.RequestSubsystem(subsystem)
-	} else {
-		err = ch.Start(command)
-	}
+	err = await(ctx, ch, func() error {
+		if subsystem != "" {
+			return ch.RequestSubsystem(subsystem)
+		}
+		return ch.Start(command)
+	})
 	if err != nil { // the server's own no, or the connection's end
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
 		return login.Response{Status: -1}, fmt.Errorf("copy a file by %s: %w", p.By, err)
 	}
-	n, err := send(in, bufio.NewReader(out), p)
-	_ = in.Close() // the end of what it reads
-	resp := login.Response{Arrived: n}
+	arrived := make(chan int, 1) // has none where the copy did not come back
+	err = await(ctx, ch, func() error {
+		n, err := send(in, bufio.NewReader(out), p)
+		arrived <- n
+		return err
+	})
+	var resp login.Response
+	select {
+	case resp.Arrived = <-arrived:
+	default:
+	}
+	hangUp(in) // the end of what it reads
 	var no *saidNo
 	switch {
 	case ctx.Err() != nil:
@@ -97,19 +105,19 @@ func (s *session) putOver(ctx context.Context, p *login.Put, command, subsystem 
 		resp.Status, resp.Body = no.status, bytes.Join([][]byte{said.bytes(), []byte(no.text)}, nil)
 		return resp, nil
 	case err != nil:
-		return s.ended(ch, resp, said, err)
+		return s.ended(ctx, ch, resp, said, err)
 	}
 	resp.Body = said.bytes()
 	if subsystem != "" {
 		return resp, nil // it goes on until the channel is closed
 	}
-	return s.ended(ch, resp, said, nil)
+	return s.ended(ctx, ch, resp, said, nil)
 }
 
 // ended gives the answer of a command that ended by itself, and with its exit status what
 // it said: a shell that knows no such command, for one.
-func (s *session) ended(ch *ssh.Session, resp login.Response, said *bounded, sent error) (login.Response, error) {
-	err := ch.Wait()
+func (s *session) ended(ctx context.Context, ch *ssh.Session, resp login.Response, said *bounded, sent error) (login.Response, error) {
+	err := await(ctx, ch, ch.Wait)
 	resp.Body = said.bytes()
 	var exit *ssh.ExitError
 	var missing *ssh.ExitMissingError

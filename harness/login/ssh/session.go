@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"rigor/harness/beside"
 	"rigor/harness/login"
 	"rigor/harness/login/dialog"
 	"rigor/harness/verdict"
@@ -160,15 +161,13 @@ func (s *session) exec(ctx context.Context, command string, input []byte) ([]byt
 	if err != nil {
 		return nil, -1, err
 	}
-	defer func() { _ = ch.Close() }() // io.EOF when the other side was first
-	stop := context.AfterFunc(ctx, func() { _ = ch.Close() })
-	defer stop()
+	defer hangUp(ch)
 	out := &bounded{}
 	ch.Stdout, ch.Stderr = out, out
 	if input != nil {
 		ch.Stdin = bytes.NewReader(input)
 	}
-	err = ch.Run(command)
+	err = await(ctx, ch, func() error { return ch.Run(command) })
 	if ctx.Err() != nil {
 		return out.bytes(), -1, context.Cause(ctx)
 	}
@@ -198,6 +197,43 @@ func (s *session) open(ctx context.Context) (*ssh.Session, error) {
 		return nil, context.Cause(ctx)
 	}
 	return ch, err
+}
+
+// closes is how long a server has to answer the close of a channel. One that does not go on
+// reading need not; OpenSSH does it when the command is over that it has begun.
+const closes = time.Second
+
+// await makes a call of the library on a channel, which has no context for it. When ctx
+// ends, the channel is closed. Where the server does not answer that, the call is left to end
+// with the connection, on which others may go on.
+func await(ctx context.Context, ch *ssh.Session, call func() error) error {
+	w := beside.Begin(call)
+	select {
+	case <-w.Done():
+		return w.Wait()
+	case <-ctx.Done():
+	}
+	hangUp(ch)
+	timer := time.NewTimer(closes)
+	defer timer.Stop()
+	select {
+	case <-w.Done():
+		return w.Wait()
+	case <-timer.C:
+		return context.Cause(ctx)
+	}
+}
+
+// hangUp closes a channel, or the end of it that we write to. Where the connection takes
+// nothing any more, that is not waited for.
+func hangUp(ch io.Closer) {
+	w := beside.Begin(ch.Close) // io.EOF when the other side was first
+	timer := time.NewTimer(closes)
+	defer timer.Stop()
+	select {
+	case <-w.Done():
+	case <-timer.C:
+	}
 }
 
 // Do runs a command, by exec, or in a shell where the device has only that.
@@ -234,8 +270,8 @@ func (s *session) Do(ctx context.Context, r login.Request) (login.Response, erro
 	}
 	term.stream.Take()
 	marker := dialog.NewMarker()
-	if _, err := io.WriteString(term.in, marker.Command(r.Command)+"\n"); err != nil {
-		return login.Response{}, fmt.Errorf("send a command: %w", err)
+	if err := term.line(win, marker.Command(r.Command)); err != nil {
+		return login.Response{Status: -1}, fmt.Errorf("send a command: %w", err)
 	}
 	for seen := 0; ; {
 		text, err := term.stream.Settle(win, s.cfg.Quiet, seen)
@@ -269,6 +305,14 @@ type terminal struct {
 	stop   func() bool
 }
 
+// line types a line. A server may give no room for it.
+func (t *terminal) line(ctx context.Context, text string) error {
+	return await(ctx, t.ch, func() error {
+		_, err := io.WriteString(t.in, text+"\n")
+		return err
+	})
+}
+
 func (s *session) terminal(ctx context.Context) (*terminal, error) {
 	ch, err := s.open(ctx)
 	if err != nil {
@@ -277,16 +321,18 @@ func (s *session) terminal(ctx context.Context) (*terminal, error) {
 	t := &terminal{ch: ch, stop: context.AfterFunc(ctx, func() { _ = ch.Close() })}
 	// Wide, so that a long command's echo is not broken up; dumb, so that
 	// nothing colours the prompt. A server without terminals may say no.
-	_ = ch.RequestPty("dumb", 24, 250, ssh.TerminalModes{ssh.ECHO: 1})
+	_ = await(ctx, ch, func() error { return ch.RequestPty("dumb", 24, 250, ssh.TerminalModes{ssh.ECHO: 1}) })
 	r, w := io.Pipe()
 	ch.Stdout, ch.Stderr = w, w
-	t.in, err = ch.StdinPipe()
+	if err = ctx.Err(); err == nil { // else a call may be at it still
+		t.in, err = ch.StdinPipe()
+	}
 	if err == nil {
-		err = ch.Shell()
+		err = await(ctx, ch, ch.Shell)
 	}
 	if err != nil {
 		t.stop()
-		_ = ch.Close()
+		hangUp(ch)
 		_ = w.Close()
 		return nil, fmt.Errorf("ask for a shell: %w", err)
 	}
@@ -315,7 +361,7 @@ func (t *terminal) proof(ctx context.Context, s *session) ([]byte, error) {
 		command = marker.Command("")
 	}
 	t.stream.Take()
-	if _, err := io.WriteString(t.in, command+"\n"); err != nil {
+	if err := t.line(ctx, command); err != nil {
 		return text, fmt.Errorf("send a command: %w", err)
 	}
 	limit, cancel := soon(ctx, execFor)
@@ -352,8 +398,8 @@ func (t *terminal) proof(ctx context.Context, s *session) ([]byte, error) {
 
 func (t *terminal) close() {
 	t.stop()
-	_ = t.in.Close()
-	_ = t.ch.Close()
+	hangUp(t.in)
+	hangUp(t.ch)
 	_ = t.out.Close() // a server that never closes its side must not hold us
 	t.stream.Wait()
 }

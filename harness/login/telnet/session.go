@@ -1,6 +1,7 @@
 package telnet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ type session struct {
 	texts login.Texts
 	facts map[string]string
 	sent  bool
+	doubt string // words of a no that a shell's prompt followed; what the shell does decides
 }
 
 // asked is what the DUT's words end with.
@@ -40,7 +42,8 @@ var errNothing = errors.New("no prompt that is known")
 const afterRefusal = 500 * time.Millisecond
 
 // next waits until the DUT has fallen quiet after words that we understand,
-// and takes them. Kind and words are set for a statement.
+// and takes them. Kind and words are set for a statement, and for a refusal that a
+// shell's prompt follows: a warning to strangers, perhaps.
 func (s *session) next(ctx context.Context) (what asked, kind verdict.Kind, words string, err error) {
 	patience, refused := s.cfg.Patience, false
 	for seen := 0; ; {
@@ -53,6 +56,9 @@ func (s *session) next(ctx context.Context) (what asked, kind verdict.Kind, word
 		plain := dialog.Plain(text)
 		kind, words := s.texts.Read(plain, nil)
 		what := s.sort(plain)
+		if s.sent && kind == verdict.Refused && what == nothingKnown && Asks(text) == AsksCommand {
+			what = forCommand // somebody else's shell may have another prompt than the declared one
+		}
 		if s.sent && kind == verdict.Refused && what == nothingKnown && err == nil && !refused {
 			// What follows a refusal belongs to it: the same answer is to look
 			// the same on a busy DUT.
@@ -61,7 +67,7 @@ func (s *session) next(ctx context.Context) (what asked, kind verdict.Kind, word
 		}
 		// Before the password went out, a greeting may talk of passwords and of
 		// refusals as it likes.
-		if s.sent && kind != "" || kind == verdict.LockedOut || kind == verdict.Throttled {
+		if s.sent && kind != "" && (kind != verdict.Refused || what != forCommand) || kind == verdict.LockedOut || kind == verdict.Throttled {
 			what = statement
 		}
 		switch {
@@ -115,6 +121,8 @@ func (s *session) login(ctx context.Context, c login.Credential, o *login.Outcom
 		case what == forCommand:
 			if !s.sent {
 				o.Fact(login.FactMethod, "none")
+			} else if kind == verdict.Refused {
+				s.doubt = words
 			}
 			return s.enter(ctx, true, o)
 		case what == forUser && s.sent:
@@ -182,13 +190,17 @@ func (s *session) broken(o *login.Outcome, err error) {
 }
 
 // enter asks the shell, if it is one, for the protected resource. Prompted says
-// that a prompt was seen which is known as a shell's.
+// that a prompt was seen which is known as a shell's. Behind one, words of a no are
+// about our command: who may not see the resource is in all the same. They are a
+// refusal of the login only where the DUT asks for one again, or no shell shows.
 func (s *session) enter(ctx context.Context, prompted bool, o *login.Outcome) error {
 	marker := dialog.NewMarker()
 	command := s.cfg.Command
 	if command == "" {
 		command = marker.Command("")
 	}
+	refusal := s.doubt
+	s.doubt = ""
 	s.said.Take()
 	if err := s.conn.line(command, s.cfg.Newline); err != nil {
 		return err
@@ -202,6 +214,10 @@ func (s *session) enter(ctx context.Context, prompted bool, o *login.Outcome) er
 		_, _, ran := marker.Find(plain)
 		proven := s.cfg.Command == "" && ran || s.cfg.Command != "" && s.cfg.Proof.Match(after)
 		kind, words := s.texts.Read(after, nil)
+		asks := s.sort(after)
+		if s.sent && kind == verdict.Refused && !prompted {
+			refusal = words
+		}
 		seen = len(text)
 		switch {
 		case proven:
@@ -212,35 +228,55 @@ func (s *session) enter(ctx context.Context, prompted bool, o *login.Outcome) er
 				o.Detail += ", and no password was asked for"
 			}
 			return nil
-		case kind != "" && (s.sent || kind != verdict.Refused):
+		case kind != "" && kind != verdict.Refused:
 			s.stated(o, kind, words)
 			return nil
-		case s.sort(after) == forUser, s.sort(after) == forPassword:
+		case asks == forUser, asks == forPassword:
 			// What we took for a shell asks for a login: our command was
 			// taken for an answer.
-			if s.sent {
+			switch {
+			case s.sent && (kind != "" || refusal != ""):
+				s.stated(o, verdict.Refused, cmp.Or(words, refusal))
+			case s.sent:
 				o.Set(verdict.Refused, "the DUT asked for a login again")
-			} else {
+			default:
 				o.Set(verdict.Garbled, "the DUT asks for a login in an unknown way: %s", login.Tail(plain, 120))
 			}
+			return nil
+		case dialog.Ended(err) && refusal != "":
+			s.stated(o, verdict.Refused, refusal)
+			return nil
+		case dialog.Ended(err) && s.sent && kind != "":
+			o.Set(verdict.Unproven, "a prompt came, and on our command the DUT said %q and closed the connection", words)
 			return nil
 		case dialog.Ended(err):
 			return err
 		case err != nil, s.cfg.Prompt.Match(after) && len(after) < len(plain):
-			switch {
-			case len(plain) == 0 && (prompted || s.sent):
-				o.Set(verdict.Silent, "the DUT fell silent")
-			case !prompted && !s.sent:
-				o.Set(verdict.Garbled, "the DUT asks nothing that is known: %s", login.Tail(dialog.Plain(s.said.All()), 120))
-			default:
-				o.Set(verdict.Unproven, "the DUT did not ask for a login any more, but no command of ours ran: %s", login.Tail(plain, 120))
-				if s.cfg.Command != "" && s.ran(ctx) {
-					o.Fact(login.FactRan, "yes")
-					o.Set(verdict.Unproven, "a shell ran a command, but the protected resource did not show: %s", login.Tail(plain, 120))
-				}
-			}
+			s.shown(ctx, prompted, refusal, plain, asks == forCommand || Asks(after) == AsksCommand, o)
 			return nil
 		}
+	}
+}
+
+// shown judges what does not show the protected resource. Refusal is what may have been
+// said to the login; again says that a shell's prompt stands behind our command.
+func (s *session) shown(ctx context.Context, prompted bool, refusal string, plain []byte, again bool, o *login.Outcome) {
+	silent := len(plain) == 0 && (prompted || s.sent)
+	switch {
+	case silent && refusal == "":
+		o.Set(verdict.Silent, "the DUT fell silent")
+		return
+	case !prompted && !s.sent:
+		o.Set(verdict.Garbled, "the DUT asks nothing that is known: %s", login.Tail(dialog.Plain(s.said.All()), 120))
+		return
+	}
+	o.Set(verdict.Unproven, "the DUT did not ask for a login any more, but no command of ours ran: %s", login.Tail(plain, 120))
+	switch {
+	case s.cfg.Command != "" && !silent && s.ran(ctx):
+		o.Fact(login.FactRan, "yes")
+		o.Set(verdict.Unproven, "a shell ran a command, but the protected resource did not show: %s", login.Tail(plain, 120))
+	case refusal != "" && !again:
+		s.stated(o, verdict.Refused, refusal)
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"rigor/harness/console"
 	"rigor/harness/console/expect"
 	"rigor/harness/login"
+	"rigor/harness/login/telnet"
 	"rigor/harness/verdict"
 )
 
@@ -206,7 +207,9 @@ func (p *Prober) attempt(win context.Context, c login.Credential, s *session, o 
 		}
 	default:
 		o.Set(verdict.Garbled, "no prompt that is declared came: %s", login.Tail(expect.Plain(s.kept(raw)), 120))
-		if kind != "" && got.Offered {
+		// What ends like a shell's prompt may be somebody else's shell, and words of a no
+		// what that greets with.
+		if kind != "" && got.Offered && (kind != verdict.Refused || telnet.Asks(said) != telnet.AsksCommand) {
 			o.Set(kind, "the DUT said %q", words)
 		}
 	}

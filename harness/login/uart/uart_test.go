@@ -130,6 +130,30 @@ func device(said string) []string {
 printf 'Password: '; stty -echo; read p; stty echo; printf '\n'; ` + said + `; done`}
 }
 
+// The shell of somebody else may have another prompt than the declared one of the owner:
+// what it greets with is no refusal.
+func TestUndeclaredPrompt(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		said string
+		want verdict.Kind
+	}{
+		"a guest's shell":                   {`while :; do printf 'You are not authorized to configure.\ngw> '; read c; done`, verdict.Garbled},
+		"a refusal, and no prompt any more": {`printf 'Authentication failed.\n'; cat >/dev/null`, verdict.Refused},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := prober(t, on(t, device(tc.said)...), func(c *uart.Config) {
+				c.Timeout, c.Dialect.Patience = 4*time.Second, time.Second
+			})
+			o, err := p.Try(t.Context(), login.Credential{User: "guest", Password: "guest"})
+			require.NoError(t, err)
+			assert.Equal(t, tc.want, o.Kind, "%s\n%q", o.Detail, o.Evidence)
+			assert.True(t, o.Sent)
+		})
+	}
+}
+
 func TestAnswers(t *testing.T) {
 	t.Parallel()
 	cred := login.Credential{User: "admin", Password: "p4ssw0rd-x"}
