@@ -158,33 +158,58 @@ func (w *LineWatch) Close() {
 const usualTimes = 3
 
 // Blinks looks for a light that blinks as a sign has it, so many times in a row, and says
-// when that began. Nearest is how long the blinks took that came nearest to it; 0 where
-// there were not so many. Late says by how much the computer was late in a time: an edge
-// may be seen as much later than it was. In all they may take between three fifths and
-// eight fifths of what is declared, however late the edges were seen: a light that blinks
-// half as fast or twice as fast is another sign. Uneven says that so many took about as
-// long in all, at least half of what they were made of was as declared, and some was not:
-// a device that has something else to do for a moment, or a computer that is late with one
-// edge, makes that of the same sign.
-func Blinks(edges []Edge, s profile.Sign, late func(from, to time.Time) time.Duration) (ok bool, at time.Time, nearest time.Duration, uneven bool) {
+// when that began; edges are all there were until a time. Nearest is how long the blinks
+// took, without the pause behind the last one, that came nearest to it; 0 where there were
+// not so many. Late says by how much the computer was late in a time: an edge may be seen
+// as much later than it was. In all they may take between three fifths and eight fifths of
+// what is declared, however late the edges were seen: a light that blinks half as fast or
+// twice as fast is another sign. A light that blinks so often and no more has nothing
+// behind its last pause: that has to last for half of its time, and may last for longer. A
+// light that was lit before, and is again behind it, blinks by going off so many times.
+// Uneven says that so many took about as long in all, at least half of what they were made
+// of was as declared, and some was not: a device that has something else to do for a
+// moment, or a computer that is late with one edge, makes that of the same sign.
+func Blinks(edges []Edge, s profile.Sign, until time.Time, late func(from, to time.Time) time.Duration) (ok bool, at time.Time, nearest time.Duration, uneven bool) {
 	n := times(s)
-	want := time.Duration(n) * (s.On + s.Off)
-	for i := 1; i+2*n < len(edges); i++ { // the first one is no edge, but the level at the beginning
-		if !edges[i].Asserted {
-			continue
+	for i := 1; i+2*n-1 < len(edges); i++ { // the first one is no edge, but the level at the beginning
+		if !edges[i].Asserted && n == 1 {
+			continue // one time off is a start as well
 		}
-		took := edges[i+2*n].At.Sub(edges[i].At)
+		last := i + 2*n - 1 // where the last blink ends
+		lasts, pause := s.On, s.Off
+		if !edges[i].Asserted {
+			lasts, pause = s.Off, s.On
+		}
+		want := blinksFor(n, lasts, pause)
+		took := edges[last].At.Sub(edges[i].At)
 		if nearest == 0 || (took-want).Abs() < (nearest-want).Abs() {
 			nearest = took
 		}
-		by := late(edges[i].At, edges[i+2*n].At)
-		odd := odd(edges[i:i+2*n+1], s, by)
+		rest := until
+		if last+1 < len(edges) {
+			rest = edges[last+1].At
+		}
+		if most := edges[last].At.Add(pause); rest.After(most) {
+			rest = most // what comes behind it is no part of it
+		}
+		by := late(edges[i].At, rest)
+		odd := odd(edges[i:last+1], s, by)
+		// For how long it was lit when the watch began, nobody knows.
+		short := !edges[i].Asserted && i > 1 && edges[i].At.Sub(edges[i-1].At) < pause/2-by
+		if short || rest.Sub(edges[last].At) < pause/2-by {
+			odd++
+		}
 		if within(took, want, by) && odd == 0 {
 			return true, edges[i].At, took, false
 		}
 		uneven = uneven || within(took, want, 0) && odd <= n
 	}
 	return false, time.Time{}, nearest, uneven
+}
+
+// blinksFor is how long so many blinks take, without the pause behind the last one.
+func blinksFor(n int, lasts, pause time.Duration) time.Duration {
+	return time.Duration(n)*lasts + time.Duration(n-1)*pause
 }
 
 // odd counts how often the light was on or off for another time than a sign has it.
@@ -304,18 +329,19 @@ func (w *SignWatch) Look() ([]SignSeen, error) {
 
 func (w *SignWatch) look(s *SignSeen) error {
 	if s.Sign.Line != "" {
+		now := time.Now() // what came before it may be seen behind it, and not the other way round
 		edges, _, err := w.lines[s.Sign.Line].Edges()
 		if err != nil {
 			return err
 		}
 		var took time.Duration
 		var uneven bool
-		s.Seen, s.At, took, uneven = Blinks(edges, s.Sign, w.pulse.in)
+		s.Seen, s.At, took, uneven = Blinks(edges, s.Sign, now, w.pulse.in)
 		late := w.Late()
 		tooLate := late > min(s.Sign.On, s.Sign.Off)/2
 		s.Late = !s.Seen && (tooLate || uneven)
 		s.Detail = fmt.Sprintf("line %s changed %d times; the %d blinks in a row that came nearest took %v of %v", s.Sign.Line, len(edges)-1,
-			times(s.Sign), took.Round(time.Millisecond), time.Duration(times(s.Sign))*(s.Sign.On+s.Sign.Off))
+			times(s.Sign), took.Round(time.Millisecond), blinksFor(times(s.Sign), s.Sign.On, s.Sign.Off))
 		if s.Late && uneven {
 			s.Detail += ", unevenly"
 		}
