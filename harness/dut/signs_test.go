@@ -1,10 +1,15 @@
 package dut
 
 import (
+	"bytes"
+	"regexp"
+	"runtime"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"rigor/harness/profile"
 )
@@ -69,4 +74,72 @@ func TestBlinks(t *testing.T) {
 	}
 	assert.Equal(t, "line led blinks 25ms on, 25ms off, 3 times", SignText(fast))
 	assert.Equal(t, `console main shows "complete"`, SignText(profile.Sign{Console: "main", Seen: profile.Pattern{Literal: "complete"}}))
+}
+
+// TestLateAbout: a computer that was late for a moment excuses no light that does not change
+// at all about it: of blinks that last longer, some change is seen.
+func TestLateAbout(t *testing.T) {
+	begin := time.Now()
+	ms := func(n int) time.Time { return begin.Add(time.Duration(n) * time.Millisecond) }
+	p := &pulse{late: []lateness{{ms(1020), 20 * time.Millisecond}, {ms(5040), 40 * time.Millisecond}}}
+	const blinks = 125 * time.Millisecond
+	for name, c := range map[string]struct {
+		edges []Edge
+		want  time.Duration
+	}{
+		"steady":            {[]Edge{{ms(0), true}}, 0},
+		"changes elsewhere": {[]Edge{{ms(0), true}, {ms(3000), false}, {ms(3050), true}}, 0},
+		"changes before":    {[]Edge{{ms(0), true}, {ms(900), false}}, 20 * time.Millisecond},
+		"changes behind":    {[]Edge{{ms(0), true}, {ms(5150), false}}, 40 * time.Millisecond},
+	} {
+		assert.Equal(t, c.want, p.about(c.edges, blinks), name)
+	}
+	assert.Equal(t, 40*time.Millisecond, p.about([]Edge{{ms(0), true}}, 50*time.Millisecond), "they may have been over meanwhile")
+	assert.Zero(t, p.about(nil, blinks))
+}
+
+// TestSignTexts: a text is seen however it comes in pieces, with the time at which it came,
+// and what has come before is not looked through again with each byte.
+func TestSignTexts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &board{silent: true}
+		d := b.with(t, true, false)
+		text := func(p profile.Pattern) profile.Sign { return profile.Sign{Console: "main", Seen: p} }
+		w, err := d.WatchSigns(t.Context(), []profile.Sign{
+			text(profile.Pattern{Literal: "reset complete"}),
+			text(profile.Pattern{Regexp: regexp.MustCompile(`(?m)^log erased\nall of it$`)}),
+			text(profile.Pattern{Literal: "never said"}),
+		})
+		require.NoError(t, err)
+		defer w.Close()
+		says := func(s string) []SignSeen {
+			b.out <- []byte(s)
+			synctest.Wait()
+			seen, err := w.Look()
+			require.NoError(t, err)
+			return seen
+		}
+		for range 64 {
+			says(string(bytes.Repeat([]byte("noise of a boot\r\n"), 200)))
+		}
+		seen := says("re")
+		assert.False(t, seen[0].Seen)
+		says("set \x1b[1mcom")
+		began := time.Now()
+		time.Sleep(time.Second)
+		seen = says("plete\r\nlog erased\r\nall of")
+		assert.True(t, seen[0].Seen, seen[0].Detail)
+		assert.WithinRange(t, seen[0].At, began.Add(-time.Second), began)
+		assert.False(t, seen[1].Seen)
+		assert.True(t, says(" it\r\n")[1].Seen)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for range 10 {
+			seen = says(".")
+		}
+		runtime.ReadMemStats(&after)
+		assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(500_000), "there are 217 kB by now")
+		assert.False(t, seen[2].Seen)
+		assert.Regexp(t, `^2176\d\d bytes came on console main, with it: false$`, seen[2].Detail)
+	})
 }

@@ -348,7 +348,11 @@ func (g *guide) reset(ctx context.Context, tr *tour) bool {
 	if err := d.Reachable(ctx); err != nil {
 		g.OK(ours(err))
 	}
-	seen, err := watch.Await(ctx, 0)
+	rest := time.Duration(0)
+	if tr.refused == nil || unanswered(tr.refused) {
+		rest = max(0, within-time.Since(told)) // it may answer before its user is told
+	}
+	seen, err := watch.Await(ctx, rest)
 	g.OK(err)
 	for i := range seen {
 		if s := &seen[i]; s.Seen && idle[dut.SignText(s.Sign)] {
