@@ -224,7 +224,7 @@ func (r *cutReset) ready(ctx context.Context) error {
 	r.forget()
 	r.n, r.over = r.n+1, false
 	d := r.t.Device()
-	state, err := r.state(ctx)
+	state, said, err := r.state(ctx)
 	switch {
 	case err != nil:
 		return err
@@ -233,7 +233,7 @@ func (r *cutReset) ready(ctx context.Context) error {
 			return err
 		}
 	case state != states.Onboarded.Name:
-		return fmt.Errorf("the device is in no declared state: %w", dut.ErrLost)
+		return fmt.Errorf("the device is in no declared state: %w: %s", dut.ErrLost, said.Detail)
 	}
 	r.markers = map[string]string{}
 	for _, name := range r.way.Cut.Stores {
@@ -343,25 +343,11 @@ func (r *cutReset) setUp(ctx context.Context) error {
 	return fmt.Errorf("the way from the factory state into use: %w", dut.ErrNotDeclared)
 }
 
-// state says which of the two states the device shows itself in; "" for neither.
-func (r *cutReset) state(ctx context.Context) (string, error) {
-	d := r.t.Device()
-	for range 3 { // what has just booted may begin its services one by one
-		for _, name := range []string{states.Onboarded.Name, states.Factory.Name} {
-			d.In(name)
-			_, err := d.Steps(ctx, r.t.Profile().States.Items[name].Holds, nil)
-			switch {
-			case err == nil:
-				return name, nil
-			case dut.IsFault(err), errors.Is(err, dut.ErrRevoked), ctx.Err() != nil:
-				return "", err
-			}
-		}
-		if err := d.Wait(ctx, 100*time.Millisecond); err != nil {
-			return "", err
-		}
-	}
-	return "", nil
+// state says which of the two states the device shows itself in; "" for neither, with what
+// it says.
+func (r *cutReset) state(ctx context.Context) (string, dut.Answer, error) {
+	p := r.t.Profile()
+	return whichState(ctx, r.t, max(r.way.Cut.Within, bootTime(p)), states.Onboarded.Name, states.Factory.Name)
 }
 
 // Ends that are none of the allowed ones.
@@ -372,12 +358,12 @@ const (
 
 // end says whether the device is reset wholly, or not at all.
 func (r *cutReset) end(ctx context.Context) (powercut.End, error) {
-	state, err := r.state(ctx)
+	state, said, err := r.state(ctx)
 	switch {
 	case err != nil:
 		return powercut.End{}, err
 	case state == "":
-		return powercut.End{Name: endNobody, Detail: "it shows itself neither in use nor as it leaves its maker"}, nil
+		return powercut.End{Name: endNobody, Detail: "it shows itself neither in use nor as it leaves its maker: " + said.Detail}, nil
 	case state == states.Onboarded.Name && r.over:
 		return powercut.End{}, errors.New("the reset has told that it is done, and the device is in use as before")
 	case state == states.Onboarded.Name:
