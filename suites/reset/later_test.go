@@ -9,13 +9,13 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"rigor/harness/rig"
+	"rigor/harness/verdict"
 	"rigor/harness/wire"
 	"rigor/rigs/rigtest"
 	"rigor/suites/reset"
 )
 
-// lateEffect has a console say something some time after a button was held for about a time,
-// once.
+// lateEffect has a console say something some time after a button was held for about a time.
 type lateEffect struct {
 	wire.Line
 	hold, by time.Duration
@@ -35,7 +35,7 @@ func (l *lateEffect) Assert(ctx context.Context) error {
 
 func (l *lateEffect) Release(ctx context.Context) error {
 	l.mu.Lock()
-	if held := time.Since(l.since); l.seen == 0 && held > l.hold && held < l.hold*6/5 {
+	if held := time.Since(l.since); held > l.hold && held < l.hold*6/5 {
 		l.seen++
 		time.AfterFunc(l.by, l.says)
 	}
@@ -71,10 +71,13 @@ func TestLaterThanAnother(t *testing.T) {
 			return words, nil
 		}
 	}}, "rst-press")
-	assert.Equal(t, 1, button.seen)
+	assert.Positive(t, button.seen)
 	for i := range res.Cases {
 		if k := &res.Cases[i]; k.ID == "rst-press" {
-			assert.Equal(t, "fail.expectation", rigtest.Judged(k), "%s", k.Judgement)
+			assert.NotEqual(t, verdict.Pass, k.Judgement.Verdict, "%s", k.Judgement)
+			if k.Judgement.Verdict != verdict.Inconclusive { // as on a computer that is too busy
+				assert.Equal(t, "fail.expectation", rigtest.Judged(k), "%s", k.Judgement)
+			}
 		}
 	}
 }

@@ -22,6 +22,7 @@ type lateWords struct {
 	behind, words []byte
 	by            time.Duration
 	came          chan []byte
+	rest          []byte // of what came, for the next Read
 }
 
 func newLateWords(p wire.Port, behind, words string, by time.Duration) *lateWords {
@@ -52,12 +53,17 @@ func (w *lateWords) pump() {
 }
 
 func (w *lateWords) Read(p []byte) (int, error) {
-	b := <-w.came
-	if b == nil {
-		w.came <- nil
-		return w.Port.Read(p)
+	if len(w.rest) == 0 {
+		b := <-w.came
+		if b == nil {
+			w.came <- nil
+			return w.Port.Read(p)
+		}
+		w.rest = b
 	}
-	return copy(p, b), nil
+	n := copy(p, w.rest)
+	w.rest = w.rest[n:]
+	return n, nil
 }
 
 // TestToldLate: who resets the device is told in the time that the way has, be it when the
@@ -67,37 +73,25 @@ func TestToldLate(t *testing.T) {
 	if testing.Short() {
 		t.Skip("resets a device")
 	}
-	for name, c := range map[string]struct {
-		by   time.Duration // behind the end of the reset
-		want string
-	}{
-		"seconds later": {3 * time.Second, "pass"},
-		"too late":      {10 * time.Minute, "fail.absent"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			res := rigtest.Run(t, reset.Suite, rigtest.Planted{
-				Profile: func(p *profile.Profile) {
-					p.Reset.Ways = p.Reset.Ways[1:2]
-					p.Reset.Confirm.Sign = []profile.Sign{{Console: "main", Seen: profile.Pattern{Literal: "lamp: three times green"}}}
-				},
-				Drivers: func(d rig.Drivers) {
-					open := d.Port["virtual"]
-					d.Port["virtual"] = func(ctx context.Context, p *rig.Port, e rig.Env) (wire.Port, error) {
-						port, err := open(ctx, p, e)
-						if err != nil || p.Port != "main" {
-							return port, err
-						}
-						return newLateWords(port, "factory reset complete", "lamp: three times green\r\n", c.by), nil
-					}
-				},
-			}, "rst-confirm")
-			for i := range res.Cases {
-				if k := &res.Cases[i]; k.ID == "rst-confirm" {
-					assert.NotEqual(t, verdict.Error, k.Judgement.Verdict, "%s", k.Judgement)
-					assert.Equal(t, c.want, rigtest.Judged(k), "%s", k.Judgement)
+	res := rigtest.Run(t, reset.Suite, rigtest.Planted{
+		Profile: func(p *profile.Profile) {
+			p.Reset.Ways = p.Reset.Ways[1:2]
+			p.Reset.Confirm.Sign = []profile.Sign{{Console: "main", Seen: profile.Pattern{Literal: "lamp: three times green"}}}
+		},
+		Drivers: func(d rig.Drivers) {
+			open := d.Port["virtual"]
+			d.Port["virtual"] = func(ctx context.Context, p *rig.Port, e rig.Env) (wire.Port, error) {
+				port, err := open(ctx, p, e)
+				if err != nil || p.Port != "main" {
+					return port, err
 				}
+				return newLateWords(port, "factory reset complete", "lamp: three times green\r\n", 3*time.Second), nil
 			}
-		})
+		},
+	}, "rst-confirm")
+	for i := range res.Cases {
+		if k := &res.Cases[i]; k.ID == "rst-confirm" {
+			assert.Equal(t, verdict.Pass, k.Judgement.Verdict, "%s", k.Judgement)
+		}
 	}
 }
