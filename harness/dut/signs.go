@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -29,8 +28,7 @@ type LineWatch struct {
 
 	mu    sync.Mutex
 	edges []Edge
-	news  chan struct{} // closed with each edge
-	err   error         // of the line
+	err   error // of the line
 }
 
 // lateness is when a computer was late with what it was to do, and by how much.
@@ -51,7 +49,7 @@ func (d *Device) WatchLine(ctx context.Context, name string) (*LineWatch, error)
 		return nil, fmt.Errorf("line %s: %w", name, err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	w := &LineWatch{stop: cancel, done: make(chan struct{}), news: make(chan struct{})}
+	w := &LineWatch{stop: cancel, done: make(chan struct{})}
 	w.saw(Edge{time.Now(), level})
 	go w.follow(ctx, l, level)
 	return w, nil
@@ -127,6 +125,24 @@ func (p *pulse) in(from, to time.Time) (most time.Duration) {
 	return most
 }
 
+// about gives by how much the computer was late, at most, where a light can have blinked for
+// a time and not been seen to: within that time of a change of its line, or late for about
+// as long. Of blinks that last longer than a lateness, some change is seen.
+func (p *pulse) about(edges []Edge, blinks time.Duration) (most time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, l := range p.late {
+		near := l.by >= blinks*3/4
+		for _, e := range edges[min(1, len(edges)):] { // the first one is no change
+			near = near || e.At.After(l.at.Add(-l.by-blinks)) && e.At.Before(l.at.Add(blinks))
+		}
+		if near {
+			most = max(most, l.by)
+		}
+	}
+	return most
+}
+
 // close ends it. It may be called twice.
 func (p *pulse) close() {
 	p.stop()
@@ -137,15 +153,13 @@ func (w *LineWatch) saw(e Edge) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.edges = append(w.edges, e)
-	close(w.news)
-	w.news = make(chan struct{})
 }
 
-// Edges gives what was noted so far, and a channel that is closed with the next.
-func (w *LineWatch) Edges() ([]Edge, <-chan struct{}, error) {
+// Edges gives what was noted so far.
+func (w *LineWatch) Edges() ([]Edge, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return slices.Clone(w.edges), w.news, w.err
+	return slices.Clone(w.edges), w.err
 }
 
 // Close ends the watch. It may be called twice.
@@ -158,33 +172,58 @@ func (w *LineWatch) Close() {
 const usualTimes = 3
 
 // Blinks looks for a light that blinks as a sign has it, so many times in a row, and says
-// when that began. Nearest is how long the blinks took that came nearest to it; 0 where
-// there were not so many. Late says by how much the computer was late in a time: an edge
-// may be seen as much later than it was. In all they may take between three fifths and
-// eight fifths of what is declared, however late the edges were seen: a light that blinks
-// half as fast or twice as fast is another sign. Uneven says that so many took about as
-// long in all, at least half of what they were made of was as declared, and some was not:
-// a device that has something else to do for a moment, or a computer that is late with one
-// edge, makes that of the same sign.
-func Blinks(edges []Edge, s profile.Sign, late func(from, to time.Time) time.Duration) (ok bool, at time.Time, nearest time.Duration, uneven bool) {
+// when that began; edges are all there were until a time. Nearest is how long the blinks
+// took, without the pause behind the last one, that came nearest to it; 0 where there were
+// not so many. Late says by how much the computer was late in a time: an edge may be seen
+// as much later than it was. In all they may take between three fifths and eight fifths of
+// what is declared, however late the edges were seen: a light that blinks half as fast or
+// twice as fast is another sign. A light that blinks so often and no more has nothing
+// behind its last pause: that has to last for half of its time, and may last for longer. A
+// light that was lit before, and is again behind it, blinks by going off so many times.
+// Uneven says that so many took about as long in all, at least half of what they were made
+// of was as declared, and some was not: a device that has something else to do for a
+// moment, or a computer that is late with one edge, makes that of the same sign.
+func Blinks(edges []Edge, s profile.Sign, until time.Time, late func(from, to time.Time) time.Duration) (ok bool, at time.Time, nearest time.Duration, uneven bool) {
 	n := times(s)
-	want := time.Duration(n) * (s.On + s.Off)
-	for i := 1; i+2*n < len(edges); i++ { // the first one is no edge, but the level at the beginning
-		if !edges[i].Asserted {
-			continue
+	for i := 1; i+2*n-1 < len(edges); i++ { // the first one is no edge, but the level at the beginning
+		if !edges[i].Asserted && n == 1 {
+			continue // one time off is a start as well
 		}
-		took := edges[i+2*n].At.Sub(edges[i].At)
+		last := i + 2*n - 1 // where the last blink ends
+		lasts, pause := s.On, s.Off
+		if !edges[i].Asserted {
+			lasts, pause = s.Off, s.On
+		}
+		want := blinksFor(n, lasts, pause)
+		took := edges[last].At.Sub(edges[i].At)
 		if nearest == 0 || (took-want).Abs() < (nearest-want).Abs() {
 			nearest = took
 		}
-		by := late(edges[i].At, edges[i+2*n].At)
-		odd := odd(edges[i:i+2*n+1], s, by)
+		rest := until
+		if last+1 < len(edges) {
+			rest = edges[last+1].At
+		}
+		if most := edges[last].At.Add(pause); rest.After(most) {
+			rest = most // what comes behind it is no part of it
+		}
+		by := late(edges[i].At, rest)
+		odd := odd(edges[i:last+1], s, by)
+		// For how long it was lit when the watch began, nobody knows.
+		short := !edges[i].Asserted && i > 1 && edges[i].At.Sub(edges[i-1].At) < pause/2-by
+		if short || rest.Sub(edges[last].At) < pause/2-by {
+			odd++
+		}
 		if within(took, want, by) && odd == 0 {
 			return true, edges[i].At, took, false
 		}
 		uneven = uneven || within(took, want, 0) && odd <= n
 	}
 	return false, time.Time{}, nearest, uneven
+}
+
+// blinksFor is how long so many blinks take, without the pause behind the last one.
+func blinksFor(n int, lasts, pause time.Duration) time.Duration {
+	return time.Duration(n)*lasts + time.Duration(n-1)*pause
 }
 
 // odd counts how often the light was on or off for another time than a sign has it.
@@ -246,20 +285,61 @@ type SignWatch struct {
 	begun time.Time
 	pulse *pulse
 	lines map[string]*LineWatch
-	from  map[string]console.Cursor
+	texts []*signText // of each sign; nil for a light
+}
+
+// signText looks for a text in what a console says, each byte once: a watch looks often,
+// and a boot says much.
+type signText struct {
+	con      *Console
+	set      *expect.Set
+	from, at console.Cursor // where it began, and up to where it has looked
+}
+
+// newSignText begins to look for it in what comes from now on.
+func newSignText(con *Console, s profile.Sign) *signText {
+	p, _ := Pattern(SignText(s), s.Seen) // the profile's decoder has compiled it
+	at := con.Mark()
+	// A forbidden one is found as soon as it matches at all, however it goes on.
+	return &signText{con: con, set: expect.NewSet(int64(at), 0, p.Prompt(0).Forbidden()), from: at, at: at}
+}
+
+// look looks at what has come since the last time, and says whether it is there and when
+// it came.
+func (t *signText) look() (found bool, when time.Time, err error) {
+	now := t.con.Mark()
+	if now == t.at {
+		return false, time.Time{}, nil
+	}
+	raw, err := t.con.Excerpt(t.at, now)
+	if err != nil {
+		return false, time.Time{}, err
+	}
+	t.at = now
+	hit, ok := t.set.Feed(raw)
+	if !ok {
+		if hit, ok = t.set.End(); !ok { // as if this were all
+			return false, time.Time{}, nil
+		}
+	}
+	if raw, err = t.con.Excerpt(console.Cursor(hit.From), console.Cursor(hit.Upto)); err != nil {
+		return true, time.Now(), nil //nolint:nilerr // it came; when is kept no more
+	}
+	return true, t.con.When(console.Cursor(t.set.Resolve(hit, raw).From)), nil
 }
 
 // WatchSigns begins to look out for signs. Whoever begins it ends it. The error is the
 // rig's own trouble; a sign that the rig has no wire for says so in Look.
 func (d *Device) WatchSigns(ctx context.Context, signs []profile.Sign) (*SignWatch, error) {
-	w := &SignWatch{d: d, begun: time.Now(), pulse: newPulse(ctx), lines: map[string]*LineWatch{}, from: map[string]console.Cursor{}}
+	w := &SignWatch{d: d, begun: time.Now(), pulse: newPulse(ctx), lines: map[string]*LineWatch{}}
 	for _, s := range signs {
 		seen := SignSeen{Sign: s}
+		var text *signText
 		switch {
 		case s.Console != "":
 			con, err := d.Console(s.Console)
 			if seen.Err = err; err == nil {
-				w.from[s.Console] = con.Mark()
+				text = newSignText(con, s)
 			}
 		case w.lines[s.Line] == nil:
 			l, err := d.WatchLine(ctx, s.Line)
@@ -271,7 +351,7 @@ func (d *Device) WatchSigns(ctx context.Context, signs []profile.Sign) (*SignWat
 				w.lines[s.Line] = l
 			}
 		}
-		w.signs = append(w.signs, seen)
+		w.signs, w.texts = append(w.signs, seen), append(w.texts, text)
 	}
 	return w, nil
 }
@@ -295,27 +375,28 @@ func (w *SignWatch) Look() ([]SignSeen, error) {
 		if s.Seen {
 			continue
 		}
-		if err := w.look(s); err != nil {
+		if err := w.look(s, w.texts[i]); err != nil {
 			return nil, err
 		}
 	}
 	return slices.Clone(w.signs), nil
 }
 
-func (w *SignWatch) look(s *SignSeen) error {
+func (w *SignWatch) look(s *SignSeen, text *signText) error {
 	if s.Sign.Line != "" {
-		edges, _, err := w.lines[s.Sign.Line].Edges()
+		now := time.Now() // what came before it may be seen behind it, and not the other way round
+		edges, err := w.lines[s.Sign.Line].Edges()
 		if err != nil {
 			return err
 		}
 		var took time.Duration
 		var uneven bool
-		s.Seen, s.At, took, uneven = Blinks(edges, s.Sign, w.pulse.in)
-		late := w.Late()
+		s.Seen, s.At, took, uneven = Blinks(edges, s.Sign, now, w.pulse.in)
+		late := w.pulse.about(edges, blinksFor(times(s.Sign), s.Sign.On, s.Sign.Off))
 		tooLate := late > min(s.Sign.On, s.Sign.Off)/2
 		s.Late = !s.Seen && (tooLate || uneven)
 		s.Detail = fmt.Sprintf("line %s changed %d times; the %d blinks in a row that came nearest took %v of %v", s.Sign.Line, len(edges)-1,
-			times(s.Sign), took.Round(time.Millisecond), time.Duration(times(s.Sign))*(s.Sign.On+s.Sign.Off))
+			times(s.Sign), took.Round(time.Millisecond), blinksFor(times(s.Sign), s.Sign.On, s.Sign.Off))
 		if s.Late && uneven {
 			s.Detail += ", unevenly"
 		}
@@ -324,27 +405,12 @@ func (w *SignWatch) look(s *SignSeen) error {
 		}
 		return nil
 	}
-	con, err := w.d.Console(s.Sign.Console)
-	if err != nil {
-		return err
-	}
-	from := w.from[s.Sign.Console]
-	raw, err := con.Since(from)
+	found, when, err := text.look()
 	if err != nil {
 		return fmt.Errorf("look for %s: %w", SignText(s.Sign), err)
 	}
-	text := string(expect.Plain(raw))
-	found := s.Sign.Seen.Literal != "" && strings.Contains(text, s.Sign.Seen.Literal)
-	if re := s.Sign.Seen.Regexp; re != nil {
-		found = re.MatchString(text)
-	}
-	if s.Seen = found; found {
-		s.At = time.Now()
-		if at := strings.Index(string(raw), s.Sign.Seen.Literal); s.Sign.Seen.Literal != "" && at >= 0 {
-			s.At = con.When(from + console.Cursor(at))
-		}
-	}
-	s.Detail = fmt.Sprintf("%d bytes came on console %s, with it: %v", len(raw), s.Sign.Console, found)
+	s.Seen, s.At = found, when
+	s.Detail = fmt.Sprintf("%d bytes came on console %s, with it: %v", text.at-text.from, s.Sign.Console, found)
 	return nil
 }
 
@@ -392,7 +458,7 @@ func tooBusy(seen []SignSeen, over error) []SignSeen {
 // broken shows no change.
 func (w *SignWatch) Lively() (out []string) {
 	for name, l := range w.lines {
-		if edges, _, err := l.Edges(); err == nil && len(edges) > 1 {
+		if edges, err := l.Edges(); err == nil && len(edges) > 1 {
 			out = append(out, name)
 		}
 	}

@@ -48,7 +48,7 @@ var DefaultState = check.Check{
 
 // didIt claims that the device was reset.
 func (tr *tour) didIt(ctx context.Context, t *check.T) (did bool) {
-	if !tr.happened() {
+	if !tr.happened() && tr.lost == nil {
 		tr.stirred(ctx, t)
 	}
 	ref := tr.evidence(t)
@@ -58,6 +58,8 @@ func (tr *tour) didIt(ctx context.Context, t *check.T) (did bool) {
 		switch {
 		case tr.factory.Kind == "" && tr.over != "":
 			c.Unknown(verdict.ReasonPrecondition, "%s", tr.over)
+		case tr.lost != nil: // by the bench as well
+			c.Unknown(verdict.ReasonDUTLost, "%s", tr.over)
 		case !tr.happened() && tr.stimulus != "":
 			c.Fail(verdict.ReasonAbsent, "nothing happens, though %s: %s", tr.stimulus, tr.whyNot())
 		case !tr.happened():

@@ -181,6 +181,7 @@ type cutReset struct {
 	logged  []string          // entries of the log, where a reset clears it
 	images  []string          // memories in whose image each store is seen before it
 	blind   []string          // memories in whose image a store is not seen before it
+	frail   []string          // what a loss of power takes by itself
 	told    bool              // the steps that begin it worked
 	over    bool              // the reset has told that it is done
 }
@@ -223,8 +224,7 @@ func (r *cutReset) forget() {
 func (r *cutReset) ready(ctx context.Context) error {
 	r.forget()
 	r.n, r.over = r.n+1, false
-	d := r.t.Device()
-	state, err := r.state(ctx)
+	state, said, err := r.state(ctx)
 	switch {
 	case err != nil:
 		return err
@@ -233,25 +233,10 @@ func (r *cutReset) ready(ctx context.Context) error {
 			return err
 		}
 	case state != states.Onboarded.Name:
-		return fmt.Errorf("the device is in no declared state: %w", dut.ErrLost)
-	}
-	r.markers = map[string]string{}
-	for _, name := range r.way.Cut.Stores {
-		st := r.t.Profile().Stores.Items[name]
-		f, err := canary.FormOf(st.Alphabet, st.Length)
-		if err != nil {
-			return fmt.Errorf("store %s: %w", name, err)
-		}
-		r.markers[name] = r.t.Draw(fmt.Sprintf("%s/%s/%d", r.way.ID, name, r.n), f.Alphabet, f.Length)
-		if _, err := d.Steps(ctx, st.Plant, map[string]string{"marker": r.markers[name]}); err != nil {
-			return fmt.Errorf("put something into store %s: %w", name, err)
-		}
-		if there, err := r.holds(ctx, name); err != nil || !there {
-			return errors.Join(err, fmt.Errorf("what was put into store %s is not seen there", name))
-		}
+		return fmt.Errorf("the device is in no declared state: %w: %s", dut.ErrLost, said.Detail)
 	}
 	if r.n == 1 { // which starts the device: sessions are opened behind it
-		if err := r.witnesses(ctx); err != nil {
+		if err := r.outlives(ctx); err != nil {
 			return err
 		}
 	}
@@ -268,6 +253,28 @@ func (r *cutReset) ready(ctx context.Context) error {
 			continue
 		}
 		o.session = a
+	}
+	return r.give(ctx)
+}
+
+// give has the owner use the device: something of his is in each store, and in the log, and
+// he is given what else opens it.
+func (r *cutReset) give(ctx context.Context) (err error) {
+	d := r.t.Device()
+	r.markers = map[string]string{}
+	for _, name := range r.way.Cut.Stores {
+		st := r.t.Profile().Stores.Items[name]
+		f, err := canary.FormOf(st.Alphabet, st.Length)
+		if err != nil {
+			return fmt.Errorf("store %s: %w", name, err)
+		}
+		r.markers[name] = r.t.Draw(fmt.Sprintf("%s/%s/%d", r.way.ID, name, r.n), f.Alphabet, f.Length)
+		if _, err := d.Steps(ctx, st.Plant, map[string]string{"marker": r.markers[name]}); err != nil {
+			return fmt.Errorf("put something into store %s: %w", name, err)
+		}
+		if there, err := r.holds(ctx, name); err != nil || !there {
+			return errors.Join(err, fmt.Errorf("what was put into store %s is not seen there", name))
+		}
 	}
 	r.given = map[string]string{}
 	for _, c := range r.t.Profile().Reset.Credentials {
@@ -343,25 +350,11 @@ func (r *cutReset) setUp(ctx context.Context) error {
 	return fmt.Errorf("the way from the factory state into use: %w", dut.ErrNotDeclared)
 }
 
-// state says which of the two states the device shows itself in; "" for neither.
-func (r *cutReset) state(ctx context.Context) (string, error) {
-	d := r.t.Device()
-	for range 3 { // what has just booted may begin its services one by one
-		for _, name := range []string{states.Onboarded.Name, states.Factory.Name} {
-			d.In(name)
-			_, err := d.Steps(ctx, r.t.Profile().States.Items[name].Holds, nil)
-			switch {
-			case err == nil:
-				return name, nil
-			case dut.IsFault(err), errors.Is(err, dut.ErrRevoked), ctx.Err() != nil:
-				return "", err
-			}
-		}
-		if err := d.Wait(ctx, 100*time.Millisecond); err != nil {
-			return "", err
-		}
-	}
-	return "", nil
+// state says which of the two states the device shows itself in; "" for neither, with what
+// it says.
+func (r *cutReset) state(ctx context.Context) (string, dut.Answer, error) {
+	p := r.t.Profile()
+	return whichState(ctx, r.t, max(r.way.Cut.Within, bootTime(p)), states.Onboarded.Name, states.Factory.Name)
 }
 
 // Ends that are none of the allowed ones.
@@ -372,12 +365,12 @@ const (
 
 // end says whether the device is reset wholly, or not at all.
 func (r *cutReset) end(ctx context.Context) (powercut.End, error) {
-	state, err := r.state(ctx)
+	state, said, err := r.state(ctx)
 	switch {
 	case err != nil:
 		return powercut.End{}, err
 	case state == "":
-		return powercut.End{Name: endNobody, Detail: "it shows itself neither in use nor as it leaves its maker"}, nil
+		return powercut.End{Name: endNobody, Detail: "it shows itself neither in use nor as it leaves its maker: " + said.Detail}, nil
 	case state == states.Onboarded.Name && r.over:
 		return powercut.End{}, errors.New("the reset has told that it is done, and the device is in use as before")
 	case state == states.Onboarded.Name:
@@ -404,7 +397,7 @@ func (r *cutReset) kept(ctx context.Context) (powercut.End, error) {
 		if err != nil {
 			return powercut.End{}, err
 		}
-		if !there {
+		if !there && r.keeps("store "+name) {
 			return powercut.End{Name: endHalf, Detail: "it is in use and knows its owner, and store " + name + " has lost what was in it"}, nil
 		}
 	}
@@ -413,7 +406,7 @@ func (r *cutReset) kept(ctx context.Context) (powercut.End, error) {
 		switch {
 		case ours(err) != nil, unanswered(err):
 			return powercut.End{}, err
-		case err != nil:
+		case err != nil && r.keeps(c.ID):
 			return powercut.End{Name: endHalf, Detail: fmt.Sprintf("it is in use and knows its owner, and takes %s no more: %v", c.ID, err)}, nil
 		}
 	}
@@ -421,10 +414,14 @@ func (r *cutReset) kept(ctx context.Context) (powercut.End, error) {
 	switch {
 	case err != nil:
 		return powercut.End{}, err
-	case len(now) < len(r.logged): // a log that is full forgets no more than it takes
+	case len(now) < len(r.logged) && r.keeps(theLog): // a log that is full forgets no more than it takes
 		return powercut.End{Name: endHalf, Detail: fmt.Sprintf("it is in use and knows its owner, and its log has %d entries of %d", len(now), len(r.logged))}, nil
 	}
-	return powercut.End{Name: profile.EndKept, OK: true, Detail: "its owner gets in, and finds what was there"}, nil
+	detail := "its owner gets in, and finds what was there"
+	if len(r.frail) > 0 {
+		detail += ", but for what any loss of power takes: " + strings.Join(r.frail, ", ")
+	}
+	return powercut.End{Name: profile.EndKept, OK: true, Detail: detail}, nil
 }
 
 // reset looks whether anything is there that was: before the next owner sets the device

@@ -59,8 +59,9 @@ func (r *cutReset) look(ctx context.Context, memories []string) (out []seenIn, e
 }
 
 // witnesses finds, before the reset that is not cut, the memories whose image shows what is
-// in each store that is to be seen there: another one shows nothing by what it lacks.
-func (r *cutReset) witnesses(ctx context.Context) error {
+// in each store that is to be seen there: another one shows nothing by what it lacks. It
+// says whether the device was off for that.
+func (r *cutReset) witnesses(ctx context.Context) (dark bool, err error) {
 	var all []string
 	for _, name := range r.way.Cut.Stores {
 		if m := r.memory(name); m != "" && !slices.Contains(all, m) {
@@ -69,7 +70,7 @@ func (r *cutReset) witnesses(ctx context.Context) error {
 	}
 	found, err := r.look(ctx, all)
 	if err != nil {
-		return err
+		return len(all) > 0, err
 	}
 	r.images, r.blind = nil, nil
 	for _, m := range all {
@@ -82,7 +83,7 @@ func (r *cutReset) witnesses(ctx context.Context) error {
 		}
 		r.images = append(r.images, m)
 	}
-	return nil
+	return len(all) > 0, nil
 }
 
 // claimImages says what the images of the memories show of the cuts: a reset that has left

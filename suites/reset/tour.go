@@ -39,6 +39,7 @@ type tour struct {
 	boots    [2]string
 	latency  time.Duration // from telling the device to the first sign
 	factory  dut.Answer    // whether it shows itself in its factory state
+	lost     error         // it does not say in which state it is: nobody knows
 	home     dut.Answer    // and behind the set-up in that of use
 	setUp    error         // the step of the set-up that did not work
 
@@ -345,10 +346,17 @@ func (g *guide) reset(ctx context.Context, tr *tour) bool {
 		}
 	}
 	d.In(states.Factory.Name)
+	patience := bootTime(g.Profile())
 	if err := d.Reachable(ctx); err != nil {
 		g.OK(ours(err))
+		tr.say("behind the reset it does not answer: %v", err)
+		patience = 0 // it was waited for
 	}
-	seen, err := watch.Await(ctx, 0)
+	rest := time.Duration(0)
+	if tr.refused == nil || unanswered(tr.refused) {
+		rest = max(0, within-time.Since(told)) // it may answer before its user is told
+	}
+	seen, err := watch.Await(ctx, rest)
 	g.OK(err)
 	for i := range seen {
 		if s := &seen[i]; s.Seen && idle[dut.SignText(s.Sign)] {
@@ -366,14 +374,17 @@ func (g *guide) reset(ctx context.Context, tr *tour) bool {
 		tr.lively[name] = true
 	}
 	tr.boots[1] = g.booted(ctx)
-	tr.factory, err = credential.Holds(g.T, states.Factory.Name)(ctx)
-	g.OK(err)
+	_, tr.factory, tr.lost = whichState(ctx, g.T, patience, states.Factory.Name)
+	g.OK(ours(tr.lost))
 	tr.say("the factory state: %s", tr.factory.Detail)
 	if tr.factory.Kind != verdict.Accepted {
 		d.In(states.Onboarded.Name)
-		if !tr.happened() {
+		switch {
+		case tr.lost != nil:
+			tr.over = "behind the reset by way " + w.ID + " nobody knows what the device is: " + tr.lost.Error()
+		case !tr.happened():
 			tr.over = "the reset by way " + w.ID + " did not happen: " + tr.whyNot()
-		} else {
+		default:
 			tr.over = "behind the reset by way " + w.ID + " the device is not in its factory state: " + tr.factory.Detail
 		}
 		return false
