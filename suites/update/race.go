@@ -248,7 +248,7 @@ func (s *seat) raceOnce(ctx context.Context, r *race, genuine, forged dut.Image,
 	}
 	_, err = s.u.Apply(ctx)
 	s.t.OK(err)
-	s.read(ctx)
+	s.begin(ctx)
 }
 
 // lanes gives what goes beside a genuine image: the forged one over its own channel, and
@@ -312,7 +312,7 @@ func (s *seat) refusedAlone(ctx context.Context, over *dut.Update, image dut.Ima
 	if d.Taken {
 		_, err := over.Apply(ctx)
 		s.t.OK(err)
-		s.read(ctx)
+		s.begin(ctx)
 		if !s.usable() {
 			s.t.OK(s.back(ctx))
 		}
