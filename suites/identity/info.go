@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net/netip"
 	"regexp"
 	"strings"
 	"time"
@@ -146,6 +145,7 @@ var common = regexp.MustCompile(`^(?:HTTP/[123](?:\.\d)?|RTSP/[12]\.0|SIP/2\.0|U
 var (
 	quad      = regexp.MustCompile(`^(\w[\w-]*)[ _-]((?:\d{1,3}\.){3}\d{1,3})\.?$`)
 	announces = regexp.MustCompile(`(?i)^(?:address|addr|from|dns|host|gateway|router|server|netmask|mask|subnet)$`)
+	private   = regexp.MustCompile(`^(?:10\.|127\.|169\.254\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.|2(?:2[4-9]|[34]\d|5[0-5])\.)`) // RFC 1918, 3927, 5735; and multicast, masks
 	versioned = regexp.MustCompile(`(?i)(?:version|release|build|firmware|software|kernel)$`)
 )
 
@@ -156,8 +156,7 @@ func address(m []byte) bool {
 	if w == nil || versioned.Match(w[1]) {
 		return false
 	}
-	a, err := netip.ParseAddr(string(w[2]))
-	return err == nil && (announces.Match(w[1]) || a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() || a.As4()[0] >= 224)
+	return announces.Match(w[1]) || private.Match(w[2])
 }
 
 // opaque says whether it is a piece of a token, of which a dot parts the signature: what
