@@ -57,9 +57,9 @@ var serversRuns = []serversRun{
 	{name: "hardened-busybox-blank", slow: true, selectors: []string{"cred-blank[console]"}},
 	{name: "hardened-busybox-telnet", slow: true, selectors: []string{"cred-blank[telnet]"}},
 
-	{name: "weak-published", weaknesses: []string{servers.RootKnown, servers.WebKnown, servers.WebPlain, servers.TelnetTells},
+	{name: "weak-published", weaknesses: []string{servers.RootKnown, servers.WebKnown, servers.WebPlain, servers.TelnetTells, servers.SSHTells},
 		selectors: append([]string{"cred-known-list"}, fast...),
-		fails:     []string{"cred-known-list[console]", "cred-known-list[ssh]", "cred-known-list[telnet]", "cred-known-list[web]", "cred-transport[web]", "net-info[telnet]"}},
+		fails:     []string{"cred-known-list[console]", "cred-known-list[ssh]", "cred-known-list[telnet]", "cred-known-list[web]", "cred-transport[web]", "net-info[ssh]", "net-info[telnet]"}},
 	// An account that asks for no password is a published login, too, and its
 	// name is a word that opens the console.
 	{name: "weak-blank", weaknesses: []string{servers.AdminBlank},

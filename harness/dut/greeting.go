@@ -9,8 +9,10 @@ import (
 	"time"
 
 	"rigor/harness/login"
+	"rigor/harness/login/ssh"
 	"rigor/harness/login/telnet"
 	"rigor/harness/profile"
+	"rigor/harness/verdict"
 	"rigor/harness/wire"
 )
 
@@ -76,6 +78,39 @@ func (d *Device) greeting(ctx context.Context, l *profile.Login) ([]byte, error)
 	}
 	return seen, context.Cause(ctx)
 }
+
+// toldBySSH gives what SSH tells by itself, and what it tells who asks to be let in and
+// offers nothing: the banner (RFC 4252, section 5.4) goes to each of them. The name is one
+// that nobody has, so that the request counts against no account.
+func (d *Device) toldBySSH(ctx context.Context, name string, l *profile.Login) ([]byte, error) {
+	seen, err := d.greeting(ctx, l)
+	if err != nil {
+		return seen, err
+	}
+	dial, err := d.Dialer()
+	if err != nil {
+		return seen, err
+	}
+	p, err := d.ssh(ctx, l, dial, ssh.None)
+	if err != nil {
+		return seen, err
+	}
+	_, o, err := p.(*ssh.Prober).Methods(ctx, stranger)
+	if err != nil {
+		return seen, fmt.Errorf("hear what login %s tells who asks to be let in: %w", name, err)
+	}
+	if len(o.Evidence) > 0 {
+		seen = append(append(seen, '\n'), o.Evidence...)
+	}
+	switch o.Kind {
+	case verdict.Unreachable, verdict.Silent, verdict.Garbled, verdict.Incompatible:
+		return seen, fmt.Errorf("hear what login %s tells who asks to be let in, within %v, behind %d bytes: %s: %s", name, l.Within, len(seen), o.Kind, o.Detail)
+	}
+	return seen, nil
+}
+
+// stranger is the name of an account that nobody has.
+const stranger = "stranger"
 
 // pause is for how long a service that has said this is listened to for more.
 func pause(protocol string, seen []byte) time.Duration {

@@ -1,13 +1,19 @@
 package dut
 
 import (
+	"crypto/ed25519"
+	"fmt"
 	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/ssh"
 
 	"rigor/harness/abreast"
 	"rigor/harness/profile"
@@ -76,7 +82,7 @@ func TestGreeting(t *testing.T) {
 		p.Logins.Items = map[string]*profile.Login{"it": {Protocol: c.protocol, Port: says(t, c.says...), Within: within}}
 		d := New(p, Unit{}, &Bench{Link: &cable{}, Address: "127.0.0.1"}).With(NewSession(t.Context(), nil))
 		began := time.Now()
-		seen, err := d.Disclosed(t.Context(), "it")
+		seen, err := d.greeting(t.Context(), p.Logins.Items["it"])
 		require.NoError(t, err)
 		assert.Equal(t, c.want, string(seen))
 		assert.Equal(t, c.whole, time.Since(began) >= within, "%v", time.Since(began))
@@ -102,4 +108,112 @@ func TestGreetingCutOff(t *testing.T) {
 		_, err = d.Disclosed(t.Context(), "it")
 		assert.ErrorContains(t, err, "ended before its greeting did", protocol)
 	}
+}
+
+// TestDisclosedBySSH: what comes behind the key exchange goes to every stranger, too. That
+// nobody heard it is no silence of the service's, and keeps what was heard before it.
+func TestDisclosedBySSH(t *testing.T) {
+	t.Parallel()
+	_, key, err := ed25519.GenerateKey(nil)
+	require.NoError(t, err)
+	signer, err := ssh.NewSignerFromKey(key)
+	require.NoError(t, err)
+	for name, c := range map[string]struct {
+		banner string
+		cuts   bool // it ends each connection behind its version
+		want   []string
+		err    string
+	}{
+		"a banner":  {banner: "box fw-1.2.3\n", want: []string{"SSH-2.0-box\r\n", "\nbox fw-1.2.3\n"}},
+		"no banner": {want: []string{"SSH-2.0-box\r\n"}},
+		"cut off":   {cuts: true, want: []string{"SSH-2.0-box\r\n"}, err: "hear what login it tells who asks to be let in"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := &ssh.ServerConfig{ServerVersion: "SSH-2.0-box", BannerCallback: func(ssh.ConnMetadata) string { return c.banner },
+				PasswordCallback: func(ssh.ConnMetadata, []byte) (*ssh.Permissions, error) { return nil, os.ErrPermission }}
+			cfg.AddHostKey(signer)
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			require.NoError(t, err)
+			var wg sync.WaitGroup
+			wg.Go(func() {
+				for {
+					conn, err := l.Accept()
+					if err != nil {
+						return
+					}
+					wg.Go(func() {
+						defer func() { _ = conn.Close() }()
+						if c.cuts {
+							_, _ = conn.Write([]byte("SSH-2.0-box\r\n"))
+							return
+						}
+						_, _, _, _ = ssh.NewServerConn(conn, cfg) // nobody gets in
+					})
+				}
+			})
+			t.Cleanup(func() { _ = l.Close(); wg.Wait() })
+			seen, err := disclosed(t, l.Addr().(*net.TCPAddr).Port)
+			for _, want := range c.want {
+				assert.Contains(t, string(seen), want)
+			}
+			if c.err == "" {
+				require.NoError(t, err)
+			} else {
+				require.ErrorContains(t, err, c.err)
+			}
+		})
+	}
+}
+
+func disclosed(t *testing.T, port int) ([]byte, error) {
+	t.Helper()
+	p := &profile.Profile{}
+	p.Logins.Items = map[string]*profile.Login{"it": {Protocol: "ssh", Port: port, Within: 10 * time.Second}}
+	d := New(p, Unit{}, &Bench{Link: &cable{}, Address: "127.0.0.1"}).With(NewSession(t.Context(), nil))
+	return d.Disclosed(t.Context(), "it")
+}
+
+// TestDisclosedByOpenSSH: a Banner of sshd's is heard.
+func TestDisclosedByOpenSSH(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("starts a server that others wrote")
+	}
+	sshd, err := exec.LookPath("/usr/sbin/sshd")
+	if _, rerr := os.Stat("/run/sshd"); err != nil || rerr != nil {
+		t.Skip("needs sshd and its folder /run/sshd: apt-get install openssh-server")
+	}
+	dir := t.TempDir()
+	key, issue, config := filepath.Join(dir, "key"), filepath.Join(dir, "issue.net"), filepath.Join(dir, "config")
+	require.NoError(t, exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key).Run())
+	require.NoError(t, os.WriteFile(issue, []byte("ACME box 2.1.7, Linux 5.10.0\n"), 0o644))
+	require.NoError(t, os.WriteFile(config, fmt.Appendf(nil, "HostKey %s\nBanner %s\nUsePAM no\nPidFile none\nStrictModes no\nLogLevel ERROR\n", key, issue), 0o600))
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	var wg sync.WaitGroup
+	wg.Go(func() { // as inetd does
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			f, err := conn.(*net.TCPConn).File()
+			_ = conn.Close()
+			if !assert.NoError(t, err) {
+				return
+			}
+			cmd := exec.CommandContext(t.Context(), sshd, "-i", "-e", "-f", config)
+			cmd.Stdin, cmd.Stdout = f, f
+			if assert.NoError(t, cmd.Start()) {
+				wg.Go(func() { _ = cmd.Wait() })
+			}
+			_ = f.Close()
+		}
+	})
+	t.Cleanup(func() { _ = l.Close(); wg.Wait() })
+	seen, err := disclosed(t, l.Addr().(*net.TCPAddr).Port)
+	require.NoError(t, err)
+	assert.Contains(t, string(seen), "SSH-2.0-OpenSSH")
+	assert.Contains(t, string(seen), "ACME box 2.1.7, Linux 5.10.0")
 }

@@ -197,8 +197,10 @@ func (d *Device) request(ctx context.Context, at *profile.Step, method, path str
 	return a, nil
 }
 
-// Disclosed gives what a service tells before any login: its greeting, and for
-// a web service the head and the body of its front page and of its open routes.
+// Disclosed gives what a service tells before any login: its greeting, for SSH
+// the banner too that who asks to be let in is sent, and for a web service the
+// head and the body of its front page and of its open routes. What was heard
+// until an error is given with it.
 func (d *Device) Disclosed(ctx context.Context, loginName string) ([]byte, error) {
 	l := d.Profile.Logins.Items[loginName]
 	if l == nil {
@@ -207,6 +209,9 @@ func (d *Device) Disclosed(ctx context.Context, loginName string) ([]byte, error
 	switch l.Protocol {
 	case "mqtt", "ftp", "snmp", "rtsp", "redis":
 		return d.told(ctx, loginName)
+	}
+	if l.Protocol == "ssh" {
+		return d.toldBySSH(ctx, loginName, l)
 	}
 	if !strings.HasPrefix(l.Protocol, "http") {
 		return d.greeting(ctx, l)

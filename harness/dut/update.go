@@ -18,6 +18,7 @@ import (
 	"rigor/harness/login"
 	"rigor/harness/login/web"
 	"rigor/harness/profile"
+	"rigor/harness/shelf"
 	"rigor/harness/steps"
 	"rigor/harness/verdict"
 	"rigor/harness/wire"
@@ -257,7 +258,7 @@ func (d *Device) starts(ctx context.Context) (string, error) {
 type Running struct {
 	Version string `json:"version"`
 	Digest  string `json:"digest,omitempty"`  // in hex; empty where it does not tell
-	Pending string `json:"pending,omitempty"` // what waits for a restart
+	Pending string `json:"pending,omitempty"` // what waits for a restart, or to be confirmed
 	Boot    string `json:"-"`
 	// Tells says that it tells whether something waits.
 	Tells bool `json:"-"`
@@ -278,6 +279,12 @@ func (r Running) String() string {
 // Same says whether two say the same of what runs and waits.
 func (r Running) Same(o Running) bool {
 	return r.Version == o.Version && r.Digest == o.Digest && r.Pending == o.Pending
+}
+
+// OnTrial says whether what waits is what runs: no start is waited for, but that the image
+// is found to go well.
+func (r Running) OnTrial() bool {
+	return r.Pending != "" && (r.Pending == r.Version || shelf.SameVersion(r.Pending, r.Version) || shelf.SameVersion(r.Version, r.Pending))
 }
 
 // Firmware reads what runs.
@@ -308,6 +315,25 @@ func (d *Device) Settled(ctx context.Context) (Running, error) {
 		}
 	}
 }
+
+// Confirmed is Settled behind a start, where an image may be on trial that tells so: the
+// health check of an A/B updater marks it good up to a minute behind the services. One that
+// is not confirmed in ConfirmTime stays on trial in the answer.
+func (d *Device) Confirmed(ctx context.Context) (Running, error) {
+	until := time.Now().Add(d.ConfirmTime())
+	run, err := d.Settled(ctx)
+	for wait := 50 * time.Millisecond; err == nil && run.OnTrial() && time.Now().Before(until); wait = min(2*wait, time.Second) {
+		if err := d.Wait(ctx, wait); err != nil {
+			return run, err
+		}
+		run, err = d.Firmware(ctx)
+	}
+	return run, err
+}
+
+// ConfirmTime is for how long an image is waited for that is on trial: a minute, or as long
+// as a boot may take.
+func (d *Device) ConfirmTime() time.Duration { return max(d.bootTime(), time.Minute) }
 
 // maxSettle bounds how long an image that waits is waited for.
 const maxSettle = 2 * time.Second

@@ -129,6 +129,84 @@ func TestJudgeEnumByTime(t *testing.T) {
 	}
 }
 
+// spread gives refusals whose times lie evenly between two, in a mixed order.
+func spread(n int, from, to time.Duration) []dut.Answer {
+	out := make([]dut.Answer, n)
+	for i := range out {
+		out[i] = dut.Answer{Kind: verdict.Refused, Raw: []byte("no"), Took: from + (to-from)*time.Duration(i*7%n)/time.Duration(n)}
+	}
+	return out
+}
+
+// A difference in which the times of both kinds overlap is one where more samples show it
+// again. Where it cannot be looked at again it is no proof of the contrary.
+func TestJudgeEnumAmidNoise(t *testing.T) {
+	const s, ms = time.Second, time.Millisecond
+	unknown := func(n int) []dut.Answer { return spread(n, 1500*ms, 2500*ms) }
+	slower := func(n int, by time.Duration) []dut.Answer { return spread(n, 1500*ms+by, 2500*ms+by) }
+	none := []dut.Answer(nil)
+	for _, c := range []struct {
+		name                          string
+		known, more, unknown, moreNot []dut.Answer
+		fails, undecided              bool
+	}{
+		{"400 ms slower, amid a second of noise", slower(enumSamples, 400*ms), slower(enumMore, 400*ms), unknown(enumSamples), unknown(enumMore), true, false},
+		{"400 ms faster", unknown(enumSamples), unknown(enumMore), slower(enumSamples, 400*ms), slower(enumMore, 400*ms), true, false},
+		{"400 ms slower, and no more samples", slower(enumSamples, 400*ms), none, unknown(enumSamples), none, false, true},
+		{"slower by chance", slower(enumSamples, 400*ms), slower(enumMore, 50*ms), unknown(enumSamples), unknown(enumMore), false, false},
+		{"slower by chance, then faster", slower(enumSamples, 400*ms), unknown(enumMore), unknown(enumSamples), slower(enumMore, 400*ms), false, false},
+		{"slower, and again a little", slower(enumSamples, 400*ms), slower(enumMore, 260*ms), unknown(enumSamples), unknown(enumMore), false, true},
+		{"a little slower, and no more samples", slower(enumSamples, 230*ms), none, unknown(enumSamples), none, false, false},
+		{"much of a second, at once", slower(enumSamples, s), none, unknown(enumSamples), none, true, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var claim check.Claim
+			judgeEnum(&claim, []string{"operator", "q0000000"}, slices.Concat(c.known, c.more), slices.Concat(c.unknown, c.moreNot))
+			assert.Equal(t, c.fails, claim.Failed())
+			assert.Equal(t, c.undecided, claim.Undecided())
+		})
+	}
+}
+
+// TestEnumByChance: of devices that answer both kinds alike, however widely spread, none
+// fails and hardly any is left undecided; of those whose known accounts take longer by
+// four tenths of the spread hardly any passes.
+func TestEnumByChance(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	drawn := func(n int, by time.Duration) []dut.Answer {
+		out := make([]dut.Answer, n)
+		for i := range out {
+			out[i] = dut.Answer{Kind: verdict.Refused, Raw: []byte("no"), Took: 1500*time.Millisecond + by + time.Duration(rng.Int64N(int64(time.Second)))}
+		}
+		return out
+	}
+	judged := func(by time.Duration) (fails, undecided, passes int) {
+		for range 2000 {
+			known, unknown := drawn(enumSamples, by), drawn(enumSamples, 0)
+			if hints(known, unknown) {
+				known, unknown = append(known, drawn(enumMore, by)...), append(unknown, drawn(enumMore, 0)...)
+			}
+			var claim check.Claim
+			judgeTimes(&claim, known, unknown)
+			switch {
+			case claim.Failed():
+				fails++
+			case claim.Undecided():
+				undecided++
+			default:
+				passes++
+			}
+		}
+		return fails, undecided, passes
+	}
+	fails, undecided, _ := judged(0)
+	assert.Zero(t, fails)
+	assert.LessOrEqual(t, undecided, 2)
+	fails, _, passes := judged(400 * time.Millisecond)
+	assert.Greater(t, fails, 1600)
+	assert.Less(t, passes, 40)
+}
+
 // guarded is a device that counts wrong tries by account or by source, and a clock
 // that only waiting moves.
 type guarded struct {

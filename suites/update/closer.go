@@ -46,7 +46,7 @@ func (s *seat) startsAgain(ctx context.Context) {
 		_, err := s.u.Apply(ctx)
 		s.t.OK(err)
 	}
-	now, err := s.look(ctx)
+	now, err := s.begun(ctx)
 	s.t.OK(err)
 	if what := s.t.Unasked(now); what != "" {
 		s.t.Note("behind one start more %s runs: that is %s", now, what)

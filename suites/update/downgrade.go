@@ -61,7 +61,7 @@ func (s *seat) whilePending(ctx context.Context) {
 	}
 	_, err = s.u.Apply(ctx)
 	s.t.OK(err)
-	s.read(ctx)
+	s.begin(ctx)
 	if s.now.Pending == "" && shelf.Says(s.now.Version, s.now.Digest, next.Shows) {
 		wait, _ := s.t.SettleTime() // a start behind it would undo it
 		s.t.OK(s.d.Wait(ctx, wait))

@@ -112,7 +112,7 @@ func (s *seat) try(ctx context.Context, parent *shelf.Image, m *mutant.Mutant) o
 	}
 	_, err = s.u.Apply(ctx)
 	s.t.OK(err)
-	now, err := s.look(ctx)
+	now, err := s.begun(ctx)
 	s.t.OK(err)
 	o.Runs = &now
 	before := s.running

@@ -121,7 +121,7 @@ func (s *seat) failBoot(ctx context.Context) *failed {
 		s.t.OK(err)
 	} else {
 		s.t.OK(err)
-		r.after, err = s.look(ctx)
+		r.after, err = s.begun(ctx)
 		s.t.OK(err)
 		s.now, s.running = r.after, s.shelf.Genuine(r.after.Version, r.after.Digest)
 		s.t.Ran(r.after)

@@ -81,6 +81,9 @@ func judgeNotTaken(c *check.Claim, s *seat, img *shelf.Image, a dut.Answer) {
 	case !s.shelf.Anchored():
 		c.Unknown(verdict.ReasonAmbiguous, "%s; without the maker's keys nothing shows that the image is genuine", a.Detail)
 		return
+	case s.now.OnTrial() && shelf.Says(s.now.Version, s.now.Digest, img.Shows):
+		c.Unknown(verdict.ReasonAmbiguous, "%s: it runs, and %v behind its start it is still to be confirmed", a.Detail, s.d.ConfirmTime())
+		return
 	case fetched && !(s.last.Taken && shelf.SameVersion(s.last.Said, img.Shows.Version)):
 		// What it fetched went over a network in clear, and may be another thing.
 		c.Unknown(verdict.ReasonAmbiguous, "%s; that it got what was served is not shown (it says that it has taken %q)", a.Detail, s.last.Said)
@@ -111,6 +114,6 @@ func (s *seat) stepDown(ctx context.Context, before dut.Running) {
 		}
 		s.t.Note("the version from before is not to be had again: %v", err)
 	}
-	s.read(ctx)
+	s.begin(ctx)
 	s.t.Note("%s ran before the update, and %s runs now", before, s.now)
 }

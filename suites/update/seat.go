@@ -89,6 +89,22 @@ func (s *seat) saw(now dut.Running) {
 	}
 }
 
+// begin reads what runs behind a start, once it is no more on trial.
+func (s *seat) begin(ctx context.Context) {
+	now, err := s.begun(ctx)
+	s.t.OK(err)
+	s.saw(now)
+}
+
+// begun is look behind a start.
+func (s *seat) begun(ctx context.Context) (dut.Running, error) {
+	now, err := s.look(ctx)
+	if err != nil || !now.OnTrial() {
+		return now, err
+	}
+	return s.d.Confirmed(ctx)
+}
+
 // look reads what runs, of the unit that is on the rig.
 func (s *seat) look(ctx context.Context) (dut.Running, error) {
 	if len(s.d.Profile.Identity.Steps) > 0 {
@@ -184,7 +200,7 @@ func (s *seat) install(ctx context.Context, img *shelf.Image) (dut.Answer, error
 	if _, err := s.u.Apply(ctx); err != nil {
 		return d.Answer, err
 	}
-	now, err := s.look(ctx)
+	now, err := s.begun(ctx)
 	if err != nil {
 		return d.Answer, err
 	}
@@ -218,7 +234,7 @@ func (s *seat) back(ctx context.Context) error {
 		if _, err := s.u.Apply(ctx); err != nil {
 			return err
 		}
-		now, err := s.look(ctx)
+		now, err := s.begun(ctx)
 		if err != nil {
 			return err
 		}
@@ -231,7 +247,7 @@ func (s *seat) back(ctx context.Context) error {
 		if err != nil && check.Judge(err).Verdict == verdict.Error {
 			return err
 		}
-		now, lerr := s.look(ctx)
+		now, lerr := s.begun(ctx)
 		if lerr != nil {
 			return lerr
 		}

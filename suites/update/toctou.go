@@ -136,7 +136,7 @@ func (s *seat) swapped(ctx context.Context, how string, img dut.Image, parent *s
 	before := s.now
 	_, err = s.restart(ctx)
 	s.t.OK(err)
-	s.read(ctx)
+	s.begin(ctx)
 	told, tells := s.told()
 	note, err := json.MarshalIndent(struct {
 		How     string       `json:"how"`
