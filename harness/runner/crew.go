@@ -177,7 +177,7 @@ func (j *Job) sit(ctx context.Context, rec *record, red *escape.Redactor) (*seat
 	if j.Opened != nil {
 		j.Opened(j.beside, s.bench)
 	}
-	s.cons = j.consoles(ctx, s.bench, rec)
+	s.cons = j.consoles(ctx, s.bench, rec, red)
 	store, err := j.store(red)
 	if err != nil {
 		return s, fmt.Errorf("open the state folder of rig %s: %w", j.File.Name, err)

@@ -323,7 +323,7 @@ func (j *Job) store(red *escape.Redactor) (*rig.Store, error) {
 
 // consoles opens a console on each port: one owner, from before power-on to
 // the end.
-func (j *Job) consoles(ctx context.Context, bench *rig.Bench, rec *record) map[string]*console.Console {
+func (j *Job) consoles(ctx context.Context, bench *rig.Bench, rec *record, red *escape.Redactor) map[string]*console.Console {
 	cons := map[string]*console.Console{}
 	for name, port := range bench.Consoles {
 		opts := j.consoleOptions(name)
@@ -331,7 +331,7 @@ func (j *Job) consoles(ctx context.Context, bench *rig.Bench, rec *record) map[s
 			opts.Raw = raw
 		}
 		if cast, err := rec.cab.Create("", place(rec.rig, "console-"+name+".cast"), journal.OnRig("transcript of console "+name, rec.rig), "application/x-asciicast"); err == nil {
-			opts.Cast = cast
+			opts.Cast, opts.Redact = cast, red
 			rec.casts = append(rec.casts, cast)
 		}
 		cons[name] = console.Open(ctx, port, opts)
