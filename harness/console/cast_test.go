@@ -2,6 +2,7 @@ package console
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"rigor/harness/console/expect"
 	"rigor/harness/escape"
 )
 
@@ -104,4 +106,41 @@ func TestCastSecrets(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestTimeoutShowsNoHalfSecret: the last bytes that an error shows may begin in the midst
+// of a secret, or behind a cursor that does.
+func TestTimeoutShowsNoHalfSecret(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		red := escape.NewRedactor()
+		red.Add("key", "hunter2secret")
+		port := newFakePort()
+		c := Open(t.Context(), port, Options{Part: "console.main", Redact: red})
+		defer func() { require.NoError(t, c.Close()) }()
+		never, err := expect.Text("never")
+		require.NoError(t, err)
+		last := func(from Cursor) string {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			_, err := c.Expect(ctx, from, never)
+			var e *TimeoutError
+			require.ErrorAs(t, err, &e)
+			return string(e.Last)
+		}
+		port.say("key=hunter2")
+		synctest.Wait()
+		middle := c.Mark()
+		port.say("secret" + strings.Repeat("x", tail-6))
+		synctest.Wait()
+		for _, from := range []Cursor{0, middle} {
+			got := last(from)
+			assert.NotContains(t, got, "secretx")
+			assert.True(t, strings.HasSuffix(got, "xxx"))
+			assert.LessOrEqual(t, len(got), tail)
+		}
+		port.say(strings.Repeat("y", 2*tail))
+		synctest.Wait()
+		assert.Equal(t, strings.Repeat("y", tail), last(0))
+		assert.Equal(t, "yy", last(c.Mark()-2), "no more than was waited for")
+	})
 }

@@ -52,7 +52,8 @@ type Options struct {
 	Cast  io.Writer
 	Title string // of the cast
 	// Redact takes secrets out of what the DUT sent before the cast cuts it into
-	// events. A writer that does so behind it does not see one that was cut.
+	// events, and a TimeoutError shows the last of it. Whoever does so behind them does
+	// not see one that was cut.
 	Redact *escape.Redactor
 
 	// Phases are the rates of a start, in their order; Rate is the one that holds

@@ -327,11 +327,12 @@ func (j *Job) consoles(ctx context.Context, bench *rig.Bench, rec *record, red *
 	cons := map[string]*console.Console{}
 	for name, port := range bench.Consoles {
 		opts := j.consoleOptions(name)
+		opts.Redact = red
 		if raw, err := rec.private(place(rec.rig, "console-"+name+".raw")); err == nil {
 			opts.Raw = raw
 		}
 		if cast, err := rec.cab.Create("", place(rec.rig, "console-"+name+".cast"), journal.OnRig("transcript of console "+name, rec.rig), "application/x-asciicast"); err == nil {
-			opts.Cast, opts.Redact = cast, red
+			opts.Cast = cast
 			rec.casts = append(rec.casts, cast)
 		}
 		cons[name] = console.Open(ctx, port, opts)
