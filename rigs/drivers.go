@@ -228,7 +228,13 @@ func serialPort(_ context.Context, p *rig.Port, env rig.Env) (wire.Port, error) 
 }
 
 func tcpPort(ctx context.Context, p *rig.Port, env rig.Env) (wire.Port, error) {
-	cfg := tcp.Config{Part: env.Part, Address: p.Address, Mode: tcp.Raw, DialTimeout: 5 * time.Second}
+	cfg := tcp.Config{Part: env.Part, Address: p.Address, Mode: tcp.Raw, DialTimeout: 5 * time.Second, Event: func(e tcp.Event) {
+		if e.Attached {
+			slog.Info("The connection of a console is back", "part", env.Part)
+			return
+		}
+		slog.Warn("The connection of a console was lost", "part", env.Part, "address", p.Address, "error", e.Err)
+	}}
 	if p.RFC2217 {
 		cfg.Mode, cfg.Baud, cfg.Frame, cfg.Control = tcp.Telnet, p.Baud, p.Frame, true
 	}

@@ -13,8 +13,8 @@ import (
 )
 
 // What a cast joins into one event: output up to the end of a line, unless it
-// pauses or grows long. A line goes out whole so that a secret in it can be
-// found by its value.
+// pauses, grows long, or something is sent. A secret that is cut so could not be found
+// by its value any more: secrets are taken out of the output before it is cut.
 const (
 	castPause = 500 * time.Millisecond
 	castLine  = 8 << 10
@@ -27,14 +27,20 @@ const (
 type cast struct {
 	w     io.Writer
 	began time.Time
-	held  []byte    // output that is not written yet
-	first time.Time // when held began
-	last  time.Time
+	clean io.WriteCloser // takes secrets out of the output; nil for none
+	held  []byte         // output that is not written yet
+	first time.Time      // when held began
+	last  time.Time      // of the last output
 	err   error
 }
 
-func newCast(w io.Writer, title string, began time.Time) *cast {
-	c := &cast{w: w, began: began}
+// newCast begins a cast. What the output may have of the secrets of red, which may be
+// nil, is replaced; the beginning of one is held back until it shows to be none.
+func newCast(w io.Writer, title string, began time.Time, red *escape.Redactor) *cast {
+	c := &cast{w: w, began: began, last: began}
+	if red != nil {
+		c.clean = red.Writer((*castOutput)(c))
+	}
 	head, err := json.Marshal(struct {
 		Version   int    `json:"version"`
 		Width     int    `json:"width"`
@@ -54,9 +60,27 @@ func (c *cast) output(p []byte, at time.Time) {
 	if len(c.held) > 0 && at.Sub(c.last) > castPause {
 		c.flush(false)
 	}
+	c.last = at
+	if c.clean == nil {
+		c.hold(p)
+		return
+	}
+	_, _ = c.clean.Write(p) // castOutput never fails
+}
+
+// castOutput is the cast behind what takes the secrets out.
+type castOutput cast
+
+func (o *castOutput) Write(p []byte) (int, error) {
+	(*cast)(o).hold(p)
+	return len(p), nil
+}
+
+// hold takes output that came last, and writes what is a line of it.
+func (c *cast) hold(p []byte) {
 	for len(p) > 0 {
 		if len(c.held) == 0 {
-			c.first = at
+			c.first = c.last
 		}
 		n := bytes.IndexByte(p, '\n') + 1
 		whole := n > 0
@@ -65,12 +89,19 @@ func (c *cast) output(p []byte, at time.Time) {
 		}
 		n = min(n, castLine)
 		c.held = append(c.held, p[:n]...)
-		c.last = at
 		p = p[n:]
 		if whole || len(c.held) >= castLine {
 			c.flush(false)
 		}
 	}
+}
+
+// end writes all that is not written yet.
+func (c *cast) end() {
+	if c.clean != nil {
+		_ = c.clean.Close() // castOutput never fails
+	}
+	c.flush(true)
 }
 
 // flush writes what is held. The beginning of a character stays for the next
@@ -94,7 +125,8 @@ func (c *cast) flush(end bool) {
 	c.first = c.last
 }
 
-// mark writes an event of another kind, behind the output that came before it.
+// mark writes an event of another kind, behind the output that came before it, but for
+// what may be the beginning of a secret.
 func (c *cast) mark(code string, p []byte, at time.Time) {
 	c.flush(false)
 	c.event(code, p, at)

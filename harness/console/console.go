@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"rigor/harness/console/expect"
+	"rigor/harness/escape"
 	"rigor/harness/wire"
 )
 
@@ -50,6 +51,10 @@ type Options struct {
 	// Secrets that were sent as such are left out.
 	Cast  io.Writer
 	Title string // of the cast
+	// Redact takes secrets out of what the DUT sent before the cast cuts it into
+	// events, and a TimeoutError shows the last of it. Whoever does so behind them does
+	// not see one that was cut.
+	Redact *escape.Redactor
 
 	// Phases are the rates of a start, in their order; Rate is the one that holds
 	// behind the last of them.
@@ -127,7 +132,7 @@ func Open(ctx context.Context, port wire.Port, opts Options) *Console {
 		tx: make(chan struct{}, 1), done: make(chan struct{}), closing: make(chan struct{}),
 	}
 	if opts.Cast != nil {
-		c.cast = newCast(opts.Cast, opts.Title, c.text.began)
+		c.cast = newCast(opts.Cast, opts.Title, c.text.began, opts.Redact)
 	}
 	c.tx <- struct{}{}
 	c.stop = context.AfterFunc(ctx, c.shut)
@@ -203,7 +208,7 @@ func (c *Console) flush() {
 	c.recMu.Lock()
 	defer c.recMu.Unlock()
 	if c.cast != nil {
-		c.cast.flush(true)
+		c.cast.end()
 	}
 }
 

@@ -16,8 +16,12 @@ var ErrTimeout = errors.New("the console did not show it in time")
 // ErrClosed says that the console was closed by its owner.
 var ErrClosed = errors.New("the console is closed")
 
-// tail is how many of the last bytes an error shows.
-const tail = 160
+const (
+	// tail is how many of the last bytes an error shows.
+	tail = 160
+	// maxSecret is how far before them a secret may begin, however it is written.
+	maxSecret = 8 << 10
+)
 
 // TimeoutError says that a wait ended without what it waited for. It says
 // nothing about why.
@@ -26,7 +30,7 @@ type TimeoutError struct {
 	Waited []string // the patterns that were wanted
 	After  time.Duration
 	Seen   int64  // bytes that came since the cursor
-	Last   []byte // the last of them, raw
+	Last   []byte // the last of them, raw but for secrets
 	Cause  error  // what ended the context
 }
 

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -119,8 +120,27 @@ func (w *waiter) gaveUp(ctx context.Context) error {
 		}
 	}
 	// The error stands without the last bytes where they are kept no more.
-	e.Last, _ = w.c.Excerpt(max(w.from, w.at-tail), w.at)
+	e.Last = w.c.last(w.from, w.at)
 	return e
+}
+
+// last gives the last bytes in [from, to) for an error, without secrets: what is cut out
+// in the midst of one would not be known by its value any more. It gives nothing of
+// what is kept no more.
+func (c *Console) last(from, to Cursor) []byte {
+	p, err := c.Excerpt(max(from, to-tail), to)
+	if err != nil || c.opts.Redact == nil {
+		return p
+	}
+	wide, err := c.Excerpt(max(0, to-tail-maxSecret), to)
+	if err != nil {
+		return p
+	}
+	clean := c.opts.Redact.Bytes(wide)
+	if len(clean) == len(wide) && bytes.Equal(clean, wide) {
+		return p
+	}
+	return clean[max(0, len(clean)-len(p)):]
 }
 
 func names(patterns []expect.Pattern) string {

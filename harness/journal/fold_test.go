@@ -332,6 +332,41 @@ func TestWaivers(t *testing.T) {
 	}
 }
 
+// A waiver is for a finding that is known. It is none for a DUT that did not survive the
+// case, and that is what the case is judged by.
+func TestNoWaiverForADisabledDUT(t *testing.T) {
+	gone := journal.Event{Kind: journal.KindLost, Case: id, Lost: &journal.Lost{Diagnosis: "off", Disabled: true}}
+	for name, run := range map[string]func(*journaltest.Builder) *journaltest.Builder{
+		"that failed": func(b *journaltest.Builder) *journaltest.Builder { return b.Fail(id) },
+		"that passed": func(b *journaltest.Builder) *journaltest.Builder { return b.Pass(id) },
+		"that failed in its first try": func(b *journaltest.Builder) *journaltest.Builder {
+			return b.Begin(id).Fails(id, 1).Retry(id).Pass(id)
+		},
+		"that ended with a failure": func(b *journaltest.Builder) *journaltest.Builder {
+			return b.Begin(id).Done(id, verdict.Judgement{Verdict: verdict.Fail, Reason: verdict.ReasonAbsent})
+		},
+	} {
+		t.Run("of a case "+name, func(t *testing.T) {
+			b := journaltest.New(func(s *journal.Start) {
+				s.Waivers = []journal.Waiver{{Case: id, Reason: "fixed in 1.5", Owner: "kim", Expires: "2026-12-24"}}
+			}).Plan("credential", "cred-known-list", "ssh")
+			res := run(b).Add(gone).End().Fold()
+			c := res.Cases[0]
+			assert.Equal(t, verdict.Fail, c.Verdict())
+			assert.Equal(t, verdict.ReasonDUTDisabled, c.Judgement.Reason)
+			assert.Contains(t, c.Judgement.Detail, "after the case the DUT was gone (off)")
+			assert.Contains(t, c.Judgement.Detail, "its waiver is not for that")
+			assert.Equal(t, verdict.ReasonDUTDisabled, c.Raw.Reason)
+			if name != "that passed" {
+				assert.Contains(t, c.Judgement.Detail, "besides: fail.", "what it found is told all the same")
+			}
+			assert.Nil(t, c.Waiver)
+			assert.Equal(t, verdict.ExitFail, res.Exit)
+			assert.Empty(t, res.Trouble)
+		})
+	}
+}
+
 func TestWaiverDayFallsBackToTheStart(t *testing.T) {
 	res := journaltest.New(func(s *journal.Start) {
 		s.WaiversNow = ""

@@ -30,7 +30,12 @@ func (f *folder) judge(c *Case) verdict.Judgement {
 		all = append(all, cl.Judgement)
 	}
 	if c.Disabled != "" {
-		all = append(all, verdict.Judgement{Verdict: verdict.Fail, Reason: verdict.ReasonDUTDisabled, Detail: c.Disabled})
+		// It weighs more than what the case was to find out, which is told with it.
+		j := verdict.Judgement{Verdict: verdict.Fail, Reason: verdict.ReasonDUTDisabled, Detail: c.Disabled}
+		if other := worst(all); other.Verdict == verdict.Fail {
+			j.Detail += "; besides: " + other.String()
+		}
+		return j
 	}
 	if part := f.leansOnBroken(c); part != "" {
 		all = append(all, verdict.Judgement{Verdict: verdict.Error, Reason: verdict.ReasonBrokenPart,
@@ -98,11 +103,10 @@ func (f *folder) bracketOpen(c *Case, id string) string {
 	return "bracket " + id + " was not closed"
 }
 
-// worst gives the first judgement of the highest precedence. A pass among
-// others is only the worst when all are passes.
-func worst(js []verdict.Judgement) verdict.Judgement {
-	best := js[0]
-	for _, j := range js[1:] {
+// worst gives the first judgement of the highest precedence, and none of none. A pass
+// among others is only the worst when all are passes.
+func worst(js []verdict.Judgement) (best verdict.Judgement) {
+	for _, j := range js {
 		if best.Verdict != j.Verdict && verdict.Worst(best.Verdict, j.Verdict) == j.Verdict {
 			best = j
 		}

@@ -17,7 +17,8 @@ func (w *Waiver) matches(c *Case, r *Result) bool {
 }
 
 // waive turns a failure that a waiver names into a skip; the raw verdict stays
-// with the case. Only failures can be waived: what is unclear stays unclear.
+// with the case. Only failures can be waived: what is unclear stays unclear. That the
+// case put the DUT out of service is not: the waiver was for what the case looks for.
 func (f *folder) waive(c *Case, used []bool) {
 	s := &f.res.Start
 	for i := range s.Waivers {
@@ -30,6 +31,8 @@ func (f *folder) waive(c *Case, used []bool) {
 		switch {
 		case bad != "":
 			f.trouble(verdict.Error, verdict.ReasonWaiver, fmt.Sprintf("the waiver for %s %s", c.ID, bad))
+		case c.Disabled != "":
+			c.Judgement.Detail += "; its waiver is not for that"
 		case c.Judgement.Verdict == verdict.Fail:
 			c.Waiver = w
 			c.Judgement = verdict.Judgement{Verdict: verdict.NotApplicable, Reason: verdict.ReasonWaived,

@@ -178,7 +178,7 @@ func (j *Job) sit(ctx context.Context, rec *record, red *escape.Redactor) (*seat
 	if j.Opened != nil {
 		j.Opened(j.beside, s.bench)
 	}
-	if s.cons, err = j.consoles(ctx, s.bench, rec); err != nil {
+	if s.cons, err = j.consoles(ctx, s.bench, rec, red); err != nil {
 		rec.unkept(rig.PhaseBefore, err)
 		return s, err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"rigor/harness/check"
 	"rigor/harness/console"
+	"rigor/harness/escape"
 	"rigor/harness/journal"
 	"rigor/harness/rig"
 	"rigor/harness/verdict"
@@ -20,10 +21,11 @@ import (
 // consoles opens a console on each port: one owner, from before power-on to
 // the end. The error is that what one of them says cannot be kept; those that are
 // open by then are given all the same.
-func (j *Job) consoles(ctx context.Context, bench *rig.Bench, rec *record) (map[string]*console.Console, error) {
+func (j *Job) consoles(ctx context.Context, bench *rig.Bench, rec *record, red *escape.Redactor) (map[string]*console.Console, error) {
 	cons := map[string]*console.Console{}
 	for _, name := range slices.Sorted(maps.Keys(bench.Consoles)) {
 		opts := j.consoleOptions(name)
+		opts.Redact = red
 		raw, err := rec.private(place(rec.rig, "console-"+name+".raw"))
 		if err != nil {
 			return cons, fmt.Errorf("record console %s: %w", name, err)

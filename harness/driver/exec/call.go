@@ -30,6 +30,7 @@ const (
 	defaultOutput  = 1 << 20
 	maxOutput      = 64 << 20
 	keptErrors     = 512         // bytes of standard error that an error shows
+	keptTail       = 64 << 10    // bytes of it that are kept: half a secret would not be known
 	grace          = time.Second // from the program's end to its pipes' end
 )
 
@@ -165,7 +166,7 @@ func (c Command) run(ctx context.Context, in []byte) ([]byte, error) {
 	stdout := &capped{limit: limit, over: func() {
 		flood(fmt.Errorf("%w: more than %d bytes of output", ErrAnswer, limit))
 	}}
-	stderr := &tail{limit: keptErrors}
+	stderr := &tail{limit: keptTail}
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	// A group of its own, so that what the program started dies with it.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -209,21 +210,37 @@ func (c Command) said(t *tail) string {
 	if len(t.buf) == 0 {
 		return ""
 	}
-	return "; it said " + c.show(t.buf)
+	return "; it said " + c.showEnd(t.buf)
 }
 
-// show quotes what the program wrote: without secrets first, then cut. Its lines
-// come on one, and a text that is fit to be read as it is stays so: it is written
-// out once more where it is shown.
-func (c Command) show(b []byte) string {
-	s := string(b)
-	if c.Redact != nil {
-		s = c.Redact(s)
-	}
-	more := ""
+// showEnd is show of the last of what the program wrote.
+func (c Command) showEnd(b []byte) string {
+	s := c.redacted(b)
 	if len(s) > keptErrors {
-		s, more = strings.ToValidUTF8(s[:keptErrors], ""), "…"
+		s = strings.ToValidUTF8(s[len(s)-keptErrors:], "")
 	}
+	return quoted(s)
+}
+
+// show quotes the first of what the program wrote: without secrets first, then cut.
+func (c Command) show(b []byte) string {
+	s := c.redacted(b)
+	if len(s) > keptErrors {
+		return quoted(strings.ToValidUTF8(s[:keptErrors], "")) + "…"
+	}
+	return quoted(s)
+}
+
+func (c Command) redacted(b []byte) string {
+	if c.Redact == nil {
+		return string(b)
+	}
+	return c.Redact(string(b))
+}
+
+// quoted puts the lines of s on one. A text that is fit to be read as it is stays so:
+// it is written out once more where it is shown.
+func quoted(s string) string {
 	var lines []string
 	for line := range strings.Lines(s) {
 		if line = strings.TrimSpace(line); line != "" {
@@ -232,9 +249,9 @@ func (c Command) show(b []byte) string {
 	}
 	s = strings.Join(lines, " | ")
 	if !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return strconv.Quote(s) + more
+		return strconv.Quote(s)
 	}
-	return `"` + s + `"` + more
+	return `"` + s + `"`
 }
 
 // capped keeps up to limit bytes and calls over once there are more.

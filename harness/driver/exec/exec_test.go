@@ -3,6 +3,8 @@ package exec
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -139,6 +141,50 @@ func TestSecretsStayOut(t *testing.T) {
 		fault(t, err)
 		assert.NotContains(t, err.Error(), "hunter2")
 		assert.Contains(t, err.Error(), "[redacted]")
+	}
+}
+
+// A secret is found also where what is shown of a long text begins in its midst.
+func TestSecretsStayOutOfWhatIsCut(t *testing.T) {
+	t.Parallel()
+	const secret = "hunter2-secret"
+	redact := func(c *Command) {
+		c.Redact = func(s string) string { return strings.ReplaceAll(s, secret, "[redacted]") }
+	}
+	fill := strings.Repeat("x", keptErrors-len("secret\n"))
+	say := "echo '" + strings.Repeat("y", keptErrors) + secret + fill + "'"
+	for name, script := range map[string]string{"errors": say + " >&2; exit 1", "output": say + "; exit 1"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := Command{Part: "power", Argv: []string{"sh", "-c", script, FileArg}}
+			redact(&c)
+			s, err := NewStorage(c, Command{}, 0)
+			require.NoError(t, err)
+			err = s.Read(t.Context(), io.Discard)
+			fault(t, err)
+			assert.NotContains(t, err.Error(), "secret")
+			assert.Contains(t, err.Error(), "xxx")
+			assert.NotContains(t, err.Error(), "yyy", "the last of it is shown")
+		})
+	}
+	for name, before := range map[string]int{"line of the log": maxLogLine - len("hunter2"), "long line": maxLogHeld - len("hunter2"), "very long line": maxLogHeld + maxLogLine} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p, h := openPort(t, fmt.Sprintf(`head -c %d /dev/zero | tr '\0' y >&2; echo %s >&2; printf 'behind it' >&2`, before, secret), redact)
+			_, err := p.Read(make([]byte, 1))
+			fault(t, err)
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			all := strings.Join(h.lines, "")
+			assert.NotContains(t, all, "hunter2")
+			assert.NotContains(t, all, "secret")
+			assert.True(t, strings.HasPrefix(all, "yyy"))
+			assert.Equal(t, "behind it", h.lines[len(h.lines)-1])
+			assert.Equal(t, before+len(secret) <= maxLogHeld, strings.Contains(all, "[redacted]"), "where the line is not too long to be kept whole")
+			for _, l := range h.lines {
+				assert.LessOrEqual(t, len(l), maxLogLine)
+			}
+		})
 	}
 }
 

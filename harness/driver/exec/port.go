@@ -22,6 +22,8 @@ const (
 	writeWithin = 10 * time.Second       // for the program to take what is sent
 	endWithin   = 500 * time.Millisecond // from SIGTERM to SIGKILL
 	maxLogLine  = 1 << 10                // bytes of standard error that are one line of the log
+	maxLogHeld  = 64 << 10               // bytes of a line of standard error, of which the rest is left out
+	maxSecret   = 8 << 10                // bytes of a secret, however it is written
 )
 
 // ErrEnded says that a program ended that has to run as long as the rig is used.
@@ -54,7 +56,7 @@ func OpenPort(cmd Command, log func(line string)) (*Port, error) {
 		return nil, err
 	}
 	p := &Port{cmd: cmd, ended: make(chan struct{}), writing: make(chan struct{}, 1), quit: make(chan struct{})}
-	p.said = &logger{tail: tail{limit: keptErrors}, log: log, clean: cmd.Redact}
+	p.said = &logger{tail: tail{limit: keptTail}, log: log, clean: cmd.Redact}
 	inR, in, err := os.Pipe()
 	if err != nil {
 		return nil, cmd.fault(err)
@@ -219,34 +221,28 @@ func (p *Port) Close() error {
 	return nil
 }
 
-// logger takes what a program writes to standard error, line by line.
+// logger takes what a program writes to standard error, line by line. Secrets are taken
+// out of a line before it is cut to what a log takes: half a secret is not known any more.
 type logger struct {
 	tail  tail // for the error that tells of the program's end
 	log   func(line string)
 	clean func(string) string
-	line  []byte
+	line  []byte // its first maxLogHeld bytes
+	over  bool   // there is more of it
 }
 
 // Write is called by one goroutine, which ends before Wait does.
 func (l *logger) Write(p []byte) (int, error) {
 	_, _ = l.tail.Write(p) // never fails
 	for rest := p; len(rest) > 0; {
-		at := bytes.IndexByte(rest, '\n')
-		part, end := rest, at >= 0
-		if end {
-			part, rest = rest[:at], rest[at+1:]
-		} else {
-			rest = nil
-		}
-		for len(l.line)+len(part) > maxLogLine {
-			n := maxLogLine - len(l.line)
-			l.line, part = append(l.line, part[:n]...), part[n:]
-			l.flush()
-		}
-		l.line = append(l.line, part...)
+		part, after, end := bytes.Cut(rest, []byte("\n"))
+		n := min(len(part), maxLogHeld-len(l.line))
+		l.line = append(l.line, part[:n]...)
+		l.over = l.over || n < len(part)
 		if end {
 			l.flush()
 		}
+		rest = after
 	}
 	return len(p), nil
 }
@@ -255,12 +251,23 @@ func (l *logger) flush() {
 	if len(l.line) == 0 {
 		return
 	}
-	text := string(l.line)
-	l.line = l.line[:0]
+	text, over := string(l.line), l.over
+	l.line, l.over = l.line[:0], false
 	if l.clean != nil {
 		text = l.clean(text)
 	}
-	if l.log != nil {
-		l.log(text)
+	if over { // it may end with the beginning of a secret
+		text = text[:max(0, len(text)-maxSecret)]
+	}
+	if l.log == nil {
+		return
+	}
+	for len(text) > 0 {
+		n := min(len(text), maxLogLine)
+		l.log(text[:n])
+		text = text[n:]
+	}
+	if over {
+		l.log("… (the rest of a line that is too long is left out)")
 	}
 }

@@ -157,7 +157,7 @@ func (s *Storage) runOn(ctx context.Context, c Command, path string) error {
 			return fmt.Errorf("%s: run %s: %w", c.Part, filepath.Base(c.Argv[0]), ctx.Err())
 		}
 		if err != nil && len(out) > 0 {
-			err = fmt.Errorf("%w; and on its output %s", err, c.show(out[max(0, len(out)-keptErrors):]))
+			err = fmt.Errorf("%w; and on its output %s", err, c.showEnd(out))
 		}
 		if err != nil {
 			return c.fault(err)

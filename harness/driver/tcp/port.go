@@ -32,12 +32,17 @@ type Port struct {
 	link   *link // nil while away
 	why    error
 	since  time.Time
+	gaps   int   // how often the connection was lost
+	last   error // why, the last time
 	closed bool
 
 	writing chan struct{} // held by the one who writes, breaks or sets
 }
 
-var _ wire.Port = (*Port)(nil)
+var (
+	_ wire.Port   = (*Port)(nil)
+	_ wire.Gapped = (*Port)(nil)
+)
 
 // Open connects, negotiates, and sets rate and frame where the server lets it.
 // ctx bounds the port's life, and Config.DialTimeout the connection. The error is
@@ -126,6 +131,16 @@ func (p *Port) Check() error {
 	return err
 }
 
+// Gaps says how often the connection was lost so far, and why the last time.
+func (p *Port) Gaps() (n int, last error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.gaps == 0 {
+		return 0, nil
+	}
+	return p.gaps, p.fault("read", fmt.Errorf("the connection was lost, and what the DUT sent meanwhile was not read: %w", p.last))
+}
+
 func (p *Port) current(op string) (*link, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -177,11 +192,12 @@ func (p *Port) Read(b []byte) (int, error) {
 func (p *Port) lose(l *link) {
 	<-l.over
 	p.mu.Lock()
-	if p.closed {
+	if p.closed || p.ctx.Err() != nil { // we ended it
 		p.mu.Unlock()
 		return
 	}
 	p.link, p.why, p.since = nil, l.err, time.Now()
+	p.gaps, p.last = p.gaps+1, l.err
 	at := p.since
 	p.mu.Unlock()
 	if p.conf.Event != nil {

@@ -303,10 +303,17 @@ func TestReconnect(t *testing.T) {
 	}()
 	s.say("before")
 	assert.Equal(t, "before", <-got)
+	var gapped wire.Gapped = p
+	n, why := gapped.Gaps()
+	assert.Zero(t, n)
+	require.NoError(t, why)
 	s.stop()
 	e := <-events
 	assert.False(t, e.Attached)
 	require.Error(t, e.Err)
+	n, why = gapped.Gaps()
+	assert.Equal(t, 1, n, "it is told as soon as the connection is lost")
+	fault(t, why)
 	err := p.Write(t.Context(), []byte("lost"))
 	fault(t, err)
 	assert.ErrorContains(t, err, "no connection since")
@@ -320,10 +327,30 @@ func TestReconnect(t *testing.T) {
 	again.mu.Lock()
 	assert.Equal(t, []byte{44, 1, 0, 0, 0x4b, 0}, again.requests[0], "the rate that was set last is set again")
 	again.mu.Unlock()
+	n, why = gapped.Gaps()
+	assert.Equal(t, 1, n, "and stays told when it is back")
+	fault(t, why)
+	assert.ErrorContains(t, why, "what the DUT sent meanwhile was not read: the server closed the connection")
 	again.stop()
 	<-events
 	require.NoError(t, p.Close())
 	require.ErrorIs(t, <-ended, io.EOF)
+	n, _ = gapped.Gaps()
+	assert.Equal(t, 2, n)
+}
+
+// What Close ends was not lost.
+func TestCloseIsNoGap(t *testing.T) {
+	t.Parallel()
+	s := (&server{}).start(t, "127.0.0.1:0")
+	p := open(t, Config{Address: s.addr(), Mode: Raw})
+	ended := make(chan error, 1)
+	go func() { _, err := p.Read(make([]byte, 1)); ended <- err }()
+	require.NoError(t, p.Close())
+	require.ErrorIs(t, <-ended, io.EOF)
+	n, why := p.Gaps()
+	assert.Zero(t, n)
+	require.NoError(t, why)
 }
 
 func TestAwayForTooLong(t *testing.T) {
