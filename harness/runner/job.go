@@ -98,6 +98,9 @@ type Job struct {
 	salt   uint64 // makes the random choices of a device in this process others than its neighbours'
 	crew   []*Job // one for each of them that takes part
 	byHand bool   // the power switch would be a person, and there is nobody to ask
+
+	unsafe *journal.Doctor // what the guard of an earlier run could not do; nil: nothing
+	told   bool            // a doctor has said it
 }
 
 // Undo undoes what an intent of an earlier run was about, with what was written

@@ -77,8 +77,21 @@ func (j *Job) doctorOf(bench *rig.Bench, device *dut.Device) func(context.Contex
 				return "", fmt.Errorf("%w again: the run has booted it %d times", rig.ErrNotShown, device.PowerOns())
 			}
 		}
-		return rig.Doctor(ctx, phase, bench, j.File, j.Profile, p)
+		found := rig.Doctor(ctx, phase, bench, j.File, j.Profile, p)
+		if phase == rig.PhaseBefore {
+			found = append(j.leftBefore(), found...)
+		}
+		return found
 	}
+}
+
+// leftBefore gives what earlier runs left wrong on the rig, as its state folder has it.
+func (j *Job) leftBefore() (found []journal.Doctor) {
+	if j.unsafe != nil {
+		j.told = true
+		found = append(found, *j.unsafe)
+	}
+	return found
 }
 
 // Examine is the doctor without a run: it binds the rig, looks at all of it, boots
@@ -113,5 +126,5 @@ func (j *Job) Examine(ctx context.Context) (found []journal.Doctor, err error) {
 	}
 	p := rig.Probe{Lease: j.Lease, Guard: j.Guard}
 	Looks(device, j.File, &p)
-	return rig.Doctor(ctx, rig.PhaseBefore, bench, j.File, j.Profile, p), nil
+	return append(j.leftBefore(), rig.Doctor(ctx, rig.PhaseBefore, bench, j.File, j.Profile, p)...), nil
 }
