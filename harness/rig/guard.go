@@ -51,6 +51,7 @@ type orders struct {
 	Locks   int               `json:"locks"`
 	Power   *Power            `json:"power,omitempty"`
 	Lines   map[string]*Line  `json:"lines,omitempty"`
+	Pads    *Pads             `json:"pads,omitempty"`
 	Secrets map[string]string `json:"secrets,omitempty"`
 	Virtual *Virtual          `json:"virtual,omitempty"`
 
@@ -132,7 +133,7 @@ func newOrders(spec GuardSpec) ([]byte, error) {
 	}
 	f := spec.File
 	o := orders{Rig: f.Name, Dir: dir, Store: spec.Store.Dir(), Within: spec.Within,
-		Power: f.Power, Lines: f.Lines, Secrets: f.Secrets, Virtual: f.Virtual, Machines: f.Machines}
+		Power: f.Power, Lines: f.Lines, Pads: f.Pads, Secrets: f.Secrets, Virtual: f.Virtual, Machines: f.Machines}
 	if o.Within <= 0 {
 		o.Within = 10*time.Second + settling(f)
 	}
@@ -362,7 +363,7 @@ func standIn(ctx context.Context, store *Store, o orders, locks []*os.File, d Dr
 			_ = writeHolder(lock, Holder{PID: os.Getpid(), Rig: o.Rig, Since: ended.UTC().Truncate(time.Second), Host: host, Role: roleGuard})
 		}
 	}()
-	f := &File{Name: o.Rig, Power: o.Power, Lines: o.Lines, Secrets: o.Secrets, Virtual: o.Virtual, Machines: o.Machines}
+	f := &File{Name: o.Rig, Power: o.Power, Lines: o.Lines, Pads: o.Pads, Secrets: o.Secrets, Virtual: o.Virtual, Machines: o.Machines}
 	acts, err := MakeSafe(ctx, f, d, env)
 	if err == nil {
 		// A program that the run had just started may have done its work

@@ -63,6 +63,10 @@ func guardedFile(dir string) *File {
 		f.Lines["button"].Chip = "broken"
 	case "hang":
 		f.Lines["button"].Driver = "hang"
+	case "memory":
+		f.Pads = &Pads{Driver: "file", Memory: true, At: map[string]string{"J1": filepath.Join(dir, "swdio"), "J2": filepath.Join(dir, "swclk")}}
+	case "remote-bitbang":
+		f.Pads = &Pads{Driver: "remote-bitbang", At: map[string]string{"J1": filepath.Join(dir, "swdio"), "J2": filepath.Join(dir, "swclk")}}
 	}
 	return f
 }
@@ -82,6 +86,13 @@ func playRun(dir string, finish bool) error {
 		Argv: []string{os.Args[0]}, Environ: []string{roleEnv + "=guard"}})
 	if err != nil {
 		return err
+	}
+	if f.Pads != nil {
+		for _, pin := range f.Pads.At {
+			if err := record(pin, "driven"); err != nil {
+				return err
+			}
+		}
 	}
 	for _, do := range []error{
 		fileLine{f.Lines["reset"].Line}.Assert(ctx), fileLine{f.Lines["button"].Line}.Assert(ctx), filePower{f.Power.Line}.On(ctx),
@@ -186,6 +197,31 @@ func TestGuardMakesSafeAfterKill(t *testing.T) {
 	require.NoError(t, err)
 	assert.Nil(t, r, "told once")
 	p.free(t)
+}
+
+// What drives pads past the kernel, or at the other end of a connection, does not let go
+// of them when the run is killed.
+func TestGuardLetsGoOfPads(t *testing.T) {
+	t.Parallel()
+	for _, bench := range []string{"memory", "remote-bitbang"} {
+		t.Run(bench, func(t *testing.T) {
+			t.Parallel()
+			p := play(t, "run", bench)
+			require.Equal(t, "driven", p.pin("swdio"))
+			p.kill(t, "released", "released", "off")
+			p.ended(t)
+			assert.Equal(t, []string{"let go", "let go"}, []string{p.pin("swdio"), p.pin("swclk")})
+			store, err := OpenStore(filepath.Join(p.dir, "state"))
+			require.NoError(t, err)
+			r, err := store.GuardReport()
+			require.NoError(t, err)
+			require.NotNil(t, r)
+			assert.True(t, r.Safe, r.Acts)
+			require.Len(t, r.Acts, 4)
+			assert.Equal(t, []any{PadsPart, "release"}, []any{r.Acts[2].Part, r.Acts[2].Do})
+			p.free(t)
+		})
+	}
 }
 
 func TestGuardOutlivesSignals(t *testing.T) {
