@@ -188,13 +188,17 @@ func (j *Job) sit(ctx context.Context, rec *record, red *escape.Redactor) (*seat
 	if err != nil {
 		return s, err
 	}
+	j.pending(store, rec)
 	in := &intents{store: store, seed: j.Seed, red: red}
 	s.cfg = Config{
 		Rig: j.File.Name, Plan: plan, Input: j.Input(), Profile: j.Profile, Device: device, Journal: rec.w, Cabinet: rec.cab,
 		Intents: in, Seed: j.Seed, Allow: j.File.Allow, FailFast: j.FailFast, Hold: j.Hold, Lost: j.Lost,
 		Ended:  func() { s.leave(ctx) },
 		Doctor: j.doctorOf(s.bench, device),
-		Undo:   func(ctx context.Context, d *dut.Device) error { return j.undo(ctx, d, in, rec) },
+		Undo: func(ctx context.Context, d *dut.Device, known bool) []journal.Doctor {
+			return j.undo(ctx, d, in, rec, known)
+		},
+		Unknown: j.unknown != nil,
 	}
 	if j.Waiting != nil {
 		s.cfg.Waiting = func(what string) { j.Waiting(j.beside, what) }

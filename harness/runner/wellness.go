@@ -91,6 +91,9 @@ func (j *Job) leftBefore() (found []journal.Doctor) {
 		j.told = true
 		found = append(found, *j.unsafe)
 	}
+	if j.unknown != nil {
+		found = append(found, *j.unknown)
+	}
 	return found
 }
 
@@ -123,6 +126,10 @@ func (j *Job) Examine(ctx context.Context) (found []journal.Doctor, err error) {
 	device, err := j.device(bench, cons, late.Start(measuring))
 	if err != nil {
 		return nil, err
+	}
+	if j.Store != nil {
+		_, err := j.Store.Pending()
+		j.unknown = unknownLeft(err)
 	}
 	p := rig.Probe{Lease: j.Lease, Guard: j.Guard}
 	Looks(device, j.File, &p)
