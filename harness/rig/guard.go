@@ -258,6 +258,23 @@ func (g *Guard) Dismiss(ctx context.Context) error {
 	return nil
 }
 
+// StandIn leaves the making safe to the guard, for a run that could not do it: the guard
+// tries on, for as long as after a run that was killed, with the lease in its hands, and
+// reports what came of it to the next start. It is not waited for.
+func (g *Guard) StandIn() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.control == nil {
+		return nil
+	}
+	err := g.control.Close()
+	g.control = nil
+	if err != nil {
+		return fmt.Errorf("leave the making safe to the guard: %w", err)
+	}
+	return nil
+}
+
 // GuardReport gives what the guard of an earlier run did, or nil when none had
 // to do anything since the last Noticed.
 func (s *Store) GuardReport() (*GuardReport, error) {

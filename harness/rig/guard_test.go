@@ -3,6 +3,7 @@ package rig
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -38,8 +39,8 @@ func TestMain(m *testing.M) {
 	case "deaf":
 		<-time.After(time.Minute) // for ever would be a deadlock, which the runtime ends where there is no cgo
 		return
-	case "run", "run-done":
-		err = playRun(os.Getenv("RIG_TEST_DIR"), role == "run-done")
+	case "run", "run-done", "run-unsafe":
+		err = playRun(os.Getenv("RIG_TEST_DIR"), role)
 	default:
 		err = fmt.Errorf("role %q", role)
 	}
@@ -72,7 +73,7 @@ func guardedFile(dir string) *File {
 }
 
 // playRun is a run that has all lines asserted and the power on.
-func playRun(dir string, finish bool) error {
+func playRun(dir, role string) error {
 	ctx, f := context.Background(), guardedFile(dir)
 	store, err := OpenStore(filepath.Join(dir, "state"))
 	if err != nil {
@@ -102,8 +103,13 @@ func playRun(dir string, finish bool) error {
 		}
 	}
 	fmt.Println(guard.PID())
-	if !finish {
+	switch role {
+	case "run":
 		<-time.After(time.Minute)
+	case "run-unsafe":
+		if err := errors.Join(guard.StandIn(), guard.StandIn(), guard.Dismiss(ctx)); err != nil {
+			return err
+		}
 	}
 	if err := guard.Dismiss(ctx); err != nil {
 		return err
@@ -277,6 +283,21 @@ func TestGuardDismissedDoesNothing(t *testing.T) {
 	r, err := store.GuardReport()
 	require.NoError(t, err)
 	assert.Nil(t, r)
+}
+
+// A run that could not make the rig safe leaves it to the guard, and ends before it.
+func TestGuardStandsInForARunThatGoesOn(t *testing.T) {
+	p := play(t, "run-unsafe", "")
+	require.NoError(t, p.cmd.Wait())
+	p.ended(t)
+	assert.Equal(t, []string{"released", "released", "off"}, p.pins())
+	store, err := OpenStore(filepath.Join(p.dir, "state"))
+	require.NoError(t, err)
+	r, err := store.GuardReport()
+	require.NoError(t, err)
+	require.NotNil(t, r)
+	assert.True(t, r.Safe)
+	p.free(t)
 }
 
 func TestGuardThatDoesNotStart(t *testing.T) {

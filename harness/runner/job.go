@@ -99,8 +99,10 @@ type Job struct {
 	crew   []*Job // one for each of them that takes part
 	byHand bool   // the power switch would be a person, and there is nobody to ask
 
-	unsafe  *journal.Doctor // what the guard of an earlier run could not do; nil: nothing
-	told    bool            // a doctor has said it
+	unsafe   *journal.Doctor // what the guard of an earlier run could not do; nil: nothing
+	told     bool            // a doctor has said it
+	forGuard bool            // the rig could not be made safe: the guard is to try on
+
 	unknown *journal.Doctor // that not all is known which earlier runs left to undo; nil: it is
 }
 
@@ -235,7 +237,7 @@ func (j *Job) bound(ctx context.Context, plan []Planned, rec *record, red *escap
 	end = &journal.End{How: "finished"}
 	var seats []*seat
 	defer func() {
-		end.Safe = leave(ctx, seats, end)
+		leave(ctx, seats, end)
 		if ctx.Err() != nil && end.How == "finished" {
 			end.How, end.Detail = "interrupted", context.Cause(ctx).Error()
 		}
@@ -263,12 +265,8 @@ func (j *Job) bound(ctx context.Context, plan []Planned, rec *record, red *escap
 	return end
 }
 
-// safe puts the rig safe, whatever ended the run; with Hold the DUT stays as
-// it is, which is what was asked for.
+// safe puts the rig safe, whatever ended the run.
 func (j *Job) safe(ctx context.Context, bench *rig.Bench, rec *record) bool {
-	if j.Hold {
-		return true
-	}
 	acts, err := rig.Safe(context.WithoutCancel(ctx), bench)
 	if err != nil { // an instrument that was slow or busy is asked once more
 		acts, err = rig.SafeAgain(context.WithoutCancel(ctx), bench, acts)

@@ -52,6 +52,10 @@ func (j *Job) onRig(ctx context.Context, do func(context.Context) error) error {
 			return fmt.Errorf("start the guard: %w", err)
 		}
 		defer func() {
+			if j.forGuard {
+				err = errors.Join(err, j.Guard.StandIn())
+				return
+			}
 			quiet, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 			defer cancel()
 			err = errors.Join(err, j.Guard.Dismiss(quiet))
@@ -123,7 +127,7 @@ func (j *Job) openStore(ctx context.Context) (*rig.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	j.unsafe, j.told = nil, false
+	j.unsafe, j.told, j.forGuard = nil, false, false
 	rep, err := store.GuardReport()
 	switch {
 	case err != nil:

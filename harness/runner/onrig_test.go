@@ -3,14 +3,18 @@ package runner
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"periph.io/x/conn/v3/gpio"
 
 	"rigor/harness/check"
 	"rigor/harness/journal"
@@ -132,3 +136,71 @@ func guardJSON(t *testing.T, r rig.GuardReport) string {
 	require.NoError(t, err)
 	return string(b)
 }
+
+// shGuard stands for the guard: it writes down what it is told after its orders.
+func shGuard(j *Job, heard string) {
+	j.StartGuard = func(ctx context.Context, spec rig.GuardSpec) (*rig.Guard, error) {
+		spec.Argv = []string{"/bin/sh", "-c", `read -r orders <&3; echo "on duty" >&4; exec 4>&-; cat <&3 >"$0.part"; mv "$0.part" "$0"`, heard}
+		return rig.StartGuard(ctx, spec)
+	}
+}
+
+// toldGuard gives what the guard was told last.
+func toldGuard(t *testing.T, heard string) string {
+	t.Helper()
+	var text []byte
+	require.Eventually(t, func() (ok bool) {
+		var err error
+		text, err = os.ReadFile(heard)
+		return err == nil
+	}, 10*time.Second, 5*time.Millisecond, "the guard does not end")
+	return string(text)
+}
+
+func TestHowTheRigIsLeft(t *testing.T) {
+	noPads := func(context.Context, *rig.Pads, rig.Env) (wire.Pads, error) { return padsless{}, nil }
+	for _, c := range []struct {
+		name  string
+		set   func(*Job, *fakeLine)
+		safe  bool
+		left  string
+		guard string // what it is told
+		power string // what the supply was told last
+	}{
+		{"put safe", func(*Job, *fakeLine) {}, true, "", "done\n", "power off"},
+		{"held", func(j *Job, _ *fakeLine) { j.Hold = true }, false, journal.LeftHeld, "done\n", "power on"},
+		{"never bound", func(j *Job, _ *fakeLine) {
+			j.File.Pads = &rig.Pads{Driver: "fake", At: map[string]string{"J1": "a", "J2": "b"}}
+			j.Drivers.Pads = map[string]func(context.Context, *rig.Pads, rig.Env) (wire.Pads, error){"fake": noPads}
+		}, false, journal.LeftUnbound, "done\n", ""},
+		// The guard has ten seconds to go on trying, and says in the end how it went.
+		{"a line that sticks", func(_ *Job, l *fakeLine) { l.err = errors.New("stuck") }, false, "", "", "power off"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			line := &fakeLine{name: "good"}
+			j := realJob(t, line, checkOn("idle", "good", func(_ context.Context, ct *check.T) { holds(ct) }))
+			heard := filepath.Join(t.TempDir(), "heard")
+			shGuard(j, heard)
+			c.set(j, line)
+			res := carried(t, j)
+			require.NotNil(t, res.End)
+			assert.Equal(t, c.safe, res.End.Safe)
+			assert.Equal(t, c.left, res.End.Left)
+			assert.Equal(t, c.guard, toldGuard(t, heard))
+			var power string
+			for _, l := range line.d.all() {
+				if strings.HasPrefix(l, "power ") {
+					power = l
+				}
+			}
+			assert.Equal(t, c.power, power)
+			unsafe := slices.ContainsFunc(res.Trouble, func(j verdict.Judgement) bool { return strings.Contains(j.Detail, "not shown to be safe") })
+			assert.Equal(t, !c.safe && c.left == "", unsafe, "%v", res.Trouble)
+		})
+	}
+}
+
+type padsless struct{}
+
+func (padsless) Pins() []gpio.PinIO { return nil }
+func (padsless) Close() error       { return nil }

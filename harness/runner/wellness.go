@@ -113,6 +113,7 @@ func (j *Job) Examine(ctx context.Context) (found []journal.Doctor, err error) {
 	}
 	defer func() {
 		_, serr := rig.Safe(context.WithoutCancel(ctx), bench)
+		j.forGuard = serr != nil
 		err = errors.Join(err, serr, bench.Close())
 	}()
 	cons := map[string]*console.Console{}
