@@ -366,7 +366,19 @@ type End struct {
 	// benchmark of the harness's own share.
 	DriverUS int64 `json:"driver_us,omitempty"`
 	Safe     bool  `json:"safe"` // the rig was put safe
+	// Left says why a rig was left as it was instead; one of LeftHeld and LeftUnbound.
+	// With Safe it is about another rig of the run.
+	Left string `json:"left,omitempty"`
 }
+
+// Why a rig was left as it was.
+const (
+	LeftHeld    = "held"        // it was asked for: the DUT stays as a case left it
+	LeftUnbound = "never bound" // its instruments could not be had
+)
+
+// AsMeant says whether the rig was put safe, or left as it was for a reason that is known.
+func (e *End) AsMeant() bool { return e.Safe || e.Left == LeftHeld || e.Left == LeftUnbound }
 
 // Interrupt records a signal.
 type Interrupt struct {

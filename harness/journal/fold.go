@@ -368,7 +368,7 @@ func (f *folder) finish() {
 	if r.End != nil && r.End.How != EndFinished && r.End.How != EndInterrupted && len(r.Trouble) == 0 {
 		f.trouble(verdict.Error, verdict.ReasonBug, "the run was "+firstOf(r.End.How, "ended in an unknown way")+orNothing(": ", r.End.Detail))
 	}
-	if r.End != nil && !r.End.Safe {
+	if r.End != nil && !r.End.AsMeant() {
 		f.trouble(verdict.Error, verdict.ReasonFault, "the rig is not shown to be safe"+orNothing(": ", r.End.Detail))
 	}
 	for _, t := range r.Trouble {

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"periph.io/x/conn/v3/gpio"
+
 	"rigor/harness/wire"
 )
 
@@ -205,7 +207,15 @@ func (w *workbench) bind(t *testing.T) *Bench {
 // process can see and change it, as pins can.
 
 func fileDrivers() Drivers {
+	pads := func(_ context.Context, p *Pads, _ Env) (wire.Pads, error) {
+		var f filePads
+		for _, pad := range p.Names() {
+			f = append(f, filePin{path: p.At[pad]})
+		}
+		return f, nil
+	}
 	return Drivers{
+		Pads: map[string]func(context.Context, *Pads, Env) (wire.Pads, error){"file": pads, "remote-bitbang": pads},
 		Line: map[string]func(context.Context, *Line, Env) (wire.Line, error){
 			"file": func(_ context.Context, l *Line, env Env) (wire.Line, error) {
 				if l.Chip == "broken" {
@@ -249,6 +259,19 @@ func (p filePower) Close() error              { return nil }
 func (p filePower) State(context.Context) (wire.PowerState, error) {
 	return wire.PowerUnknown, nil
 }
+
+type filePads []gpio.PinIO
+
+func (p filePads) Pins() []gpio.PinIO { return p }
+func (filePads) Close() error         { return nil }
+
+type filePin struct {
+	gpio.PinIO
+	path string
+}
+
+func (p filePin) Name() string                  { return p.path }
+func (p filePin) In(gpio.Pull, gpio.Edge) error { return record(p.path, "let go") }
 
 // elapse lets time pass.
 func elapse(d time.Duration) { <-time.After(d) }

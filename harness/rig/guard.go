@@ -51,6 +51,7 @@ type orders struct {
 	Locks   int               `json:"locks"`
 	Power   *Power            `json:"power,omitempty"`
 	Lines   map[string]*Line  `json:"lines,omitempty"`
+	Pads    *Pads             `json:"pads,omitempty"`
 	Secrets map[string]string `json:"secrets,omitempty"`
 	Virtual *Virtual          `json:"virtual,omitempty"`
 
@@ -132,7 +133,7 @@ func newOrders(spec GuardSpec) ([]byte, error) {
 	}
 	f := spec.File
 	o := orders{Rig: f.Name, Dir: dir, Store: spec.Store.Dir(), Within: spec.Within,
-		Power: f.Power, Lines: f.Lines, Secrets: f.Secrets, Virtual: f.Virtual, Machines: f.Machines}
+		Power: f.Power, Lines: f.Lines, Pads: f.Pads, Secrets: f.Secrets, Virtual: f.Virtual, Machines: f.Machines}
 	if o.Within <= 0 {
 		o.Within = 10*time.Second + settling(f)
 	}
@@ -257,6 +258,23 @@ func (g *Guard) Dismiss(ctx context.Context) error {
 	return nil
 }
 
+// StandIn leaves the making safe to the guard, for a run that could not do it: the guard
+// tries on, for as long as after a run that was killed, with the lease in its hands, and
+// reports what came of it to the next start. It is not waited for.
+func (g *Guard) StandIn() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.control == nil {
+		return nil
+	}
+	err := g.control.Close()
+	g.control = nil
+	if err != nil {
+		return fmt.Errorf("leave the making safe to the guard: %w", err)
+	}
+	return nil
+}
+
 // GuardReport gives what the guard of an earlier run did, or nil when none had
 // to do anything since the last Noticed.
 func (s *Store) GuardReport() (*GuardReport, error) {
@@ -362,7 +380,7 @@ func standIn(ctx context.Context, store *Store, o orders, locks []*os.File, d Dr
 			_ = writeHolder(lock, Holder{PID: os.Getpid(), Rig: o.Rig, Since: ended.UTC().Truncate(time.Second), Host: host, Role: roleGuard})
 		}
 	}()
-	f := &File{Name: o.Rig, Power: o.Power, Lines: o.Lines, Secrets: o.Secrets, Virtual: o.Virtual, Machines: o.Machines}
+	f := &File{Name: o.Rig, Power: o.Power, Lines: o.Lines, Pads: o.Pads, Secrets: o.Secrets, Virtual: o.Virtual, Machines: o.Machines}
 	acts, err := MakeSafe(ctx, f, d, env)
 	if err == nil {
 		// A program that the run had just started may have done its work

@@ -3,6 +3,7 @@ package rig
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -38,8 +39,8 @@ func TestMain(m *testing.M) {
 	case "deaf":
 		<-time.After(time.Minute) // for ever would be a deadlock, which the runtime ends where there is no cgo
 		return
-	case "run", "run-done":
-		err = playRun(os.Getenv("RIG_TEST_DIR"), role == "run-done")
+	case "run", "run-done", "run-unsafe":
+		err = playRun(os.Getenv("RIG_TEST_DIR"), role)
 	default:
 		err = fmt.Errorf("role %q", role)
 	}
@@ -63,12 +64,16 @@ func guardedFile(dir string) *File {
 		f.Lines["button"].Chip = "broken"
 	case "hang":
 		f.Lines["button"].Driver = "hang"
+	case "memory":
+		f.Pads = &Pads{Driver: "file", Memory: true, At: map[string]string{"J1": filepath.Join(dir, "swdio"), "J2": filepath.Join(dir, "swclk")}}
+	case "remote-bitbang":
+		f.Pads = &Pads{Driver: "remote-bitbang", At: map[string]string{"J1": filepath.Join(dir, "swdio"), "J2": filepath.Join(dir, "swclk")}}
 	}
 	return f
 }
 
 // playRun is a run that has all lines asserted and the power on.
-func playRun(dir string, finish bool) error {
+func playRun(dir, role string) error {
 	ctx, f := context.Background(), guardedFile(dir)
 	store, err := OpenStore(filepath.Join(dir, "state"))
 	if err != nil {
@@ -83,6 +88,13 @@ func playRun(dir string, finish bool) error {
 	if err != nil {
 		return err
 	}
+	if f.Pads != nil {
+		for _, pin := range f.Pads.At {
+			if err := record(pin, "driven"); err != nil {
+				return err
+			}
+		}
+	}
 	for _, do := range []error{
 		fileLine{f.Lines["reset"].Line}.Assert(ctx), fileLine{f.Lines["button"].Line}.Assert(ctx), filePower{f.Power.Line}.On(ctx),
 	} {
@@ -91,8 +103,13 @@ func playRun(dir string, finish bool) error {
 		}
 	}
 	fmt.Println(guard.PID())
-	if !finish {
+	switch role {
+	case "run":
 		<-time.After(time.Minute)
+	case "run-unsafe":
+		if err := errors.Join(guard.StandIn(), guard.StandIn(), guard.Dismiss(ctx)); err != nil {
+			return err
+		}
 	}
 	if err := guard.Dismiss(ctx); err != nil {
 		return err
@@ -188,6 +205,31 @@ func TestGuardMakesSafeAfterKill(t *testing.T) {
 	p.free(t)
 }
 
+// What drives pads past the kernel, or at the other end of a connection, does not let go
+// of them when the run is killed.
+func TestGuardLetsGoOfPads(t *testing.T) {
+	t.Parallel()
+	for _, bench := range []string{"memory", "remote-bitbang"} {
+		t.Run(bench, func(t *testing.T) {
+			t.Parallel()
+			p := play(t, "run", bench)
+			require.Equal(t, "driven", p.pin("swdio"))
+			p.kill(t, "released", "released", "off")
+			p.ended(t)
+			assert.Equal(t, []string{"let go", "let go"}, []string{p.pin("swdio"), p.pin("swclk")})
+			store, err := OpenStore(filepath.Join(p.dir, "state"))
+			require.NoError(t, err)
+			r, err := store.GuardReport()
+			require.NoError(t, err)
+			require.NotNil(t, r)
+			assert.True(t, r.Safe, r.Acts)
+			require.Len(t, r.Acts, 4)
+			assert.Equal(t, []any{PadsPart, "release"}, []any{r.Acts[2].Part, r.Acts[2].Do})
+			p.free(t)
+		})
+	}
+}
+
 func TestGuardOutlivesSignals(t *testing.T) {
 	p := play(t, "run", "")
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
@@ -241,6 +283,21 @@ func TestGuardDismissedDoesNothing(t *testing.T) {
 	r, err := store.GuardReport()
 	require.NoError(t, err)
 	assert.Nil(t, r)
+}
+
+// A run that could not make the rig safe leaves it to the guard, and ends before it.
+func TestGuardStandsInForARunThatGoesOn(t *testing.T) {
+	p := play(t, "run-unsafe", "")
+	require.NoError(t, p.cmd.Wait())
+	p.ended(t)
+	assert.Equal(t, []string{"released", "released", "off"}, p.pins())
+	store, err := OpenStore(filepath.Join(p.dir, "state"))
+	require.NoError(t, err)
+	r, err := store.GuardReport()
+	require.NoError(t, err)
+	require.NotNil(t, r)
+	assert.True(t, r.Safe)
+	p.free(t)
 }
 
 func TestGuardThatDoesNotStart(t *testing.T) {

@@ -58,6 +58,11 @@ func (p *Pads) Names() []string {
 	return sortedKeys(p.At)
 }
 
+// stays says whether what a process drove stays driven when that is killed: past the
+// kernel, which else lets go of a line, or at the other end of a connection, where a
+// reset may be held.
+func (p *Pads) stays() bool { return p != nil && (p.Memory || p.Driver == "remote-bitbang") }
+
 func (l *fileLint) pads() {
 	p, at := l.f.Pads, []string{"pads"}
 	if p == nil {

@@ -111,7 +111,7 @@ func safe(ctx context.Context, b *Bench, done map[wire.Part]SafeAct) ([]SafeAct,
 	}
 	if b.rawPads != nil && !is(PadsPart) {
 		waiting[PadsPart] = start(PadsPart, "release", func(ctx context.Context) error { return letGo(ctx, b.rawPads) })
-	} else if b.rawPads == nil && b.Pads != nil && b.File.Pads.Memory {
+	} else if b.rawPads == nil && b.Pads != nil && b.File.Pads.stays() {
 		acts = append(acts, SafeAct{Part: PadsPart, Do: "release", err: b.Missing[PadsPart]})
 	}
 	head := time.NewTimer(linesFirst)
@@ -244,7 +244,7 @@ func MakeSafe(ctx context.Context, f *File, d Drivers, env Env) ([]SafeAct, erro
 	}
 	n := len(f.Lines)
 	lines := make(chan result, n+1)
-	if f.Pads != nil && f.Pads.Memory { // what a killed process drove past the kernel stays driven
+	if f.Pads.stays() {
 		n++
 		go func() {
 			act, err := persist(ctx, &File{Name: f.Name, Pads: f.Pads}, d, env)

@@ -149,8 +149,14 @@ type seat struct {
 	end   context.CancelFunc // of what measures
 
 	once sync.Once
-	safe bool // it was left so
+	how  string // it was left: leftSafe, leftUnsafe, or as journal.End has it
 }
+
+// How a seat is left; otherwise it is journal.LeftHeld or LeftUnbound.
+const (
+	leftUnsafe = "" // also one that a panic kept from being left
+	leftSafe   = "safe"
+)
 
 // sit binds the job's rig and makes it ready for a run. The seat is to be left also where
 // there is an error.
@@ -192,13 +198,17 @@ func (j *Job) sit(ctx context.Context, rec *record, red *escape.Redactor) (*seat
 	if err != nil {
 		return s, err
 	}
+	j.pending(store, rec)
 	in := &intents{store: store, seed: j.Seed, red: red}
 	s.cfg = Config{
 		Rig: j.File.Name, Plan: plan, Input: j.Input(), Profile: j.Profile, Device: device, Journal: rec.w, Cabinet: rec.cab,
 		Intents: in, Seed: j.Seed, Allow: j.File.Allow, FailFast: j.FailFast, Hold: j.Hold, Lost: j.Lost,
 		Ended:  func() { s.leave(ctx) },
 		Doctor: j.doctorOf(s.bench, device), Unrecorded: func() map[string]error { return unrecorded(s.cons) },
-		Undo: func(ctx context.Context, d *dut.Device) error { return j.undo(ctx, d, in, rec) },
+		Undo: func(ctx context.Context, d *dut.Device, known bool) []journal.Doctor {
+			return j.undo(ctx, d, in, rec, known)
+		},
+		Unknown: j.unknown != nil,
 	}
 	if j.Waiting != nil {
 		s.cfg.Waiting = func(what string) { j.Waiting(j.beside, what) }
@@ -215,22 +225,29 @@ func (j *Job) sit(ctx context.Context, rec *record, red *escape.Redactor) (*seat
 	return s, nil
 }
 
-// leave puts the rig safe and closes it, once.
-func (s *seat) leave(ctx context.Context) (safe bool) {
-	s.once.Do(func() { s.safe = s.left(ctx) })
-	return s.safe
+// leave puts the rig safe and closes it, once. It says how the rig was left.
+func (s *seat) leave(ctx context.Context) (how string) {
+	s.once.Do(func() { s.how = s.left(ctx) })
+	return s.how
 }
 
-func (s *seat) left(ctx context.Context) (safe bool) {
+func (s *seat) left(ctx context.Context) (how string) {
 	var missing []error
 	defer func() {
 		s.rec.unkept(rig.PhaseAfter, errors.Join(append(missing, s.rec.closeTranscripts())...))
 	}()
 	s.end()
 	if s.bench == nil {
-		return true // nothing was opened
+		return journal.LeftUnbound
 	}
-	safe = s.j.safe(ctx, s.bench, s.rec)
+	switch {
+	case s.j.Hold: // the DUT stays as it is, which is what was asked for
+		how = journal.LeftHeld
+	case s.j.safe(ctx, s.bench, s.rec):
+		how = leftSafe
+	default:
+		how, s.j.forGuard = leftUnsafe, true
+	}
 	if s.j.Left != nil {
 		s.j.Left(s.bench)
 	}
@@ -243,25 +260,28 @@ func (s *seat) left(ctx context.Context) (safe bool) {
 	if err := s.bench.Close(); err != nil {
 		slog.DebugContext(ctx, "Closing the bench", "error", err)
 	}
-	return safe
+	return how
 }
 
 // leave leaves all seats at once, so that none waits for another's supply to settle, and
-// says whether each rig is safe.
-func leave(ctx context.Context, seats []*seat, end *journal.End) bool {
-	safe := make([]bool, len(seats))
+// writes down how.
+func leave(ctx context.Context, seats []*seat, end *journal.End) {
+	how := make([]string, len(seats))
 	var all sync.WaitGroup
 	for i, s := range seats {
 		if s.bench != nil {
 			end.DriverUS += s.bench.Meter.Total().Microseconds()
 		}
-		all.Go(func() { safe[i] = s.leave(ctx) })
+		all.Go(func() { how[i] = s.leave(ctx) })
 	}
 	all.Wait()
-	for _, ok := range safe {
-		if !ok {
-			return false
+	if slices.Contains(how, leftUnsafe) {
+		return // whatever became of the others
+	}
+	end.Safe = slices.Contains(how, leftSafe)
+	for _, why := range []string{journal.LeftUnbound, journal.LeftHeld} {
+		if slices.Contains(how, why) {
+			end.Left = why
 		}
 	}
-	return true
 }

@@ -99,6 +99,9 @@ func (r *run) wayIntent(w profile.Way) (func() error, error) {
 	if !r.identified() {
 		return nil, errUnidentified
 	}
+	if r.cfg.Unknown {
+		return nil, errUnknownLeft
+	}
 	_, done, err := r.Intent("state", "the way from "+w.From+" to "+w.To, map[string]string{"from": w.From, "to": w.To})
 	return done, err
 }

@@ -98,6 +98,12 @@ type Job struct {
 	salt   uint64 // makes the random choices of a device in this process others than its neighbours'
 	crew   []*Job // one for each of them that takes part
 	byHand bool   // the power switch would be a person, and there is nobody to ask
+
+	unsafe   *journal.Doctor // what the guard of an earlier run could not do; nil: nothing
+	told     bool            // a doctor has said it
+	forGuard bool            // the rig could not be made safe: the guard is to try on
+
+	unknown *journal.Doctor // that not all is known which earlier runs left to undo; nil: it is
 }
 
 // Undo undoes what an intent of an earlier run was about, with what was written
@@ -231,7 +237,7 @@ func (j *Job) bound(ctx context.Context, plan []Planned, rec *record, red *escap
 	end = &journal.End{How: "finished"}
 	var seats []*seat
 	defer func() {
-		end.Safe = leave(ctx, seats, end)
+		leave(ctx, seats, end)
 		if ctx.Err() != nil && end.How == "finished" {
 			end.How, end.Detail = "interrupted", context.Cause(ctx).Error()
 		}
@@ -259,12 +265,8 @@ func (j *Job) bound(ctx context.Context, plan []Planned, rec *record, red *escap
 	return end
 }
 
-// safe puts the rig safe, whatever ended the run; with Hold the DUT stays as
-// it is, which is what was asked for.
+// safe puts the rig safe, whatever ended the run.
 func (j *Job) safe(ctx context.Context, bench *rig.Bench, rec *record) bool {
-	if j.Hold {
-		return true
-	}
 	acts, err := rig.Safe(context.WithoutCancel(ctx), bench)
 	if err != nil { // an instrument that was slow or busy is asked once more
 		acts, err = rig.SafeAgain(context.WithoutCancel(ctx), bench, acts)
@@ -277,34 +279,6 @@ func (j *Job) safe(ctx context.Context, bench *rig.Bench, rec *record) bool {
 		_ = rec.w.Append(&journal.Event{Kind: journal.KindFault, Fault: &journal.Fault{Part: "safe state", Op: "make the rig safe", Error: err.Error()}})
 	}
 	return err == nil
-}
-
-// undo undoes what runs before left open, the last of it first: a DUT whose memory was
-// written past it does not start until that is undone.
-func (j *Job) undo(ctx context.Context, d *dut.Device, in *intents, rec *record) error {
-	pending, err := in.store.Pending()
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for _, p := range slices.Backward(pending) {
-		f := j.Undo[p.Kind]
-		if f != nil {
-			if err := f(ctx, d, p.Undo, in.Secret); err != nil {
-				errs = append(errs, fmt.Errorf("undo %q (%s): %w", p.What, p.ID, err))
-				continue
-			}
-		}
-		// Power, lines and states have no undoing of their own: the start of a
-		// run brings them where they must be.
-		if err := rec.w.Append(&journal.Event{Kind: journal.KindNote, Note: &journal.Note{Text: "undid what an earlier run left: " + p.What}}); err != nil {
-			return err
-		}
-		if err := in.store.Done(p.ID); err != nil {
-			errs = append(errs, err)
-		}
-	}
-	return errors.Join(errs...)
 }
 
 func (j *Job) store(red *escape.Redactor) (*rig.Store, error) {

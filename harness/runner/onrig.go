@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"rigor/harness/journal"
 	"rigor/harness/rig"
 )
 
@@ -51,11 +52,16 @@ func (j *Job) onRig(ctx context.Context, do func(context.Context) error) error {
 			return fmt.Errorf("start the guard: %w", err)
 		}
 		defer func() {
+			if j.forGuard {
+				err = errors.Join(err, j.Guard.StandIn())
+				return
+			}
 			quiet, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 			defer cancel()
 			err = errors.Join(err, j.Guard.Dismiss(quiet))
 		}()
-		return do(ctx)
+		// Before the guard goes: one that has to stand in for this run reports anew.
+		return errors.Join(do(ctx), j.noticed())
 	})
 }
 
@@ -121,11 +127,45 @@ func (j *Job) openStore(ctx context.Context) (*rig.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if rep, rerr := store.GuardReport(); rerr == nil && rep != nil {
-		slog.InfoContext(ctx, "The guard of an earlier run put the rig safe", "ended", rep.Ended, "safe", rep.Safe)
+	j.unsafe, j.told, j.forGuard = nil, false, false
+	rep, err := store.GuardReport()
+	switch {
+	case err != nil:
+		j.unsafe = broken("guard-before", fmt.Sprintf("what a guard did after an earlier run is not known: %v; look whether lines and supply are at rest, then remove the file", err))
+	case rep == nil:
+		return store, nil
+	case rep.Safe:
+		slog.InfoContext(ctx, "The guard of an earlier run put the rig safe", "ended", rep.Ended)
 		return store, store.Noticed()
+	default:
+		text := fmt.Sprintf("an earlier run ended at %s without making the rig safe, and its guard could not either in %v", rep.Ended.Format(time.RFC3339), time.Duration(rep.Took)*time.Millisecond)
+		for _, a := range rep.Acts {
+			if a.Error != "" {
+				text += fmt.Sprintf("; %s: %s: %s", a.Part, a.Do, a.Error)
+			}
+		}
+		j.unsafe = broken("guard-before", text)
 	}
+	slog.ErrorContext(ctx, "The rig was not left safe", "rig", j.File.Name, "why", j.unsafe.Detail)
 	return store, nil
+}
+
+// broken is a finding of before the run that is no part's.
+func broken(item, detail string) *journal.Doctor {
+	return &journal.Doctor{Phase: rig.PhaseBefore, Item: item, Status: rig.StatusBroken, Detail: detail}
+}
+
+// noticed marks the report of an earlier run's guard as seen once a doctor has told
+// of it: whoever only presses a button shows it to nobody who reads a report. One that
+// cannot be read stays until a person has looked.
+func (j *Job) noticed() error {
+	if j.unsafe == nil || !j.told {
+		return nil
+	}
+	if _, err := j.Store.GuardReport(); err != nil {
+		return nil //nolint:nilerr // it was told, with the remedy
+	}
+	return j.Store.Noticed()
 }
 
 // guardsTime is how long a start waits for the guard of a run that was killed.

@@ -29,6 +29,9 @@ func (r *run) ready(ctx context.Context, p *Planned) *verdict.Judgement {
 	if j := r.unfit(); j != nil {
 		return j
 	}
+	if !r.mayAlter(p.Check) {
+		return &verdict.Judgement{Verdict: verdict.Inconclusive, Reason: verdict.ReasonPrecondition, Detail: errUnknownLeft.Error()}
+	}
 	if p.Check.From == nil && (r.identified() || !alters(p.Check)) {
 		return nil
 	}
@@ -102,7 +105,7 @@ func (r *run) enter(ctx context.Context, d *dut.Device, m *state.Machine, p *Pla
 // DUT back would change nothing; nil where it is to be tried.
 func cannotEnter(err error) *verdict.Judgement {
 	switch {
-	case errors.Is(err, errUnidentified):
+	case errors.Is(err, errUnidentified), errors.Is(err, errUnknownLeft):
 		return &verdict.Judgement{Verdict: verdict.Inconclusive, Reason: verdict.ReasonPrecondition, Detail: err.Error()}
 	case errors.Is(err, state.ErrNotAllowed), errors.Is(err, state.ErrNoWay):
 		return &verdict.Judgement{Verdict: verdict.Inconclusive, Reason: verdict.ReasonState, Detail: err.Error()}

@@ -51,8 +51,11 @@ type Config struct {
 	// Unrecorded gives, of each console of which what it says is not kept any more, why;
 	// may be nil.
 	Unrecorded func() map[string]error
-	// Undo undoes what an earlier run left; called once the DUT answers.
-	Undo func(ctx context.Context, d *dut.Device) error
+	// Undo undoes what an earlier run left; called once the DUT answers. Known says
+	// whether it is known to be the rig's unit. It gives what could not be undone.
+	Undo func(ctx context.Context, d *dut.Device, known bool) []journal.Doctor
+	// Unknown says that not all is known which an earlier run left: nothing alters the DUT.
+	Unknown bool
 	// Lost, when closed, says that the lease on the rig is gone.
 	Lost <-chan struct{}
 	// Tried is what the run before left of its tries at the logins, and KeepTries
@@ -207,7 +210,7 @@ const inARow = 3
 // unit can show alone, to one that has not shown it.
 func (r *run) fit(p *Planned) bool {
 	switch {
-	case r.anyBroken(p), r.unfit() != nil, !r.identified() && alters(p.Check), r.unclear >= inARow:
+	case r.anyBroken(p), r.unfit() != nil, !r.identified() && alters(p.Check), !r.mayAlter(p.Check), r.unclear >= inARow:
 		return false
 	case p.Case.Bracket != "" && p.Case.Closer == nil:
 		return r.shown(p.Case.Bracket)
@@ -288,11 +291,9 @@ func (r *run) start(ctx context.Context) {
 		if _, wrong := r.isWrongUnit(); wrong {
 			return nil
 		}
-		if r.cfg.Undo != nil {
-			if err := r.cfg.Undo(ctx, d); err != nil {
-				r.note("", "what an earlier run left could not be undone: %v", err)
-				slog.InfoContext(ctx, "Undoing what an earlier run left did not work", "error", err)
-			}
+		r.undo(ctx, d)
+		if _, wrong := r.isWrongUnit(); wrong {
+			return nil
 		}
 		if len(r.cfg.Profile.States.Order) > 0 {
 			if _, err := m.Find(ctx, d); err != nil {

@@ -77,8 +77,24 @@ func (j *Job) doctorOf(bench *rig.Bench, device *dut.Device) func(context.Contex
 				return "", fmt.Errorf("%w again: the run has booted it %d times", rig.ErrNotShown, device.PowerOns())
 			}
 		}
-		return rig.Doctor(ctx, phase, bench, j.File, j.Profile, p)
+		found := rig.Doctor(ctx, phase, bench, j.File, j.Profile, p)
+		if phase == rig.PhaseBefore {
+			found = append(j.leftBefore(), found...)
+		}
+		return found
 	}
+}
+
+// leftBefore gives what earlier runs left wrong on the rig, as its state folder has it.
+func (j *Job) leftBefore() (found []journal.Doctor) {
+	if j.unsafe != nil {
+		j.told = true
+		found = append(found, *j.unsafe)
+	}
+	if j.unknown != nil {
+		found = append(found, *j.unknown)
+	}
+	return found
 }
 
 // Examine is the doctor without a run: it binds the rig, looks at all of it, boots
@@ -97,6 +113,7 @@ func (j *Job) Examine(ctx context.Context) (found []journal.Doctor, err error) {
 	}
 	defer func() {
 		_, serr := rig.Safe(context.WithoutCancel(ctx), bench)
+		j.forGuard = serr != nil
 		err = errors.Join(err, serr, bench.Close())
 	}()
 	cons := map[string]*console.Console{}
@@ -111,7 +128,11 @@ func (j *Job) Examine(ctx context.Context) (found []journal.Doctor, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if j.Store != nil {
+		_, err := j.Store.Pending()
+		j.unknown = unknownLeft(err)
+	}
 	p := rig.Probe{Lease: j.Lease, Guard: j.Guard}
 	Looks(device, j.File, &p)
-	return rig.Doctor(ctx, rig.PhaseBefore, bench, j.File, j.Profile, p), nil
+	return append(j.leftBefore(), rig.Doctor(ctx, rig.PhaseBefore, bench, j.File, j.Profile, p)...), nil
 }

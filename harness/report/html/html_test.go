@@ -262,3 +262,22 @@ func (full) Write([]byte) (int, error) { return 0, io.ErrShortWrite }
 func TestWriteError(t *testing.T) {
 	require.ErrorIs(t, html.Write(full{}, journaltest.Sample().Fold(), nil), io.ErrShortWrite)
 }
+
+// A rig that was left as it was is not said to be safe.
+func TestHowTheRigWasLeft(t *testing.T) {
+	for _, c := range []struct {
+		end  journal.End
+		want string
+	}{
+		{journal.End{Safe: true}, "finished, rig put safe"},
+		{journal.End{}, "finished, rig NOT shown to be safe"},
+		{journal.End{Left: journal.LeftHeld}, "finished, rig left as it is: it was to be held"},
+		{journal.End{Left: journal.LeftUnbound}, "finished, rig never bound, and left as it was"},
+		{journal.End{Safe: true, Left: journal.LeftUnbound}, "finished, rig put safe, but for one that was never bound"},
+		{journal.End{Left: "odd"}, "finished, rig NOT shown to be safe"},
+	} {
+		c.end.How = journal.EndFinished
+		page := text(t, render(t, journaltest.New().Plan("s", "a", "").Add(journal.Event{Kind: journal.KindEnd, End: &c.end}).Fold(), nil))
+		assert.Contains(t, page, " "+c.want+" ")
+	}
+}

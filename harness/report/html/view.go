@@ -266,6 +266,21 @@ func clip(s string, n int) string {
 	return s
 }
 
+// wasLeft says how a run left its rig.
+func wasLeft(e *journal.End) string {
+	switch {
+	case !e.AsMeant():
+		return "NOT shown to be safe"
+	case e.Safe && e.Left == journal.LeftUnbound:
+		return "put safe, but for one that was never bound"
+	case e.Safe:
+		return "put safe"
+	case e.Left == journal.LeftHeld:
+		return "left as it is: it was to be held"
+	}
+	return "never bound, and left as it was"
+}
+
 func (b *builder) facts() []fact {
 	s := &b.res.Start
 	unit := strings.Join(s.Serials(), ", ")
@@ -281,7 +296,7 @@ func (b *builder) facts() []fact {
 	}
 	end := "cut short: the journal has no end"
 	if e := b.res.End; e != nil {
-		end = e.How + map[bool]string{true: ", rig put safe", false: ", rig NOT shown to be safe"}[e.Safe]
+		end = e.How + ", rig " + wasLeft(e)
 		if e.Detail != "" {
 			end += ": " + e.Detail
 		}
