@@ -3,7 +3,6 @@ package credential
 import (
 	"context"
 	"errors"
-	"net/http"
 	"time"
 
 	"rigor/fixtures/states"
@@ -101,12 +100,15 @@ func settled(ctx context.Context, t *check.T, state string) (a dut.Answer, decid
 	}
 }
 
+// serverTrouble is the least status that tells of a server's own trouble (RFC 9110 section
+// 15.6).
+const serverTrouble = 500
+
 // decides says whether an answer to what shows a state is one about it: not one that did
-// not come, nor not now, nor the trouble of a server with what stands behind it (RFC 9110
-// section 15.6).
+// not come, nor not now, nor the trouble of a server with what stands behind it.
 func decides(err error) bool {
 	var no *steps.StepError
-	return errors.As(err, &no) && !no.Unanswered && !no.NotNow() && no.Status < http.StatusInternalServerError
+	return errors.As(err, &no) && !no.Unanswered && !no.NotNow() && no.Status < serverTrouble
 }
 
 // defaultBoot is how long a boot may take where no console declares it.
