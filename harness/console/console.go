@@ -109,6 +109,7 @@ type Console struct {
 	closeErr  error
 
 	phases phases
+	typed  lines
 
 	recMu  sync.Mutex
 	cast   *cast

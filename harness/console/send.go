@@ -95,6 +95,7 @@ func (c *Console) send(ctx context.Context, p, enter []byte, h how) (Cursor, err
 	var at Cursor
 	err := c.alone(ctx, "send to the console", func() error {
 		at = c.Mark()
+		c.typed.add(at, p, enter != nil && !h.secret)
 		all := append(append([]byte(nil), p...), enter...)
 		c.sent(all, h)
 		if h.pace <= 0 && h.echo <= 0 {

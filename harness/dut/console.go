@@ -55,6 +55,9 @@ func (c *Console) Excerpt(from, to console.Cursor) ([]byte, error) { return c.co
 // Since gives the raw bytes from a cursor on.
 func (c *Console) Since(from console.Cursor) ([]byte, error) { return c.con.Since(from) }
 
+// Typed gives the lines that were sent from a cursor on, but for secrets.
+func (c *Console) Typed(from console.Cursor) []console.Typed { return c.con.Typed(from) }
+
 // NotBefore gives a time at which the byte at a cursor had not come, the zero time where
 // the port knows of none.
 func (c *Console) NotBefore(at console.Cursor) time.Time { return c.con.NotBefore(at) }

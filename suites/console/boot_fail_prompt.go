@@ -161,10 +161,18 @@ func (s *seat) watched(ctx context.Context, spray hc.Spray, sent int, from, at h
 		if stands || err != nil {
 			return a, err
 		}
+		// A prompt of a form that nobody knows is one, too.
+		k, why, err := standing(ctx, s.con)
+		if err != nil {
+			return dut.Answer{}, err
+		}
+		if k != verdict.Refused {
+			return s.said(from, k, "the boot failed and stands: %s", why)
+		}
 		if sent+got.Sent < len(spray.Keys) {
 			return dut.Answer{Kind: verdict.Unproven, Detail: unsent(sent+got.Sent, len(spray.Keys))}, nil
 		}
-		return dut.Answer{Kind: verdict.Refused, Detail: fmt.Sprintf("no prompt came in %v behind its sign", watch)}, nil
+		return dut.Answer{Kind: verdict.Refused, Detail: fmt.Sprintf("no prompt came in %v behind its sign, and %s", watch, why)}, nil
 	case err != nil:
 		a, _, err := s.reached(ctx, from, err)
 		return a, err

@@ -82,6 +82,7 @@ func TestWeaknesses(t *testing.T) {
 		{"boot-interrupt-odd-key", "con-boot-interrupt[main]", "fail.access", false},
 		{"boot-interrupt-xoff", "con-boot-interrupt[main]", "fail.access", false},
 		{"boot-fail-prompt-late", "con-boot-fail-prompt[main]", "fail.access", false},
+		{"boot-fail-odd-prompt", "con-boot-fail-prompt[main]", "fail.access", false},
 		{"aux-boot-key", "con-silent[aux]", "fail.access", false},
 		{"secret-hexdump", "con-secret-leak[main]", "fail.leak", false},
 		{"harmless-boot-progress", "con-boot-interrupt[main]", pass, false},

@@ -20,7 +20,8 @@ var (
 	// boot loaders, of interpreters.
 	anyShell = expect.MustRegexp(`(?m)^[\w.@:~/()=-]{0,40} ?(?:[#$%>]|>>>) `).Named("a shell's or boot loader's prompt")
 	// Those that end otherwise.
-	oddShell = expect.MustRegexp(`(?m)^(?:\(initramfs\)|barebox@[^\n]{0,20}:[^\n]{0,20}|CFE>|U-Boot>|RedBoot>|msh [^\n]{0,16}>|uart:~\$) ?`).Named("a boot loader's or kernel's prompt")
+	oddShell = expect.MustRegexp(`(?m)^(?:\(initramfs\)|barebox@[^\n]{0,20}:[^\n]{0,20}|CFE>|U-Boot>|RedBoot>|msh [^\n]{0,16}>|uart:~\$|` +
+		`grub rescue>|\[VxWorks Boot\]:|rommon \d{1,5} ?>|<(?:RealTek|HUAWEI|H3C)>|Marvell>>|\[[\w.@-]{1,40} [^\]\n]{1,40}\][#$]|\[\d{1,3}\](?:kdb|more)>|switch: ?$) ?`).Named("a boot loader's or kernel's prompt")
 	// A question with a choice.
 	anyMenu = expect.MustRegexp(`(?mi)^[^\n]{0,50}\b(?:choice|choose|select|selection|option|menu|command)\b[^\n]{0,30}[:?>] ?`).Named("a menu's prompt")
 )

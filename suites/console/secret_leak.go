@@ -42,7 +42,7 @@ var SecretLeak = check.Check{
 		held := check.Refute(ctx, t, "no secret of the unit comes out of the console, in any encoding", check.Negative[scene]{
 			Control: h.sees,
 			Anti: func(context.Context) (dut.Answer, error) {
-				return h.search(0, []secrets.Secret{{Name: "what was never sent", Value: t.Secret("never sent", 20), Piece: secrets.DrawnPiece}})
+				return h.search(0, nil, []secrets.Secret{{Name: "what was never sent", Value: t.Secret("never sent", 20), Piece: secrets.DrawnPiece}})
 			},
 			Probes:  h.scenes(),
 			Try:     h.play,
@@ -93,12 +93,13 @@ func (h *hunt) play(ctx context.Context, c scene) (dut.Answer, error) {
 			return dut.Answer{}, err
 		}
 	}
-	return h.search(from, h.secrets)
+	return h.search(from, h.con.Typed(from), h.secrets)
 }
 
 // search looks for secrets in the transcript from a cursor on: Accepted where
-// one is found.
-func (h *hunt) search(from hc.Cursor, list []secrets.Secret) (dut.Answer, error) {
+// one is found, but in the echo of what we typed ourselves; Unproven where it stands
+// in nothing but what may be that echo.
+func (h *hunt) search(from hc.Cursor, typed []hc.Typed, list []secrets.Secret) (dut.Answer, error) {
 	text, err := h.con.Since(from)
 	if errors.Is(err, hc.ErrForgotten) {
 		return dut.Answer{Kind: verdict.Unproven, Detail: err.Error()}, nil
@@ -106,7 +107,11 @@ func (h *hunt) search(from hc.Cursor, list []secrets.Secret) (dut.Answer, error)
 	if err != nil {
 		return dut.Answer{}, err
 	}
-	if what, found := secrets.Find(text, list); found {
+	said, rest := unechoed(text, from, typed)
+	if what, found := secrets.Find(said, list); found {
+		if _, found = secrets.Find(rest, list); !found {
+			return dut.Answer{Kind: verdict.Unproven, Detail: "in what may be the echo of our own typing, behind other output, " + what}, nil
+		}
 		return dut.Answer{Kind: verdict.Accepted, Detail: what}, nil
 	}
 	return dut.Answer{Kind: verdict.Refused, Detail: fmt.Sprintf("none of %d secrets in %d bytes", len(list), len(text))}, nil
@@ -144,7 +149,7 @@ func (h *hunt) sees(ctx context.Context) (dut.Answer, error) {
 	if _, err := session.Do(ctx, login.Request{Command: "echo " + base64.StdEncoding.EncodeToString([]byte(m))}); err != nil && dut.IsFault(err) {
 		return a, err
 	}
-	found, err := h.search(from, []secrets.Secret{{Name: "the marker that was typed", Value: m}})
+	found, err := h.search(from, nil, []secrets.Secret{{Name: "the marker that was typed", Value: m}})
 	if err == nil && found.Kind != verdict.Accepted {
 		found.Kind, found.Detail = verdict.Silent, "a marker that was typed on this console is not found in its transcript"
 	}

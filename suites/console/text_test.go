@@ -28,6 +28,9 @@ func TestWhatLooksLikeAPrompt(t *testing.T) {
 		"\r\n/ # ": true, "\r\nroot@gw:~# ": true, "\r\n$ ": true, "\r\n=> ": true, "\r\nVG-Boot> ": true, "\r\nCFE> ": true,
 		"\r\n(initramfs) ": true, "\r\nbarebox@Board:/ ": true, "\r\nuart:~$ ": true, "\r\n>>> ": true, "\r\nmsh />": true,
 		"\r\nchoice> ": true, "\r\nEnter your selection [1-4]: ": true, "\r\n# \x1b[6n": true,
+		"\r\ngrub rescue> ": true, "\r\n[VxWorks Boot]: ": true, "\r\nrommon 1 > ": true, "\r\n<RealTek>": true, "\r\nMarvell>> ": true,
+		"\r\nswitch: ": true, "\r\n[root@gw /]# ": true, "\r\n[0]kdb> ": true, "\r\n[1]more> ": true,
+		"\r\nswitch: port 1 is up": false, "\r\n<6>[    0.1] usb": false, "\r\n[    0.1] ": false, "\r\n[init]: ": false,
 		"\r\nlogin: ": false, "\r\nPassword: ": false, "\r\n[    0.1] a # sign\r\n": false, "\r\n": false,
 		"": false, "\r\nHit any key to stop autoboot:  0 ": false, "\r\n/ # echoed": false,
 	} {

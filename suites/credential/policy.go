@@ -90,11 +90,34 @@ func weakPasswords(t *check.T, own login.Credential) []weak {
 		{"a single letter", "k"},
 		{"one letter less than the least", t.Secret("short", least-1)},
 		{"the user's name", own.User},
-		{"the first of every list: password", "password"},
-		{"the first of every list: 12345678", "12345678"},
 	}
+	out = append(out, listed(least)...)
 	if label := t.Device().Unit().Label; label != "" {
 		out = append(out, weak{"the password of the label", label})
+	}
+	return out
+}
+
+// listed gives the first words of every list of common passwords, with the digits counted on
+// to at least so many characters, as those do whom a minimum asks for more: a list
+// without what its device's minimum lets through is none (NIST SP 800-63B 5.1.1.2:
+// dictionary words, sequential characters).
+func listed(least int) []weak {
+	var out []weak
+	for _, w := range []string{"password", "12345678"} {
+		next := byte('1')
+		if w[len(w)-1] == '8' {
+			next = '9'
+		}
+		why := "the first of every list: "
+		if len(w) < least {
+			why = "the first of every list, counted on: "
+		}
+		for len(w) < least {
+			w += string(rune(next))
+			next = '0' + (next-'0'+1)%10
+		}
+		out = append(out, weak{why + w, w})
 	}
 	return out
 }

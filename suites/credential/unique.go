@@ -3,6 +3,8 @@ package credential
 import (
 	"context"
 	"fmt"
+	"math"
+	"strconv"
 	"strings"
 	"time"
 
@@ -51,8 +53,10 @@ var Unique = check.Check{
 						c.Unknown(verdict.ReasonTwoUnits, "the rig names unit %s twice", a.Serial)
 					case a.Label == b.Label:
 						c.Fail(verdict.ReasonExpectation, "units %s and %s have the same factory password", a.Serial, b.Serial)
-					case neighbours(a.Label, b.Label):
+					case neighbours(a.Label, b.Label) == counting:
 						c.Fail(verdict.ReasonExpectation, "the factory passwords of units %s and %s are a common part with a number counted up", a.Serial, b.Serial)
+					case neighbours(a.Label, b.Label) == nearby:
+						c.Unknown(verdict.ReasonTwoUnits, "the factory passwords of units %s and %s are as close as a counter makes them, and as chance may make numbers so short; compare further units", a.Serial, b.Serial)
 					}
 				}
 			}
@@ -60,11 +64,33 @@ var Unique = check.Check{
 	},
 }
 
-// neighbours says whether two passwords are alike but for one group of digits:
-// a counter.
-func neighbours(a, b string) bool {
-	if len(a) != len(b) || len(a) == 0 {
-		return false
+// alikeness is how alike two factory passwords are.
+type alikeness string
+
+const (
+	unlike   alikeness = ""
+	nearby   alikeness = "nearby"   // as a counter makes them, and chance now and then
+	counting alikeness = "counting" // a common part with a number counted up
+)
+
+const (
+	// leastCommon is how many characters two passwords share outside of their numbers
+	// before that is a common part.
+	leastCommon = 4
+	// mostApart is how far a counter goes from one unit of a bench to the next.
+	mostApart = 1000
+	// rare is how seldom two numbers drawn at random are as close as those of a counter.
+	rare = 1e-3
+	// fewDigits are so few that a common part with them is no password of one unit.
+	fewDigits = 3
+)
+
+// neighbours says whether two passwords differ by a small amount of one number only, as
+// a counter makes it. Two short numbers are as close by chance: the share of pairs of n
+// digits that differ by d or less is about 2d/10^n.
+func neighbours(a, b string) alikeness {
+	if len(a) != len(b) {
+		return unlike
 	}
 	first, last := -1, -1
 	for i := range len(a) {
@@ -75,12 +101,33 @@ func neighbours(a, b string) bool {
 			last = i
 		}
 	}
-	for i := first; i >= 0 && i <= last; i++ {
-		if a[i] < '0' || a[i] > '9' || b[i] < '0' || b[i] > '9' {
-			return false
-		}
+	if first < 0 {
+		return unlike
 	}
-	// Short differences of digits only: by chance this is rare in a password
-	// that is long enough.
-	return last-first < 4
+	from, to := first, last+1 // of the number
+	for from > 0 && digit(a[from-1]) {
+		from--
+	}
+	for to < len(a) && digit(a[to]) {
+		to++
+	}
+	x, errX := strconv.ParseInt(a[first:to], 10, 64)
+	y, errY := strconv.ParseInt(b[first:to], 10, 64)
+	if errX != nil || errY != nil || !digit(a[first]) || !digit(b[first]) { // other characters, or too far apart
+		return unlike
+	}
+	d := max(x-y, y-x)
+	common := len(a) - (last - first + 1)
+	seldom := 2*float64(d)/math.Pow10(to-from) <= rare
+	switch {
+	case d >= mostApart:
+		return unlike
+	case common >= leastCommon && (seldom || to-from <= fewDigits):
+		return counting
+	case common >= leastCommon || seldom:
+		return nearby
+	}
+	return unlike
 }
+
+func digit(c byte) bool { return c >= '0' && c <= '9' }
