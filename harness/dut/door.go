@@ -107,9 +107,11 @@ func (o *Door) Outcome(ctx context.Context, c login.Credential) (login.Outcome, 
 
 // another judges the shell of somebody else: what shows the owner's access, often the
 // owner's own name, need not be told to root. That a command of ours ran is enough.
+// So it is with the login of a lesser account that a web service lets in.
 // The owner's own try is judged by what is declared alone.
 func (o *Door) another(out *login.Outcome, c login.Credential) {
-	if out.Kind == verdict.Unproven && out.Facts[login.FactRan] != "" && c.User != o.decl.Owner.User {
+	in := out.Facts[login.FactRan] != "" || out.Facts[login.FactTaken] != ""
+	if out.Kind == verdict.Unproven && in && c.User != o.decl.Owner.User {
 		out.Set(verdict.Accepted, "for somebody else than the owner %s", out.Detail)
 	}
 }
