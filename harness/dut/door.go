@@ -97,9 +97,22 @@ func (o *Door) Outcome(ctx context.Context, c login.Credential) (login.Outcome, 
 	if err != nil {
 		return login.Outcome{}, err
 	}
+	if !c.Anonymous() {
+		if err := o.askFirst(ctx, p); err != nil {
+			return login.Outcome{}, err
+		}
+	}
 	out, err := p.Try(ctx, c)
 	if err != nil {
 		return out, fmt.Errorf("login %s as %s: %w", o.name, c, err)
+	}
+	if c.Anonymous() {
+		o.d.webs.first(o.webPlace(), out.Kind)
+		err = o.alone(ctx, p, &out)
+		return out, err
+	}
+	if out.Sent {
+		o.d.webs.first(o.webPlace(), verdict.Unproven) // from now on nobody knows
 	}
 	o.another(&out, c)
 	return out, nil
@@ -142,6 +155,9 @@ func (o *Door) Open(ctx context.Context, c login.Credential) (login.Access, Answ
 		return nil, Answer{Kind: verdict.Unreachable, Detail: err.Error()}, nil
 	}
 	if err != nil {
+		return nil, Answer{}, err
+	}
+	if err := o.askFirst(ctx, p); err != nil {
 		return nil, Answer{}, err
 	}
 	a, out, err := p.Open(ctx, c)
