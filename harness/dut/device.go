@@ -104,6 +104,7 @@ type Device struct {
 	traces  map[string]*uart.Trace // of each console, for the whole run
 	book    *keyBook
 	images  *images
+	webs    *webNotes
 	ear     *tap.Dialer // that hears what goes over the network; nil for none
 	s       *Session
 }
@@ -114,7 +115,7 @@ func New(p *profile.Profile, u Unit, b *Bench) *Device {
 	for name := range b.Consoles {
 		traces[name] = &uart.Trace{}
 	}
-	return &Device{Profile: p, unit: u, bench: b, boots: &atomic.Int64{}, up: &instant{}, notUp: &instant{}, down: &instant{}, dark: &atomic.Pointer[Session]{}, place: &place{}, book: &keyBook{}, images: &images{}, booted: &coldBoots{at: map[string]int{}}, traces: traces,
+	return &Device{Profile: p, unit: u, bench: b, boots: &atomic.Int64{}, up: &instant{}, notUp: &instant{}, down: &instant{}, dark: &atomic.Pointer[Session]{}, place: &place{}, book: &keyBook{}, images: &images{}, webs: newWebNotes(), booted: &coldBoots{at: map[string]int{}}, traces: traces,
 		counted: &bootCount{from: map[string]console.Cursor{}, n: map[string]int{}}}
 }
 

@@ -97,9 +97,22 @@ func (o *Door) Outcome(ctx context.Context, c login.Credential) (login.Outcome, 
 	if err != nil {
 		return login.Outcome{}, err
 	}
+	if !c.Anonymous() {
+		if err := o.askFirst(ctx, p); err != nil {
+			return login.Outcome{}, err
+		}
+	}
 	out, err := p.Try(ctx, c)
 	if err != nil {
 		return out, fmt.Errorf("login %s as %s: %w", o.name, c, err)
+	}
+	if c.Anonymous() {
+		o.d.webs.first(o.webPlace(), out.Kind)
+		err = o.alone(ctx, p, &out)
+		return out, err
+	}
+	if out.Sent {
+		o.d.webs.first(o.webPlace(), verdict.Unproven) // from now on nobody knows
 	}
 	o.another(&out, c)
 	return out, nil
@@ -107,9 +120,11 @@ func (o *Door) Outcome(ctx context.Context, c login.Credential) (login.Outcome, 
 
 // another judges the shell of somebody else: what shows the owner's access, often the
 // owner's own name, need not be told to root. That a command of ours ran is enough.
+// So it is with the login of a lesser account that a web service lets in.
 // The owner's own try is judged by what is declared alone.
 func (o *Door) another(out *login.Outcome, c login.Credential) {
-	if out.Kind == verdict.Unproven && out.Facts[login.FactRan] != "" && c.User != o.decl.Owner.User {
+	in := out.Facts[login.FactRan] != "" || out.Facts[login.FactTaken] != ""
+	if out.Kind == verdict.Unproven && in && c.User != o.decl.Owner.User {
 		out.Set(verdict.Accepted, "for somebody else than the owner %s", out.Detail)
 	}
 }
@@ -139,6 +154,9 @@ func (o *Door) Open(ctx context.Context, c login.Credential) (login.Access, Answ
 		return nil, Answer{Kind: verdict.Unreachable, Detail: err.Error()}, nil
 	}
 	if err != nil {
+		return nil, Answer{}, err
+	}
+	if err := o.askFirst(ctx, p); err != nil {
 		return nil, Answer{}, err
 	}
 	a, out, err := p.Open(ctx, c)

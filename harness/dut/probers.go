@@ -81,7 +81,8 @@ func (d *Device) prober(ctx context.Context, name string, l *profile.Login, dial
 		return telnet.New(telnet.Config{Dialer: dial, Address: addr, Command: l.Proof.Command, Proof: proof, Quiet: l.Quiet, Timeout: l.Within, Texts: texts(l), Waiting: func() func() { return d.waiting("login " + name) }})
 	case "http-basic", "http-digest", "http-form", "http-json":
 		cfg := web.Config{Dialer: dial, Address: addr, TLS: l.TLS, Timeout: l.Within, Waiting: d.page(addr), Scheme: web.Scheme(strings.TrimPrefix(l.Protocol, "http-")),
-			Protected: web.Page{Path: l.Proof.Get, Status: l.Proof.Status, Pattern: proof}, Texts: texts(l), Restricted: compiled(l.Restricted)}
+			Protected: web.Page{Path: l.Proof.Get, Status: l.Proof.Status, Pattern: proof}, Texts: texts(l), Restricted: compiled(l.Restricted),
+			Known: d.webs.of(fmt.Sprintf("%s %d", name, l.Port))}
 		cfg.Form = web.FormLogin{Page: l.Page, User: l.Fields.User, Password: l.Fields.Password, Extra: l.Extra}
 		cfg.JSON = web.JSONLogin{Path: l.Page, User: l.Fields.User, Password: l.Fields.Password, Token: l.Token, Extra: anyMap(l.Extra)}
 		return web.New(cfg)

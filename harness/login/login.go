@@ -73,6 +73,7 @@ const (
 	FactOpen      = "open-to-all" // "yes": the protected resource opens without any login
 	FactRan       = "ran"         // "yes": a shell took a command of ours, and the protected resource did not show
 	FactReply     = "reply"       // HTTP: the answer to the very request with the credential: its status, where it leads, and what it gives
+	FactTaken     = "taken"       // HTTP: what shows that a login was let in, to which the protected resource stays shut: "token", "cookie", or the page that opened
 	FactElsewhere = "redirect-to" // another host that the DUT pointed to; never followed
 )
 

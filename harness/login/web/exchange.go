@@ -147,12 +147,19 @@ type visit struct {
 	header     http.Header       // of the session, on each request to the device
 	credential *login.Credential // of a digest session
 	before     []byte            // the page that was shown before the login
+	shown      string            // the cookies that came with it
 	token      string            // to be cut from what is kept
 	server     string
 	said       []byte
 	sent       atomic.Bool // a request with the credential went out whole
 	reply      string      // what it was answered with, see told
+	replied    int         // and with which status
 	own        bool        // the transport is ours to close
+
+	asWrong bool   // it is surely wrong, and there to be compared with
+	print   string // what its refusal is known again by
+	place   string // where the proof led
+	doubt   *doubt // of the refusal; nil for none
 }
 
 func (p *Prober) newVisit() *visit {
@@ -219,7 +226,7 @@ func (v *visit) send(ctx context.Context, r request) (*answer, error) {
 	for hop := 0; ; hop++ {
 		a, err := v.once(ctx, r)
 		if r.credential && a != nil {
-			v.reply = a.told()
+			v.reply, v.replied = a.told(), a.status
 		}
 		if err != nil || !r.follow || a.status < 300 || a.status > 399 {
 			return a, err
@@ -258,9 +265,19 @@ func sameHost(a, b *url.URL) bool {
 	return strings.EqualFold(a.Hostname(), b.Hostname()) && a.Scheme == "http" && b.Scheme == "https"
 }
 
-// samePage says whether two addresses on the device are of one page.
-func samePage(a, b *url.URL) bool {
-	return strings.TrimSuffix(a.Path, "/") == strings.TrimSuffix(b.Path, "/")
+// samePage says whether what was asked for and what came are one page of the device.
+// What came may have more in its query; many devices have all pages at one path.
+func samePage(asked, came *url.URL) bool {
+	if strings.TrimSuffix(asked.Path, "/") != strings.TrimSuffix(came.Path, "/") {
+		return false
+	}
+	got := came.Query()
+	for k, want := range asked.Query() {
+		if !slices.Equal(got[k], want) {
+			return false
+		}
+	}
+	return true
 }
 
 func (v *visit) once(ctx context.Context, r request) (*answer, error) {

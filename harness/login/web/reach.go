@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 type reached struct {
 	kind   verdict.Kind
 	why    string
+	unsure bool // Refused by a page with a password's field, of which nobody says that it is the login page
 	answer *answer
 	wait   time.Duration
 }
@@ -55,7 +57,7 @@ func (v *visit) read(a *answer) reached {
 		r.kind, r.why = k, fmt.Sprintf(format, args...)
 		return r
 	}
-	moved := !samePage(a.url, v.protected().url)
+	moved, asks := !samePage(v.protected().url, a.url), hasPasswordField(a.body)
 	if k, why, wait := v.busy(a); k != "" {
 		r.wait = wait
 		return set(k, "%s: %s", page.Path, why)
@@ -63,7 +65,7 @@ func (v *visit) read(a *answer) reached {
 	if v.restricted(a) {
 		return set(verdict.Restricted, "%s leads to where a password has to be set (%s)", page.Path, a.url.Path)
 	}
-	matched := page.Pattern == nil && !moved || page.Pattern != nil && page.Pattern.Match(a.body)
+	matched := page.Pattern == nil && !moved && !asks || page.Pattern != nil && page.Pattern.Match(a.body)
 	denied := cfg.Denied != nil && cfg.Denied.Match(a.body)
 	words, said := v.p.texts.Read(a.body, v.before)
 	switch {
@@ -78,14 +80,26 @@ func (v *visit) read(a *answer) reached {
 		return set(verdict.Refused, "%s answered %d", page.Path, a.status)
 	case denied:
 		return set(verdict.Refused, "%s says that one is not logged in (status %d)", page.Path, a.status)
-	case moved && (a.url.Path == cfg.Form.Page || hasPasswordField(a.body)):
+	case moved && v.p.loginPage(a.url) && !v.p.sets(a.body):
 		return set(verdict.Refused, "%s leads to the login page %s", page.Path, a.url.Path)
-	case cfg.Scheme == Form && !moved && page.Pattern != nil && hasPasswordField(a.body):
+	case moved && asks:
+		r.unsure = true
+		return set(verdict.Refused, "%s leads to the login page %s", page.Path, a.url.Path)
+	case cfg.Scheme == Form && !moved && page.Pattern != nil && asks:
+		r.unsure = true
 		return set(verdict.Refused, "%s shows a login form", page.Path)
+	case a.status == page.Status && page.Pattern == nil && !moved && asks:
+		return set(verdict.Garbled, "%s asks for a password, and the profile does not say what it shows to who is logged in", page.Path)
 	case a.status == page.Status && page.Pattern != nil:
 		return set(verdict.Garbled, "%s answered %d without what it has to show", page.Path, a.status)
 	}
 	return set(verdict.Garbled, "%s answered %d from %s: neither open nor denied", page.Path, a.status, a.url.Path)
+}
+
+// loginPage says whether an address is the declared page with the form.
+func (p *Prober) loginPage(u *url.URL) bool {
+	at, err := p.base.Parse(p.cfg.Form.Page)
+	return p.cfg.Form.Page != "" && err == nil && samePage(at, u)
 }
 
 // busy is for statuses that say "not now", whatever was asked.
@@ -128,13 +142,24 @@ func (v *visit) anonymous(ctx context.Context, o *login.Outcome) error {
 	if r.kind == verdict.Accepted {
 		o.Fact(login.FactOpen, "yes")
 		o.Detail = v.p.cfg.Protected.Path + " opens without a login"
+		if s := v.p.cfg.Scheme; v.p.cfg.Protected.Pattern == nil && (s == Form || s == JSON) && isHTML(r.answer) {
+			// An app shows its shell to everybody, and asks for what it shows in it later.
+			o.Set(verdict.Unproven, "%s answers who is not logged in with a page, and the profile does not say what it shows to who is", v.p.cfg.Protected.Path)
+		}
 	}
 	return nil
 }
 
 // after judges a login of which the answer is known, by asking for the
 // protected page in its session.
-func (v *visit) after(ctx context.Context, a *answer, o *login.Outcome) error {
+func (v *visit) after(ctx context.Context, c login.Credential, a *answer, o *login.Outcome) error {
+	given := ""
+	switch {
+	case v.token != "":
+		given = "token"
+	case v.cookies() != v.shown:
+		given = "cookie"
+	}
 	said, words := v.p.texts.Read(a.body, v.before)
 	busy, why, wait := v.busy(a)
 	if a.elsewhere != "" {
@@ -160,14 +185,25 @@ func (v *visit) after(ctx context.Context, a *answer, o *login.Outcome) error {
 		o.Set(verdict.Restricted, "the login was answered with %q", words)
 	case r.kind == verdict.Refused && a.status < 500:
 		o.Set(verdict.Refused, "the login was answered with %d, and %s", a.status, r.why)
+		plain := said == verdict.Refused && given == "" && v.replied < 300 // it was said to the login itself
+		if !plain && !v.p.refusal(v.replied) {
+			return v.refused(ctx, c, r, given, o)
+		}
 	case r.kind == verdict.Garbled && (v.p.refusal(a.status) || said == verdict.Refused):
 		o.Set(verdict.Refused, "the login was answered with %d %q, and %s", a.status, words, r.why)
+		if given != "" && !v.p.refusal(v.replied) { // where it led may not be for this account
+			return v.refused(ctx, c, r, given, o)
+		}
 	case r.kind == verdict.Refused:
 		o.Set(verdict.Garbled, "the login was answered with %d: nothing is said about the credential", a.status)
 	default:
 		r.tell(o)
 	}
 	return nil
+}
+
+func isHTML(a *answer) bool {
+	return strings.Contains(a.header.Get("Content-Type"), "html") || bytes.HasPrefix(bytes.TrimSpace(a.body), []byte("<"))
 }
 
 // changedSession says whether the answer to the login began a session: a cookie

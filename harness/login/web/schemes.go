@@ -39,6 +39,7 @@ func (v *visit) basic(ctx context.Context, c login.Credential, o *login.Outcome)
 		o.Set(verdict.Incompatible, "the device does not take HTTP basic here: it asks for %.120q", a.header.Values("WWW-Authenticate"))
 	default:
 		got.tell(o)
+		return v.refused(ctx, c, got, "", o)
 	}
 	return nil
 }
@@ -99,7 +100,7 @@ func (v *visit) digest(ctx context.Context, c login.Credential, o *login.Outcome
 		return nil
 	}
 	got.tell(o)
-	return nil
+	return v.refused(ctx, c, got, "", o)
 }
 
 // digestSend makes a request in a digest session: it is challenged and answers.
@@ -172,7 +173,7 @@ func (v *visit) form(ctx context.Context, c login.Credential, o *login.Outcome) 
 		o.Set(verdict.Garbled, "the login page leads to another host, %q, which is not followed", page.elsewhere)
 		return nil
 	}
-	v.before = page.body
+	v.before, v.shown = page.body, v.cookies()
 	if !samePage(at, page.url) {
 		return v.notOffered(ctx, page, o)
 	}
@@ -210,7 +211,7 @@ func (v *visit) form(ctx context.Context, c login.Credential, o *login.Outcome) 
 	if err != nil {
 		return err
 	}
-	return v.after(ctx, a, o)
+	return v.after(ctx, c, a, o)
 }
 
 // notOffered judges a device that leads from the declared login page to another
@@ -267,5 +268,5 @@ func (v *visit) json(ctx context.Context, c login.Credential, o *login.Outcome) 
 	if v.token != "" {
 		v.header.Set(cfg.Header, cfg.Prefix+v.token)
 	}
-	return v.after(ctx, a, o)
+	return v.after(ctx, c, a, o)
 }

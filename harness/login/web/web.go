@@ -63,6 +63,8 @@ type Config struct {
 	RestrictedPath string
 	Restricted     *regexp.Regexp
 
+	Known *Known // what wrong logins are answered with; the prober's own where it is nil
+
 	Texts login.Texts // the maker's words, asked before the built-in ones
 }
 
@@ -105,6 +107,7 @@ type Prober struct {
 	texts login.Texts
 	batch *http.Transport // not nil within a batch
 	track *tracker
+	known *Known
 }
 
 // New checks the configuration.
@@ -150,7 +153,11 @@ func New(cfg Config) (*Prober, error) {
 		return bad("host %q: %v", base.Host, err)
 	}
 	cfg.RefusedStatus = append([]int{http.StatusUnauthorized, http.StatusForbidden}, cfg.RefusedStatus...)
-	return &Prober{cfg: cfg, base: base, texts: login.DefaultTexts().With(cfg.Texts)}, nil
+	known := cfg.Known
+	if known == nil {
+		known = NewKnown()
+	}
+	return &Prober{cfg: cfg, base: base, texts: login.DefaultTexts().With(cfg.Texts), known: known}, nil
 }
 
 // Batch gives a prober whose tries use connections again (HTTP/1.1 keep-alive):
@@ -190,18 +197,10 @@ func (p *Prober) visit(ctx context.Context, c login.Credential) (*visit, login.O
 	v := p.newVisit()
 	o := login.Outcome{}
 	o.Fact(login.FactMethod, string(p.cfg.Scheme))
-	var err error
-	switch {
-	case c.Anonymous():
-		err = v.anonymous(win, &o)
-	case p.cfg.Scheme == Basic:
-		err = v.basic(win, c, &o)
-	case p.cfg.Scheme == Digest:
-		err = v.digest(win, c, &o)
-	case p.cfg.Scheme == Form:
-		err = v.form(win, c, &o)
-	default:
-		err = v.json(win, c, &o)
+	err := v.try(win, c, &o)
+	o.Took = time.Since(begun)
+	if err == nil {
+		err = v.settle(ctx, c, &o)
 	}
 	if err != nil {
 		if rig := login.Rig(ctx, err); rig != nil {
@@ -209,7 +208,6 @@ func (p *Prober) visit(ctx context.Context, c login.Credential) (*visit, login.O
 		}
 		v.broken(&o, err)
 	}
-	o.Took = time.Since(begun)
 	o.Sent = o.Sent || v.sent.Load()
 	o.Fact(login.FactTLS, v.track.fingerprint())
 	o.Fact(login.FactServer, v.server)
@@ -219,6 +217,21 @@ func (p *Prober) visit(ctx context.Context, c login.Credential) (*visit, login.O
 	o.Fact(login.FactReply, v.reply)
 	o.Evidence = login.Cut(v.said)
 	return v, o, nil
+}
+
+// try makes the login by its scheme.
+func (v *visit) try(ctx context.Context, c login.Credential, o *login.Outcome) error {
+	switch {
+	case c.Anonymous():
+		return v.anonymous(ctx, o)
+	case v.p.cfg.Scheme == Basic:
+		return v.basic(ctx, c, o)
+	case v.p.cfg.Scheme == Digest:
+		return v.digest(ctx, c, o)
+	case v.p.cfg.Scheme == Form:
+		return v.form(ctx, c, o)
+	}
+	return v.json(ctx, c, o)
 }
 
 // refusal says whether a status is a declared no.
@@ -236,6 +249,10 @@ func (s *session) Proof(ctx context.Context) (login.Outcome, error) {
 	s.said = nil
 	var o login.Outcome
 	r, err := s.reach(win)
+	var d *doubt
+	if err == nil && r.unsure { // a page with a password's field may be one for who is logged in
+		d, err = s.doubts(win, r, login.Nobody, "")
+	}
 	if err != nil {
 		if rig := login.Rig(ctx, err); rig != nil {
 			return o, rig
@@ -243,6 +260,9 @@ func (s *session) Proof(ctx context.Context) (login.Outcome, error) {
 		s.broken(&o, err)
 	} else {
 		r.tell(&o)
+		if d != nil {
+			o.Set(d.kind, "%s", d.why)
+		}
 	}
 	o.Sent, o.Took, o.Evidence = true, time.Since(begun), login.Cut(s.said)
 	o.Fact(login.FactMethod, string(s.p.cfg.Scheme))
@@ -296,8 +316,7 @@ var _ login.Batcher = (*Prober)(nil)
 // opened is the outcome of a login that opened the page, once it is shown that
 // the page does not open without it.
 func (v *visit) opened(ctx context.Context, o *login.Outcome) error {
-	other := v.p.visitOn(v.track, v.transport) // nothing of v but its connection
-	r, err := other.reach(ctx)
+	r, err := v.visitor().reach(ctx) // nothing of v but its connection
 	if err != nil {
 		return err
 	}

@@ -37,7 +37,7 @@ var (
 func prober(t *testing.T, s *httptest.Server, change func(*web.Config)) *web.Prober {
 	t.Helper()
 	cfg := web.Config{
-		Dialer: &net.Dialer{}, Address: s.Listener.Addr().String(), Timeout: 3 * time.Second,
+		Dialer: &net.Dialer{}, Address: s.Listener.Addr().String(), Timeout: 10 * time.Second, // none of these stays silent; the computer may be busy
 		Protected: web.Page{Path: "/status", Pattern: regexp.MustCompile("uptime")},
 	}
 	change(&cfg)
