@@ -58,18 +58,8 @@ func (c *pinsCmd) Run(ctx context.Context, a *app) error {
 	}
 	var prof *profile.Profile
 	return onPads(ctx, a, c.Rig, func(f *rig.File, p *profile.Profile) error {
-		if prof = p; c.FindReset && len(f.Consoles) == 0 {
-			return fmt.Errorf("rig %s has no console: which pad is the reset is told by what the device says when that is let go", f.Name)
-		}
-		for _, pad := range slices.Concat(c.Never, c.Low, c.High) {
-			if err := rigs.Known("pad of rig "+f.Name, pad, f.Pads.Names()); err != nil {
-				return err
-			}
-		}
-		if c.Reset != "" {
-			return pressable(f, c.Reset)
-		}
-		return nil
+		prof = p
+		return c.fits(f)
 	}, func(ctx context.Context, b *rig.Bench) error {
 		if c.Reset != "" {
 			o.Stir = func(ctx context.Context) error { return stir(ctx, b.Lines[c.Reset]) }
@@ -79,8 +69,8 @@ func (c *pinsCmd) Run(ctx context.Context, a *app) error {
 				o.Never = append(o.Never, pad)
 			}
 		}
-		if _, ok := b.Pads.(dap.Adapter); ok {
-			return usage(fmt.Errorf("rig %s has its pads by driver %s: that is an adapter's port, of which no pad can be driven alone; rigor debug looks at the port", b.File.Name, b.File.Pads.Driver))
+		if err := searchable(b); err != nil {
+			return err
 		}
 		r, err := pinsearch.Search(ctx, b.Pads, o)
 		if err == nil && c.FindReset {
@@ -91,6 +81,30 @@ func (c *pinsCmd) Run(ctx context.Context, a *app) error {
 		}
 		return errors.Join(err, c.show(a, r))
 	})
+}
+
+// fits holds what is asked for against the rig.
+func (c *pinsCmd) fits(f *rig.File) error {
+	if c.FindReset && len(f.Consoles) == 0 {
+		return fmt.Errorf("rig %s has no console: which pad is the reset is told by what the device says when that is let go", f.Name)
+	}
+	for _, pad := range slices.Concat(c.Never, c.Low, c.High) {
+		if err := rigs.Known("pad of rig "+f.Name, pad, f.Pads.Names()); err != nil {
+			return err
+		}
+	}
+	if c.Reset != "" {
+		return pressable(f, c.Reset)
+	}
+	return nil
+}
+
+// searchable refuses pads of which none can be driven alone.
+func searchable(b *rig.Bench) error {
+	if _, ok := b.Pads.(dap.Adapter); ok {
+		return usage(fmt.Errorf("rig %s has its pads by driver %s: that is an adapter's port, of which no pad can be driven alone; rigor debug looks at the port", b.File.Name, b.File.Pads.Driver))
+	}
+	return nil
 }
 
 func (c *pinsCmd) show(a *app, r *pinsearch.Result) error {
