@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -95,6 +96,20 @@ func gone(t *testing.T, dir string) {
 		left, _ := filepath.Glob(filepath.Join(dir, "rigor-machines-*", "*"))
 		return len(left) == 0
 	}, 10*time.Second, 10*time.Millisecond, "disks are left")
+	// A guard that a run could leave nothing safe tries on for ten seconds.
+	assert.Eventually(t, func() bool { return len(livingIn(dir)) == 0 }, 20*time.Second, 50*time.Millisecond, "a guard is left")
+}
+
+// livingIn gives the processes whose home a folder is.
+func livingIn(dir string) (pids []string) {
+	all, _ := filepath.Glob("/proc/[0-9]*/environ")
+	for _, name := range all {
+		env, err := os.ReadFile(name)
+		if err == nil && slices.Contains(strings.Split(string(env), "\x00"), "HOME="+dir) {
+			pids = append(pids, filepath.Base(filepath.Dir(name)))
+		}
+	}
+	return pids
 }
 
 // machinesIn gives the processes that work in a folder for machines below dir.

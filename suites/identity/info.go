@@ -144,8 +144,8 @@ var common = regexp.MustCompile(`^(?:HTTP/[123](?:\.\d)?|RTSP/[12]\.0|SIP/2\.0|U
 
 var (
 	quad      = regexp.MustCompile(`^(\w[\w-]*)[ _-]((?:\d{1,3}\.){3}\d{1,3})\.?$`)
-	announces = regexp.MustCompile(`(?i)^(?:address|addr|from|dns|host|gateway|router|server|netmask|mask|subnet)$`)
-	private   = regexp.MustCompile(`^(?:10\.|127\.|169\.254\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.|2(?:2[4-9]|[34]\d|5[0-5])\.)`) // RFC 1918, 3927, 5735; and multicast, masks
+	announces = regexp.MustCompile(`(?i)^(?:address|addr|ip4|from|dns|host|gateway|router|server|netmask|mask|subnet)$`)                // IP4: SDP, RFC 8866, 5.7
+	private   = regexp.MustCompile(`^(?:0\.|10\.|127\.|169\.254\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.|2(?:2[4-9]|[34]\d|5[0-5])\.)`) // RFC 1918, 3927, 5735; and multicast, masks
 	versioned = regexp.MustCompile(`(?i)(?:version|release|build|firmware|software|kernel)$`)
 )
 

@@ -66,7 +66,7 @@ func TestTelling(t *testing.T) {
 		"TLS 1.2", "TLSv1.3", "Server: UPnP/1.0\r\n", "Server: GoAhead-Webs\r\n", "Server: lighttpd\r\n",
 		"Accept: text/html;q=0.9", "Content-Type: text/html; charset=utf-8", "ISO-8859-1",
 		"Date: Thu, 01 Jan 1970 00:00:00 GMT", "Last-Modified: Fri, 27 Nov 2026 19:41:48 GMT", "Updated 27.11.2026",
-		"Your address 192.168.1.10", "Connected from 203.0.113.7.", "gateway 10.0.0.1", "netmask 255.255.255.0", "http://192.168.1.1/", "host-192.168.1.1",
+		"Your address 192.168.1.10", "o=- 0 0 IN IP4 0.0.0.0", "c=IN IP4 203.0.113.7", "Connected from 203.0.113.7.", "gateway 10.0.0.1", "netmask 255.255.255.0", "http://192.168.1.1/", "host-192.168.1.1",
 		`<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0 Strict//EN" "http://www.w3.org/TR/xhtml1/DTD/xhtml1-strict.dtd">`,
 		`<!DOCTYPE HTML PUBLIC "-//W3C//DTD HTML 4.01//EN">`, `<?xml version="1.0"?>`, `content="width=device-width, initial-scale=1.0"`,
 		"MIME-Version: 1.0\r\n", "OData-Version: 4.0\r\n",
