@@ -50,7 +50,7 @@ func (s *seat) raced(ctx context.Context, parent *shelf.Image, forged *mutant.Mu
 	if len(alone) == 0 {
 		return
 	}
-	r := &race{before: s.now, alone: alone, lanes: len(lanes), came: map[string][]dut.Phase{}, held: map[string]int{}}
+	r := &race{before: s.now, alone: alone, came: map[string][]dut.Phase{}, held: map[string]int{}}
 	over := r.over()
 	for late := raceLater; r.goesOn(); {
 		was := s.running
@@ -100,7 +100,6 @@ func (s *seat) raced(ctx context.Context, parent *shelf.Image, forged *mutant.Mu
 type race struct {
 	before  dut.Running
 	alone   []lone // what a forged one takes over each channel where it comes alone
-	lanes   int    // how many come at a time beside the genuine one
 	n       int    // tries
 	none    int    // of them before a genuine one was taken
 	sent    int    // forged deliveries, of all tries
@@ -139,9 +138,7 @@ func (r *race) over() (out []string) {
 
 // note takes in a try in which the genuine one was taken. Where the DUT sends some away that
 // come over a channel, one that it refuses as it does where it comes alone did not meet the
-// genuine one: it came before that was looked at, or behind. A device that has all of them
-// at a time, the genuine one too, takes for each as many times longer: only what waits longer
-// than that was kept waiting (HeldBy asks for twice).
+// genuine one: it came before that was looked at, or behind.
 func (r *race) note() {
 	r.got, r.had = r.genuine.Got().Sub(r.genuine.Began), r.genuine.Done().Sub(r.genuine.Got())
 	for _, a := range r.alone {
@@ -150,7 +147,7 @@ func (r *race) note() {
 			if o.Over != a.over {
 				continue
 			}
-			waited := o.HeldBy(r.genuine, a.took*time.Duration(max(2, r.lanes+1))/2)
+			waited := o.HeldBy(r.genuine, a.took)
 			if p, ok := o.During(r.genuine); ok && (o.Kind != verdict.Refused || !r.sends(a.over)) {
 				r.came[a.over] = append(r.came[a.over], p)
 				if p.To <= 1 && !waited {

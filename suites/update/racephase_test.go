@@ -73,29 +73,6 @@ func TestRaceMet(t *testing.T) {
 	assert.Zero(t, race(delivery(5*ms, 95*ms, verdict.Refused), delivery(5*ms, 105*ms, verdict.Refused)).held["api"], "one of them was let in")
 }
 
-// TestRaceShared: of a device of one core that has five at a time, each takes up to five times
-// as long as alone: that is no waiting.
-func TestRaceShared(t *testing.T) {
-	zero := time.Now()
-	const ms = time.Millisecond
-	for name, c := range map[string]struct {
-		lanes int
-		had   time.Duration
-		want  int
-	}{
-		"one beside it, and it waits":    {1, 100 * ms, 1},
-		"four beside it, and all share":  {4, 150 * ms, 0},
-		"four beside it, and they wait":  {4, 300 * ms, 1},
-		"one beside it, and it is quick": {1, 60 * ms, 0},
-	} {
-		r := &race{lanes: c.lanes, alone: []lone{{"api", 40 * ms}}, came: map[string][]dut.Phase{}, held: map[string]int{},
-			genuine: dut.Delivery{Answer: dut.Answer{Kind: verdict.Unproven, Took: c.had}, Began: zero}}
-		r.others = []dut.Raced{{Over: "api", Delivery: dut.Delivery{Answer: dut.Answer{Kind: verdict.Refused, Took: c.had + 5*ms}, Began: zero.Add(2 * ms)}}}
-		r.note()
-		assert.Equal(t, c.want, r.held["api"], name)
-	}
-}
-
 // TestRaceGoesOn: a busy computer, on which the forged ones come first again and again, has as
 // many tries left as any once the genuine one was first.
 func TestRaceGoesOn(t *testing.T) {
