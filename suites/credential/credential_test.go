@@ -3,6 +3,7 @@ package credential_test
 import (
 	"context"
 	"net"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -26,6 +27,23 @@ type planted = rigtest.Planted
 func run(t *testing.T, p planted, selectors ...string) *journal.Result {
 	t.Helper()
 	return rigtest.Run(t, credential.Suite, p, selectors...)
+}
+
+// inTime runs again what says that this computer was too slow for a device that has locks
+// of less than a second: as often as it takes, in reason.
+func inTime(t *testing.T, p planted, selectors ...string) (res *journal.Result) {
+	t.Helper()
+	for range 5 {
+		res = run(t, p, selectors...)
+		slow := func(c journal.Case) bool {
+			j := c.Judgement
+			return j.Reason == verdict.ReasonRigLate || strings.Contains(j.Detail, "longer than the window")
+		}
+		if !slices.ContainsFunc(res.Cases, slow) {
+			break
+		}
+	}
+	return res
 }
 
 // shut has something between us and the device refuse a port.
@@ -125,7 +143,7 @@ func TestFallback(t *testing.T) {
 				t.Skip("boots a device several times")
 			}
 			t.Parallel()
-			res := run(t, c.p, "cred-fallback", "cred-transport[ssh]")
+			res := inTime(t, c.p, "cred-fallback", "cred-transport[ssh]")
 			if c.want == "neither" {
 				assert.Contains(t, []verdict.Verdict{verdict.Inconclusive, verdict.Error}, res.Case("cred-fallback").Judgement.Verdict)
 				return
@@ -455,7 +473,7 @@ func TestLockLasts(t *testing.T) {
 	for weakness, want := range map[string]string{"harmless-lockout-whole-seconds": pass, "lockout-short": "fail.expectation", "lockout-forever": "fail.expectation"} {
 		t.Run(weakness, func(t *testing.T) {
 			t.Parallel()
-			res := run(t, planted{Weaknesses: []string{weakness}}, "cred-lock-recover[api]", "cred-bruteforce[api]", "cred-enum[api]")
+			res := inTime(t, planted{Weaknesses: []string{weakness}}, "cred-lock-recover[api]", "cred-bruteforce[api]", "cred-enum[api]")
 			assert.Equal(t, want, judged(t, res, "cred-lock-recover[api]"))
 			if weakness != "lockout-forever" {
 				assert.Equal(t, pass, judged(t, res, "cred-bruteforce[api]"))
@@ -473,10 +491,10 @@ func TestPersistNeedsTheLock(t *testing.T) {
 		t.Skip("locks accounts and boots")
 	}
 	for _, ids := range [][]string{{"cred-persist[api]"}, {"cred-persist[ssh]", "cred-persist[web]"}} {
-		res := run(t, planted{Weaknesses: []string{"lockout-forever"}}, ids...)
+		res := inTime(t, planted{Weaknesses: []string{"lockout-forever"}}, ids...)
 		for _, id := range ids {
 			assert.Equal(t, "inconclusive.control-failed", judged(t, res, id))
 		}
 	}
-	assert.Equal(t, pass, judged(t, run(t, planted{}, "cred-persist[api]"), "cred-persist[api]"))
+	assert.Equal(t, pass, judged(t, inTime(t, planted{}, "cred-persist[api]"), "cred-persist[api]"))
 }

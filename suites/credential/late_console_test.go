@@ -72,7 +72,7 @@ func TestLockRebootLate(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			assert.Regexp(t, `^`+regexp.QuoteMeta(c.want), judged(t, run(t, c.p, id), id))
+			assert.Regexp(t, `^`+regexp.QuoteMeta(c.want), judged(t, inTime(t, c.p, id), id))
 		})
 	}
 }

@@ -44,7 +44,7 @@ func TestLockReboot(t *testing.T) {
 				t.Skip("boots, and locks that are waited out")
 			}
 			t.Parallel()
-			res := run(t, c.p, id)
+			res := inTime(t, c.p, id)
 			assert.Equal(t, c.want, judged(t, res, id))
 			var got []string
 			for _, cl := range res.Case(id).Claims {
