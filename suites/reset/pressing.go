@@ -261,17 +261,6 @@ func (w wrongPress) ends() bool {
 // the least.
 const watchLeast = 100 * time.Millisecond
 
-// watched is how long the device is watched behind a press that must do nothing: as long as
-// the sign of any press of the line may take. That another press shows itself at once says
-// nothing of this one.
-func (f *finger) watched() time.Duration {
-	long := max(watchLeast, 2*f.lag)
-	for _, p := range f.all {
-		long = max(long, cmp.Or(p.Within, pressWithin))
-	}
-	return long
-}
-
 // idle makes a press that must do nothing: Accepted where a sign of any press of the line
 // was seen.
 func (f *finger) idle(ctx context.Context, w wrongPress) (dut.Answer, error) {
@@ -290,7 +279,7 @@ func (f *finger) idle(ctx context.Context, w wrongPress) (dut.Answer, error) {
 			err = d.Reachable(ctx)
 		}
 		if err == nil {
-			err = d.Wait(ctx, f.watched())
+			err = d.Wait(ctx, max(watchLeast, 2*f.lag))
 		}
 		var seen []dut.SignSeen
 		if err == nil {
@@ -338,7 +327,7 @@ func (f *finger) untouched(ctx context.Context) (dut.Answer, error) {
 		return dut.Answer{}, err
 	}
 	defer watch.Close()
-	if err := d.Wait(ctx, f.watched()); err != nil {
+	if err := d.Wait(ctx, max(watchLeast, 2*f.lag)); err != nil {
 		return dut.Answer{}, err
 	}
 	seen, err := watch.Look()
