@@ -40,6 +40,12 @@ func TypeName(t uint16) string {
 	return fmt.Sprintf("%#04x", t)
 }
 
+// Known says whether imgtool has a name for a type.
+func Known(t uint16) bool {
+	_, ok := typeNames[t]
+	return ok
+}
+
 // Needs is a dependency: another image of the device has to have a version at least.
 type Needs struct {
 	Image   uint8

@@ -26,7 +26,8 @@ func (m *maker) flips() {
 			expect, why = mutant.Harmless, "one bit that no signature covers"
 		}
 		if r.Offset >= m.tlvs() && r.End() == m.sigRegion.Offset-2 {
-			expect, why = mutant.Refuse, "one bit of what says that there is a signature"
+			m.flipType(name, r)
+			continue
 		}
 		m.edit(mutant.BitFlip, name, expect, why, func() ([]byte, error) {
 			rnd := m.set.Rand(name)
@@ -46,6 +47,30 @@ func (m *maker) flips() {
 			})
 		}
 	}
+}
+
+// flipType changes one bit of the type of the signature, once so that nobody knows the
+// type and once so that it is that of something else: a verifier that goes over what it
+// does not know takes the first for an image without a signature, and may stop at the
+// second. Which of them is tried must not hang on the seed.
+func (m *maker) flipType(name string, r mcuboot.Region) {
+	was := m.img.TLVs[m.sig].Type
+	var unknown, known []int
+	for bit := range 16 {
+		if t := was ^ 1<<bit; mcuboot.Known(t) {
+			known = append(known, bit)
+		} else {
+			unknown = append(unknown, bit)
+		}
+	}
+	one := func(name, why string, bits []int) {
+		m.edit(mutant.BitFlip, name, mutant.Refuse, "one bit of what says that there is a signature: "+why, func() ([]byte, error) {
+			bit := bits[m.set.Rand(name).IntN(len(bits))]
+			return m.flipped(r.Offset+bit/8, bit%8), nil
+		})
+	}
+	one(name, "a type that nobody knows", unknown)
+	one(name+"-other", "the type of something else", known)
 }
 
 // flipped is the parent with one bit changed.
