@@ -177,12 +177,20 @@ func startServers(t *testing.T, r serversRun) (*servers.Device, *runner.Job) {
 // the test. What they said is shown where it failed.
 func startPeers(t *testing.T, what string, start func(context.Context, servers.Config) (*servers.Device, error), cfg servers.Config) (d *servers.Device, dir string) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "rigor-servers-") // a socket's path must be short
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	require.NoError(t, os.Chmod(dir, 0o755)) // the servers change to users that must get through
-	cfg.Dir, cfg.Password = dir, "Keeper of 7 boxes"
-	d, err = start(t.Context(), cfg)
+	var err error
+	for range 3 {
+		dir, err = os.MkdirTemp("", "rigor-servers-") // a socket's path must be short
+		require.NoError(t, err)
+		made := dir
+		t.Cleanup(func() { _ = os.RemoveAll(made) })
+		require.NoError(t, os.Chmod(dir, 0o755)) // the servers change to users that must get through
+		cfg.Dir, cfg.Password = dir, "Keeper of 7 boxes"
+		// A server is told a port that was free, and another test may have it by then.
+		if d, err = start(t.Context(), cfg); err == nil || !strings.Contains(strings.ToLower(err.Error()), "address already in use") {
+			break
+		}
+		t.Log(err)
+	}
 	var missing *servers.MissingError
 	if errors.As(err, &missing) || errors.Is(err, servers.ErrNotAllowed) {
 		t.Skip(err)
