@@ -50,16 +50,17 @@ func (m *maker) flips() {
 }
 
 // flipType changes one bit of the type of the signature, once so that nobody knows the
-// type and once so that it is that of something else: a verifier that goes over what it
-// does not know takes the first for an image without a signature, and may stop at the
-// second. Which of them is tried must not hang on the seed.
+// type and once so that it is that of another scheme: a verifier that goes over what it
+// does not know takes the first for an image without a signature, and one that does not
+// know a scheme may take the second. Which of them is tried must not hang on the seed.
 func (m *maker) flipType(name string, r mcuboot.Region) {
 	was := m.img.TLVs[m.sig].Type
-	var unknown, known []int
+	var unknown, scheme []int
 	for bit := range 16 {
-		if t := was ^ 1<<bit; mcuboot.Known(t) {
-			known = append(known, bit)
-		} else {
+		switch t := was ^ 1<<bit; {
+		case mcuboot.IsSignature(t):
+			scheme = append(scheme, bit)
+		case !mcuboot.Known(t):
 			unknown = append(unknown, bit)
 		}
 	}
@@ -70,7 +71,7 @@ func (m *maker) flipType(name string, r mcuboot.Region) {
 		})
 	}
 	one(name, "a type that nobody knows", unknown)
-	one(name+"-other", "the type of something else", known)
+	one(name+"-scheme", "the type of another scheme", scheme)
 }
 
 // flipped is the parent with one bit changed.
