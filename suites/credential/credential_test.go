@@ -37,7 +37,7 @@ func inTime(t *testing.T, p planted, selectors ...string) (res *journal.Result) 
 		res = run(t, p, selectors...)
 		slow := func(c journal.Case) bool {
 			j := c.Judgement
-			return j.Reason == verdict.ReasonRigLate || strings.Contains(j.Detail, "longer than the window")
+			return j.Reason == verdict.ReasonRigLate || strings.Contains(j.Detail, "longer than the window") || strings.Contains(j.Detail, "lock of") && strings.Contains(j.Detail, "may have been over")
 		}
 		if !slices.ContainsFunc(res.Cases, slow) {
 			break
