@@ -130,8 +130,8 @@ var Enum = check.Check{
 			t.OK(err)
 			t.Claim("known and unknown accounts are refused alike when they are locked", func(c *check.Claim) {
 				c.Show(ref)
-				if late = cmp.Or(late, later); late != "" && !over.Kind.Opens() && !other.Kind.Opens() {
-					c.Unknown(verdict.ReasonIneffective, "%s", late)
+				if why := cmp.Or(late, later); why != "" && !over.Kind.Opens() && !other.Kind.Opens() {
+					c.Unknown(verdict.ReasonIneffective, "%s", why)
 					return
 				}
 				judgeSamples(c, names, locked, nobody, was, now)
@@ -158,11 +158,11 @@ func overTried(ctx context.Context, t *check.T, door *dut.Door, user string) (a 
 		begin := time.Now()
 		var took time.Duration // by those that lock
 		var last time.Time     // the last of those was sent
-		for n := range lock.After + 1 {
+		for n, c := range wrongPasswords(t, login.Credential{User: user}, lock.After+1) {
 			if n < lock.After {
 				last = time.Now()
 			}
-			if a = opens(ctx, t, door, login.Credential{User: user, Password: t.Secret("wrong", 12)}); a.Kind.Opens() {
+			if a = opens(ctx, t, door, c); a.Kind.Opens() {
 				return a, ""
 			}
 			if n < lock.After {
