@@ -201,7 +201,7 @@ func TestRunInParts(t *testing.T) {
 		for _, o := range r.Cases {
 			ids = append(ids, o.Case)
 		}
-		assert.ElementsMatch(t, b.cat.Entry(r).Of(b.planned), ids)
+		assert.ElementsMatch(t, b.cat.Cases(r, b.planned), ids)
 	}
 	assert.Positive(t, split)
 }

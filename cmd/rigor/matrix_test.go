@@ -29,10 +29,11 @@ func TestMatrixCatalogue(t *testing.T) {
 }
 
 // TestMatrix runs a part of the detection matrix as its command does: a weakness of
-// each kind of scope, and faults. All of it is for rigor validate.
+// each kind of scope, and faults. All of it is for rigor validate, which is run behind the
+// tests where CI is set.
 func TestMatrix(t *testing.T) {
 	only := []string{"net-down", "wrong-unit"} // over at once
-	if !testing.Short() {
+	if !testing.Short() && os.Getenv("CI") == "" {
 		t.Parallel()
 		heavy(t)
 		only = append(only, "power-dead", "default-telnet", "fw-hash-only", "reset-keeps-log", "dbg-open")

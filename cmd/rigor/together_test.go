@@ -54,7 +54,7 @@ func TestGroupIsTakenApart(t *testing.T) {
 			var made []string
 			var said bytes.Buffer
 			tell := &progress{to: &said, all: len(runs)}
-			b.group(t.Context(), runs, groups[0], tell, func(r *matrix.Run) {
+			b.group(t.Context(), runs, groups[0], 0, tell, func(r *matrix.Run) {
 				made = append(made, strings.Join(append([]string{r.Name}, r.With...), "+"))
 				if len(r.With) > 0 {
 					c.together(r)
@@ -82,7 +82,7 @@ func TestGroupIsTakenApart(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	runs := []matrix.Run{{Kind: matrix.Weakness, Name: "open"}, {Kind: matrix.Weakness, Name: "shy"}}
 	tell := &progress{to: &bytes.Buffer{}, all: 2}
-	b.group(ctx, runs, []int{0, 1}, tell, func(r *matrix.Run) { r.Broken = "interrupted"; cancel() })
+	b.group(ctx, runs, []int{0, 1}, 0, tell, func(r *matrix.Run) { r.Broken = "interrupted"; cancel() })
 	assert.Zero(t, tell.done)
 	assert.Empty(t, tell.fell)
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"text/tabwriter"
@@ -34,6 +35,7 @@ type validateCmd struct {
 	Whole    bool     `help:"All cases with each weakness and fault, also where the catalogue names those that are enough."`
 	Parallel int      `help:"Runs at the same time. Default: three for each CPU, and up to eighteen as long as the CPUs are idle, since a run waits more than it works; of the gateway two."`
 	Together int      `default:"1" help:"Plant up to so many weaknesses in one device where no case is about two of them. Where one of these runs is not as it should be, each of its weaknesses has a run of its own. Bench faults that make the cases wait for minutes have them tried in parts then, each on a device of its own. 1: one run for each of all."`
+	Share    string   `placeholder:"N/OF" help:"Of the cases that are to stay as they are with what is planted try the Nth of so many shares, 1 the first: a look that is over sooner, and complete when each had its turn. Default: all of them."`
 	Images   string   `placeholder:"DIR" help:"Keep the gateway's images here, and take those that this program has built before."`
 	Seed     uint64   `default:"1" help:"Of every run."`
 	Out      string   `help:"Also write the table to this file: Markdown, or JSON where its name ends in .json."`
@@ -53,6 +55,10 @@ func (c *validateCmd) Run(ctx context.Context, a *app) error {
 	if c.Parallel < 0 {
 		return usage(fmt.Errorf("--parallel %d: name how many runs there may be at the same time, or leave it out", c.Parallel))
 	}
+	share, err := c.share()
+	if err != nil {
+		return usage(err)
+	}
 	if c.Rig != "" && c.Rig != gatewayRig {
 		if c.List {
 			return usage(fmt.Errorf("--list: nothing is planted in a golden unit; what its rig file expects stands under expect in %s", c.Rig))
@@ -63,6 +69,7 @@ func (c *validateCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return usage(err)
 	}
+	b.share = share
 	runs, err := c.choose(b)
 	if err != nil {
 		return usage(err)
@@ -79,7 +86,7 @@ func (c *validateCmd) Run(ctx context.Context, a *app) error {
 		return context.Cause(ctx)
 	}
 	res := b.cat.Judge(runs, b.planned, c.Seed)
-	res.Apart = fell
+	res.Apart, res.Share = fell, c.Share
 	if c.Rig == "" && (c.Only == nil && c.Family == nil || slices.Contains(c.Only, trapsWord)) {
 		res.Fell(lookInto(ctx))
 	}
@@ -88,6 +95,26 @@ func (c *validateCmd) Run(ctx context.Context, a *app) error {
 		a.exit = verdict.ExitFail
 	}
 	return c.write(a, res)
+}
+
+// share reads --share: the first number counts from 0 then, the second is 0 where all cases
+// are tried.
+func (c *validateCmd) share() (s [2]int, err error) {
+	if c.Share == "" {
+		return s, nil
+	}
+	nth, of, _ := strings.Cut(c.Share, "/")
+	n, err1 := strconv.Atoi(nth)
+	m, err2 := strconv.Atoi(of)
+	switch {
+	case err1 != nil || err2 != nil || n < 1 || m < 2 || n > m:
+		return s, fmt.Errorf("--share %s: write which of how many shares, such as 2/5", strconv.Quote(c.Share))
+	case c.Rig != "":
+		return s, errors.New("--share is for the built-in device: of others each run has few cases, or it is one run")
+	case c.Whole:
+		return s, errors.New("--share leaves cases out, and --whole wants all of them: leave one of the two out")
+	}
+	return [2]int{n - 1, m}, nil
 }
 
 // bed is a device that can be planted in, with what is to be seen then.
@@ -100,6 +127,7 @@ type bed struct {
 	images  *images
 	does    map[string]string   // what each of them is
 	bracket map[string]string   // by case: the name of what it leans on with others
+	share   [2]int              // which of how many shares of the cases that stay as they are is tried
 	cost    func(id string) int // how much longer than others a case takes, in cases; nil: no case does
 }
 
@@ -254,6 +282,10 @@ func (c *validateCmd) all(ctx context.Context, a *app, b *bed, runs []matrix.Run
 		groups = b.cat.Together(runs, b.planned, c.Together)
 	}
 	one := func(r *matrix.Run) { c.one(ctx, b, r, dir) }
+	turn := map[int]int{} // of each group by its first run: all shares have theirs in one validation
+	for n, g := range groups {
+		turn[g[0]] = n
+	}
 	var wg sync.WaitGroup
 	tell := &progress{to: a.err, all: len(runs)}
 	for _, g := range longestFirst(b, runs, groups) {
@@ -262,7 +294,7 @@ func (c *validateCmd) all(ctx context.Context, a *app, b *bed, runs []matrix.Run
 		}
 		wg.Go(func() {
 			defer room.leave()
-			b.group(ctx, runs, g, tell, one)
+			b.group(ctx, runs, g, turn[g[0]], tell, one)
 		})
 	}
 	wg.Wait()
@@ -271,14 +303,16 @@ func (c *validateCmd) all(ctx context.Context, a *app, b *bed, runs []matrix.Run
 	return tell.fell, nil
 }
 
-// group makes one run of several weaknesses, or a run of each where that is not as it
-// should be: which of them it is, and whether it is one of them alone, only that tells.
-func (b *bed) group(ctx context.Context, runs []matrix.Run, of []int, tell *progress, one func(*matrix.Run)) {
-	if len(of) > 1 {
-		r := runs[of[0]]
-		for _, i := range of[1:] {
-			r.With = append(r.With, runs[i].Name)
-		}
+// group makes one run of several weaknesses, or of a share of the cases, or a run of each
+// with all its cases where that is not as it should be: which of them it is, and whether it
+// is one of them alone, only that tells.
+func (b *bed) group(ctx context.Context, runs []matrix.Run, of []int, turn int, tell *progress, one func(*matrix.Run)) {
+	r := runs[of[0]]
+	for _, i := range of[1:] {
+		r.With = append(r.With, runs[i].Name)
+	}
+	r.Only = b.cat.Share(&r, b.planned, b.bracket, b.share[0]+turn, b.share[1])
+	if len(of) > 1 || r.Only != nil {
 		one(&r)
 		if ctx.Err() != nil && r.Broken != "" {
 			return // it was cut, and shows nothing
@@ -294,7 +328,7 @@ func (b *bed) group(ctx context.Context, runs []matrix.Run, of []int, tell *prog
 			}
 			return
 		}
-		tell.apart(matrix.Apart{Names: names, Diffs: diffs})
+		tell.apart(matrix.Apart{Names: names, Share: r.Only != nil, Diffs: diffs})
 	}
 	for _, i := range of {
 		r := &runs[i]
@@ -359,8 +393,8 @@ func (p *progress) ended(r *matrix.Run, diffs []matrix.Difference) {
 		word = fmt.Sprintf("once more, alone: %d differences", len(diffs))
 	case len(diffs) == 0:
 		p.done += 1 + len(r.With)
-	case len(r.With) > 0:
-		word = fmt.Sprintf("%d differences: each is looked at alone", len(diffs))
+	case len(r.With) > 0 || r.Only != nil:
+		word = fmt.Sprintf("%d differences: each is looked at alone, with all its cases", len(diffs))
 	default:
 		p.done++
 		word = fmt.Sprintf("%d differences", len(diffs))

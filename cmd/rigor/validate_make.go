@@ -114,8 +114,8 @@ func (c *validateCmd) one(ctx context.Context, b *bed, r *matrix.Run, dir string
 		}
 	}
 	var cases []string
-	if e := b.cat.Entry(r); b.images == nil && e != nil && e.Cases != nil && !r.Whole {
-		cases = e.Of(b.planned)
+	if e := b.cat.Entry(r); b.images == nil && e != nil && (e.Cases != nil || r.Only != nil) && !r.Whole {
+		cases = b.cat.Cases(r, b.planned)
 	}
 	began := c.process(ctx, b, r, filepath.Join(dir, name), cases)
 	if !began.IsZero() {
@@ -129,7 +129,7 @@ func inParts(r *matrix.Run, own [][]string, one func(i int, part *matrix.Run)) {
 	parts := make([]matrix.Run, len(own))
 	var wg sync.WaitGroup
 	for i := range parts {
-		parts[i] = matrix.Run{Kind: r.Kind, Name: r.Name, Whole: r.Whole, Second: r.Second}
+		parts[i] = matrix.Run{Kind: r.Kind, Name: r.Name, Whole: r.Whole, Only: r.Only, Second: r.Second}
 		wg.Go(func() { one(i, &parts[i]) })
 	}
 	wg.Wait()

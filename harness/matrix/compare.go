@@ -44,6 +44,8 @@ type Run struct {
 	Struck []time.Time `json:"struck,omitempty"`
 	Again  bool        `json:"again,omitempty"` // it is over at once, and comes again
 	Whole  bool        `json:"whole,omitempty"` // all cases were run, whatever the entry names
+	// Only are the cases that it had where these were a share of those that its entry names.
+	Only []string `json:"only,omitempty"`
 	// Second says that it was made once more, with nothing beside it.
 	Second bool `json:"second,omitempty"`
 	// Parts is in how many runs, each of a share of the cases, it was made; 0: in one.
@@ -174,9 +176,7 @@ func (c *Catalogue) Compare(r *Run, planned []string) []Difference {
 	if r.Broken != "" {
 		return []Difference{{Case: "*", Want: "a run with a result", Got: r.Broken}}
 	}
-	if !r.Whole {
-		planned = e.Of(planned)
-	}
+	planned = c.Cases(r, planned)
 	if r.Kind == Hardened {
 		e = &Entry{}
 	}

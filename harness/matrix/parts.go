@@ -16,9 +16,7 @@ func (c *Catalogue) Parts(r *Run, planned []string, bracket map[string]string) [
 	if e == nil || e.Parts < 2 {
 		return nil
 	}
-	if !r.Whole {
-		planned = e.Of(planned)
-	}
+	planned = c.Cases(r, planned)
 	n := min(e.Parts, len(planned))
 	out, of, next := make([][]string, n), map[string]int{}, 0 // of: the part of a bracket
 	for _, id := range planned {

@@ -19,8 +19,11 @@ type Result struct {
 	Seed   uint64 `json:"seed"`
 	Cases  int    `json:"cases"` // planned
 	// Part says that some runs had only those of the cases that their entries name.
-	Part bool  `json:"part,omitempty"`
-	Rows []Row `json:"rows"`
+	Part bool `json:"part,omitempty"`
+	// Share says which share of the cases that were to stay as they are was tried, "2/5"; ""
+	// is all of them.
+	Share string `json:"share,omitempty"`
+	Rows  []Row  `json:"rows"`
 	// Checks gives for each check the weaknesses of which it is the cause.
 	Checks []Caught `json:"checks"`
 	// Traps are what the checks of debug ports stand on; nil where none was looked at.
@@ -53,9 +56,12 @@ type Row struct {
 }
 
 // Apart is a device with several weaknesses that did not show just what they come to, or
-// one that showed less than it should, and nothing wrong, while other runs were under way.
+// one that showed less than it should, and nothing wrong, while other runs were under way,
+// or one of a share of its cases, which may lean on others. A run alone of all its cases
+// decides.
 type Apart struct {
 	Names []string     `json:"names"`
+	Share bool         `json:"share,omitempty"` // it had a share of its cases
 	Diffs []Difference `json:"differences"`
 }
 
@@ -72,8 +78,8 @@ func (c *Catalogue) Judge(runs []Run, planned []string, seed uint64) *Result {
 	for i := range runs {
 		r := &runs[i]
 		e := c.Entry(r)
-		if e != nil && !r.Whole && e.Cases != nil {
-			of := e.Of(planned)
+		if e != nil && !r.Whole && (e.Cases != nil || r.Only != nil) {
+			of := c.Cases(r, planned)
 			r.Cases = slices.DeleteFunc(slices.Clone(r.Cases), func(o Outcome) bool { return !slices.Contains(of, o.Case) })
 			res.Part = true
 		}
@@ -221,6 +227,9 @@ func (res *Result) summary() string {
 		each = fmt.Sprintf("of %d cases those that each one names", res.Cases)
 	}
 	s := fmt.Sprintf("%d weaknesses, %d harmless changes, %d bench faults, %s", len(res.of(Weakness))-benign, benign, len(res.of(Fault)), each)
+	if res.Share != "" {
+		s += fmt.Sprintf(", and of those that are to stay as they are the share %s", res.Share)
+	}
 	if most > 0 {
 		s += fmt.Sprintf(", up to %d weaknesses in one device", most+1)
 	}
@@ -273,7 +282,7 @@ func (res *Result) Text(w io.Writer) error {
 		}
 	}
 	for _, a := range res.Apart {
-		e.printf("\nnot as it should be beside others, and looked at alone: %s\n", strings.Join(a.Names, ", "))
+		e.printf("\nnot as it should be beside others%s, and looked at alone: %s\n", map[bool]string{true: " and with a share of its cases"}[a.Share], strings.Join(a.Names, ", "))
 		for _, d := range a.Diffs {
 			e.printf("    %s\n", d)
 		}
