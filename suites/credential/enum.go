@@ -1,7 +1,6 @@
 package credential
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -115,27 +114,7 @@ var Enum = check.Check{
 			})
 		}
 		if lock := door.Decl().Lockout; lock.After > 0 && lock.Scope != "source" {
-			names := []string{own.User, nobodys(rng, own.User)}
-			over, late := overTried(ctx, t, door, names[0])
-			other, later := overTried(ctx, t, door, names[1])
-			locked, nobody := []dut.Answer{over}, []dut.Answer{other}
-			a, err := overLock(ctx, t, door, own)
-			t.OK(err)
-			if a.Kind != verdict.Accepted {
-				t.Inconclusive(verdict.ReasonControlFailed, "the owner does not get in after the lock: %s", a.Detail)
-			}
-			ks, us := faces(names, locked, nobody)
-			ref := t.Keep("locked.txt", "the answers once the wrong tries lock", fmt.Appendf(nil, "known: %s\nunknown: %s\n", ks[0], us[0]))
-			now, err := t.Device().Fingerprint(ctx)
-			t.OK(err)
-			t.Claim("known and unknown accounts are refused alike when they are locked", func(c *check.Claim) {
-				c.Show(ref)
-				if why := cmp.Or(late, later); why != "" && !over.Kind.Opens() && !other.Kind.Opens() {
-					c.Unknown(verdict.ReasonIneffective, "%s", why)
-					return
-				}
-				judgeSamples(c, names, locked, nobody, was, now)
-			})
+			compareLocked(ctx, t, door, own, rng, names, known, unknown, was)
 		}
 	},
 }
@@ -147,42 +126,6 @@ var accountsDeclared = check.OfLogin(func(l *profile.Login) *verdict.Judgement {
 	}
 	return nil
 })
-
-// overTried gives the answer to one wrong try more than locks the account, and why that
-// account may not have been locked then: the tries took longer than the window in which
-// they count, or the lock may have been over. It is tried anew where there is time.
-func overTried(ctx context.Context, t *check.T, door *dut.Door, user string) (a dut.Answer, late string) {
-	lock := door.Decl().Lockout
-	rest := max(lock.Window, lock.Lasts) + lockMargin
-	for round := 1; ; round++ {
-		begin := time.Now()
-		var took time.Duration // by those that lock
-		var last time.Time     // the last of those was sent
-		for n, c := range wrongPasswords(t, login.Credential{User: user}, lock.After+1) {
-			if n < lock.After {
-				last = time.Now()
-			}
-			if a = opens(ctx, t, door, c); a.Kind.Opens() {
-				return a, ""
-			}
-			if n < lock.After {
-				took = time.Since(begin)
-			}
-		}
-		switch over := time.Since(last); {
-		case lock.Window > 0 && took > lock.Window:
-			late = fmt.Sprintf("%d wrong tries took %v, longer than the window of %v in which they count", lock.After, took.Round(time.Millisecond), lock.Window)
-		case lock.Lasts > 0 && over > lock.Lasts:
-			late = fmt.Sprintf("the try behind those that lock was answered %v after the last of them, when a lock of %v may have been over", over.Round(time.Millisecond), lock.Lasts)
-		default:
-			return a, ""
-		}
-		if round == lockRounds || rest > enumWaits/lockRounds {
-			return a, late
-		}
-		t.OK(t.Device().Wait(ctx, rest))
-	}
-}
 
 // judgeSamples compares answers of a device that was the same all the while. A restart
 // forgets the wrong tries, and says things of its own amid an answer: what is different
@@ -203,34 +146,46 @@ func judgeEnum(c *check.Claim, names []string, known, unknown []dut.Answer) {
 			c.Fail(verdict.ReasonAccess, "a wrong password opened it: %s", opened(known[i], unknown[i]))
 			return
 		}
-		for _, a := range []dut.Answer{known[i], unknown[i]} {
-			if a.Kind == verdict.Unreachable || a.Kind == verdict.Silent || a.Kind == verdict.Incompatible {
-				c.Unknown(verdict.ReasonIneffective, "no refusal to compare: %s: %s", a.Kind, a.Detail)
-				return
-			}
-		}
 	}
 	ks, us := faces(names, known, unknown)
 	ks, us = different(ks), different(us)
 	c.Expect("the same answer for both", fmt.Sprintf("%d answers of each; %d texts to known accounts, %d to unknown ones", len(known), len(ks), len(us)))
-	switch k, u := ks[0], us[0]; {
-	case len(ks) == 1 && len(us) == 1 && k != u:
-		k, u = apart(k, u)
-		c.Fail(verdict.ReasonExpectation, "a known account is answered with %s, an unknown one with %s", k, u)
+	if reason, why := incomparable(names, known, unknown); why != "" {
+		c.Unknown(reason, "%s", why)
 		return
-	case len(ks) > 1 && slices.Equal(ks, us), len(ks) == 1 && len(us) == 1:
-	default: // a wire that garbles makes differences of its own
-		more := ks
-		if len(ks) == 1 {
-			more = us
-		}
-		a, b := apart(more[0], more[len(more)-1])
-		c.Unknown(verdict.ReasonAmbiguous, "equal tries are not answered alike, so that a difference says nothing: %s and %s", a, b)
+	}
+	if len(ks) == 1 && len(us) == 1 && ks[0] != us[0] {
+		k, u := apart(ks[0], us[0])
+		c.Fail(verdict.ReasonExpectation, "a known account is answered with %s, an unknown one with %s", k, u)
 		return
 	}
 	if len(known) >= enumSamples {
 		judgeTimes(c, known, unknown)
 	}
+}
+
+// incomparable says why nothing can be learnt from a difference between the answers; "" where
+// it can: each is a refusal, and equal tries are answered alike, or both kinds of them with
+// the same several texts.
+func incomparable(names []string, known, unknown []dut.Answer) (reason verdict.Reason, why string) {
+	for i := range known {
+		for _, a := range []dut.Answer{known[i], unknown[i]} {
+			if a.Kind == verdict.Unreachable || a.Kind == verdict.Silent || a.Kind == verdict.Incompatible {
+				return verdict.ReasonIneffective, fmt.Sprintf("no refusal to compare: %s: %s", a.Kind, a.Detail)
+			}
+		}
+	}
+	ks, us := faces(names, known, unknown)
+	ks, us = different(ks), different(us)
+	if len(ks) == 1 && len(us) == 1 || slices.Equal(ks, us) {
+		return "", ""
+	}
+	more := ks // a wire that garbles makes differences of its own
+	if len(ks) == 1 {
+		more = us
+	}
+	a, b := apart(more[0], more[len(more)-1])
+	return verdict.ReasonAmbiguous, fmt.Sprintf("equal tries are not answered alike, so that a difference says nothing: %s and %s", a, b)
 }
 
 // judgeTimes compares the times of the first samples, and those of the samples that were

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
+	"rigor/harness/journal"
 	"rigor/harness/verdict"
 )
 
@@ -21,4 +22,19 @@ func TestEnumLocksNobody(t *testing.T) {
 	assert.Equal(t, verdict.Inconclusive, c.Judgement.Verdict, c.Judgement)
 	assert.Equal(t, verdict.ReasonIneffective, c.Judgement.Reason, c.Judgement)
 	assert.Contains(t, c.Judgement.Detail, "longer than the window of 750ms in which they count")
+}
+
+// TestEnumOverABadWire: where the wire garbles answers to equal tries, nobody is locked to be
+// compared by one answer each.
+func TestEnumOverABadWire(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("each answer is waited for in vain")
+	}
+	c := run(t, planted{Faults: []string{"garbage"}}, "cred-enum[console]").Case("cred-enum[console]")
+	assert.Equal(t, verdict.Inconclusive, c.Judgement.Verdict, c.Judgement)
+	for _, claim := range c.Claims {
+		assert.Equal(t, journal.Unknown, claim.Holds, claim)
+	}
+	assert.Less(t, c.Took, time.Minute, "tries that lock, none of which says anything")
 }

@@ -63,6 +63,31 @@ func TestJudgeEnum(t *testing.T) {
 	}
 }
 
+// TestIncomparable: where equal tries are not answered alike, nobody is locked to be compared
+// by one answer each: on such a wire that one would differ too.
+func TestIncomparable(t *testing.T) {
+	for _, c := range []struct {
+		name           string
+		known, unknown []dut.Answer
+		reason         verdict.Reason
+	}{
+		{"alike", answers("no", "no"), answers("no", "no"), ""},
+		{"a difference that tells", answers("no", "no"), answers("who?", "who?"), ""},
+		{"tries that are left", answers("no, 4 left", "no, 3 left"), answers("no, 4 left", "no, 3 left"), ""},
+		{"several texts to both", answers("no", "not so"), answers("not so", "no"), ""},
+		{"garbled on one side", answers("n o", "no"), answers("no", "no"), verdict.ReasonAmbiguous},
+		{"garbled on both", answers("n\x01", "no"), answers("no", "o"), verdict.ReasonAmbiguous},
+		{"nothing came once", []dut.Answer{{Kind: verdict.Refused}, {Kind: verdict.Silent}}, answers("", ""), verdict.ReasonIneffective},
+		{"it could not be asked", answers("no"), []dut.Answer{{Kind: verdict.Unreachable}}, verdict.ReasonIneffective},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			reason, why := incomparable([]string{"operator", "q0000000"}, c.known, c.unknown)
+			assert.Equal(t, c.reason, reason, why)
+			assert.Equal(t, c.reason == "", why == "")
+		})
+	}
+}
+
 // A device that restarted between the samples said what it says at a start; that a
 // wrong password opened it is none of that.
 func TestJudgeSamplesOfARestart(t *testing.T) {
