@@ -102,6 +102,9 @@ func (c *validateCmd) one(ctx context.Context, b *bed, r *matrix.Run, dir string
 	if r.Kind != matrix.Hardened {
 		name = strings.Join(append([]string{r.Name}, r.With...), "+")
 	}
+	if r.Only != nil {
+		name += "-share"
+	}
 	if r.Second {
 		name += "-again"
 	}

@@ -48,6 +48,9 @@ type Entry struct {
 	Cause string `yaml:"cause"`
 	// Alone says why a weakness is not planted beside others.
 	Alone string `yaml:"alone"`
+	// Leans says what a case of its is left with by another one, so that what is to be seen
+	// holds where all cases are run, and not for a share of them.
+	Leans string `yaml:"leans"`
 	// Later says why nothing has to see the weakness yet.
 	Later string `yaml:"later"`
 	// Harmless says that it is no weakness but a change that nothing may mind.

@@ -7,13 +7,14 @@ import "slices"
 // as they always are, 0 the first. Cases of one bracket stay together; bracket names it for
 // those that have one. With each share in turn all cases are tried. Nil: the run has all of
 // its cases, as the hardened device, a change that nothing may mind, a fault that begins
-// when so many cases are over, and an entry that names its cases anyway.
+// when so many cases are over, and an entry that names its cases anyway, or one that leans
+// on the others.
 func (c *Catalogue) Share(r *Run, planned []string, bracket map[string]string, nth, shares int) []string {
 	e := c.Entry(r)
 	if e == nil || shares < 2 || r.Kind == Hardened || r.Whole || e.Begins {
 		return nil
 	}
-	if w := c.Weaknesses[r.Name]; e.named || r.Kind == Weakness && (w.named || w.Harmless) {
+	if e.named || e.Leans != "" || r.Kind == Weakness && c.Weaknesses[r.Name].Harmless {
 		return nil
 	}
 	var out []string

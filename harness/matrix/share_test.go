@@ -30,6 +30,8 @@ func TestShare(t *testing.T) {
 		{name: "a change that nothing may mind", run: Run{Kind: Weakness, Name: "same"}},
 		{name: "one that is asked for with all", run: Run{Kind: Weakness, Name: "late", Whole: true}},
 		{name: "one that names its cases", from: "late: {", to: "late: {cases: ['c[ssh]', lone], ", run: Run{Kind: Weakness, Name: "late"}},
+		{name: "one that leans on other cases", from: "late: {", to: "late: {leans: what a leaves behind, ", run: Run{Kind: Weakness, Name: "late"}},
+		{name: "one beside it", from: "late: {", to: "late: {leans: what a leaves behind, ", run: Run{Kind: Weakness, Name: "shy", With: []string{"late"}}},
 		{name: "nothing of that name", run: Run{Kind: Weakness, Name: "none"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -41,8 +41,8 @@ func (c *Catalogue) Together(runs []Run, planned []string, most int) [][]int {
 		var scope string
 		if !alone {
 			// Beside a weakness that changes many cases a change that nothing may mind is
-			// minded unseen.
-			scope = fmt.Sprint(strings.Join(e.looks, ","), e.Harmless)
+			// minded unseen; beside one that leans on others all would have to have them.
+			scope = fmt.Sprint(strings.Join(e.looks, ","), e.Harmless, e.Leans != "")
 		}
 		at := -1
 		if !alone {
@@ -108,6 +108,7 @@ func (c *Catalogue) together(names []string) *Entry {
 			return nil
 		}
 		whole = whole || e.Cases == nil
+		all.Leans = cmp.Or(all.Leans, e.Leans)
 		all.Cases = append(all.Cases, e.Cases...)
 		maps.Copy(all.Fails, e.Fails)
 		maps.Copy(all.Unclear, e.Unclear)

@@ -34,6 +34,7 @@ func TestTogether(t *testing.T) {
 		{"one at a time", "", "", 1, []string{"", "cut", "dies", "late", "nobody", "open", "same", "shy", "soft"}},
 		{"runs of other suites", "soft: {", "soft: {suites: [s], ", 9, []string{"", "cut", "dies", "late+open+shy", "nobody", "same", "soft"}},
 		{"what nobody may mind beside its like alone", "nobody: {later: no check looks there yet}", "nobody: {harmless: true}", 9, []string{"", "cut", "dies", "late+shy", "nobody+same", "open+soft"}},
+		{"one that leans on cases that it does not change", "late: {", "late: {leans: what a leaves behind, ", 9, []string{"", "cut", "dies", "late", "nobody", "open+soft", "same", "shy"}},
 		{"one that names its cases, among those of suites", "late: {", "late: {cases: ['c[ssh]'], ", 9, []string{"", "cut", "dies", "late", "nobody", "open+soft", "same", "shy"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
