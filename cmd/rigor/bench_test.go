@@ -123,7 +123,7 @@ func output(t testing.TB, cmd *exec.Cmd) result {
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	require.NoError(t, cmd.Start())
-	timer := time.AfterFunc(2*time.Minute, func() { _ = cmd.Process.Kill() })
+	timer := time.AfterFunc(5*time.Minute, func() { _ = cmd.Process.Kill() }) // a machine that hangs is waited for, a minute of it on an idle computer
 	defer timer.Stop()
 	_ = cmd.Wait() // the code says it
 	return result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}

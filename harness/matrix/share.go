@@ -6,15 +6,14 @@ import "slices"
 // what is planted in it is to change, and the nth of so many shares of those that are to be
 // as they always are, 0 the first. Cases of one bracket stay together; bracket names it for
 // those that have one. With each share in turn all cases are tried. Nil: the run has all of
-// its cases, as the hardened device, a change that nothing may mind, a fault that begins
-// when so many cases are over, and an entry that names its cases anyway, or one that leans
-// on the others.
+// its cases, as the hardened device, a fault that begins when so many cases are over, and an
+// entry that names its cases anyway, or one that leans on the others.
 func (c *Catalogue) Share(r *Run, planned []string, bracket map[string]string, nth, shares int) []string {
 	e := c.Entry(r)
 	if e == nil || shares < 2 || r.Kind == Hardened || r.Whole || e.Begins {
 		return nil
 	}
-	if e.named || e.Leans != "" || r.Kind == Weakness && c.Weaknesses[r.Name].Harmless {
+	if e.named || e.Leans != "" {
 		return nil
 	}
 	var out []string

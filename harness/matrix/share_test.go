@@ -27,7 +27,7 @@ func TestShare(t *testing.T) {
 			want: []string{"a[ssh] b[web] c[ssh] lone", "a[web] c[ssh]", "b[ssh] c[ssh] c[web]"}},
 		{name: "the hardened device has all", run: Run{Kind: Hardened}},
 		{name: "a fault that counts the cases", run: Run{Kind: Fault, Name: "dies"}},
-		{name: "a change that nothing may mind", run: Run{Kind: Weakness, Name: "same"}},
+		{name: "a change that nothing may mind", run: Run{Kind: Weakness, Name: "same"}, want: []string{"a[ssh] b[web] lone", "a[web] c[ssh]", "b[ssh] c[web]"}},
 		{name: "one that is asked for with all", run: Run{Kind: Weakness, Name: "late", Whole: true}},
 		{name: "one that names its cases", from: "late: {", to: "late: {cases: ['c[ssh]', lone], ", run: Run{Kind: Weakness, Name: "late"}},
 		{name: "one that leans on other cases", from: "late: {", to: "late: {leans: what a leaves behind, ", run: Run{Kind: Weakness, Name: "late"}},
